@@ -1,0 +1,146 @@
+"""Rows to columns, without losing what a value was: absent, null, NaN, `1`, `1.0`, `"1"` and `True` stay apart.
+
+Used by the SDK before encoding and by the processor for records that come one by one. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, Final, Literal
+
+ColumnType = Literal["int", "float", "string", "bool"]
+
+_INT64_MIN: Final = -(2**63)
+_INT64_MAX: Final = 2**63 - 1
+_TYPE_OF: Final[dict[type, ColumnType]] = {int: "int", float: "float", str: "string", bool: "bool"}
+
+
+class _Absent:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Values of one field, row by row.
+
+    `values[i]` is None where the value is null, absent or of another type; `absent[i]` tells the second case and
+    `other[i]`, JSON text, the third. `absent` and `other` are None when no row needs them.
+    """
+
+    type: ColumnType
+    values: list[Any]
+    absent: list[bool] | None = None
+    other: list[str | None] | None = None
+
+
+def to_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """Columns for every key that any of `rows` has, in order of first appearance."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return {str(name): column([row.get(name, ABSENT) for row in rows]) for name in names}
+
+
+def column(values: list[Any]) -> Column:
+    """One column; its type is the one that most values have."""
+    kinds = set(map(type, values))
+    present = kinds - {type(None)}
+    if len(present) == 1:  # the usual case: one type, perhaps with nulls
+        only = _TYPE_OF.get(next(iter(present)))
+        if only is not None and (only != "int" or _all_int64(values)):
+            return Column(only, values)
+    return _mixed([value if type(value) in _PLAIN else _plain(value) for value in values])
+
+
+_PLAIN: Final = frozenset({int, float, str, bool, type(None), _Absent})
+
+
+def _all_int64(values: list[Any]) -> bool:
+    numbers = [value for value in values if value is not None]
+    return not numbers or (min(numbers) >= _INT64_MIN and max(numbers) <= _INT64_MAX)
+
+
+def _plain(value: Any) -> Any:
+    """The plain Python value behind NumPy scalars, enums, subclasses of str and the like."""
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own nulls
+        return None
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "shape", None) == ():
+        return _plain(item())
+    tolist = getattr(value, "tolist", None)
+    return tolist() if callable(tolist) else value
+
+
+def _mixed(values: list[Any]) -> Column:
+    counted = Counter(kind for value in values if (kind := _column_type(value)) is not None)
+    main: ColumnType = counted.most_common(1)[0][0] if counted else "float"
+    kept = [value if _column_type(value) == main else None for value in values]
+    absent = [value is ABSENT for value in values]
+    other = [
+        None if value is None or value is ABSENT or _column_type(value) == main else json_text(value)
+        for value in values
+    ]
+    return Column(
+        main, kept, absent if any(absent) else None, other if any(text is not None for text in other) else None
+    )
+
+
+def _column_type(value: Any) -> ColumnType | None:
+    kind = _TYPE_OF.get(type(value))
+    if kind == "int" and not _INT64_MIN <= value <= _INT64_MAX:
+        return None
+    return kind
+
+
+def json_text(value: Any) -> str:
+    """JSON text of any value; NaN and the infinities as the tokens NaN, Infinity, -Infinity; unknown objects as text."""
+    return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+
+
+ValueType = Literal["int", "float", "string", "bool", "array", "map", "null"]
+
+
+def json_type(text: str) -> ValueType:
+    """Type of the value that `json_text` wrote, told from its first characters.
+
+    >>> [json_type(t) for t in ['1', '1.0', '"1"', 'true', '[1]', '{}', 'NaN', '-Infinity', '10000000000000000000']]
+    ['int', 'float', 'string', 'bool', 'array', 'map', 'float', 'float', 'int']
+    """
+    first = text[:1]
+    if first == '"':
+        return "string"
+    if first in "tf":
+        return "bool"
+    if first == "[":
+        return "array"
+    if first == "{":
+        return "map"
+    if text == "null":
+        return "null"
+    return "int" if text.lstrip("-").isdigit() else "float"
+
+
+def is_nan(value: Any) -> bool:
+    """Whether `value` is a float NaN."""
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,203 @@
+"""Every name that otel_mlmon puts on the wire: events, attributes, columns of a batch, metrics.
+
+Nothing else in the code base spells one of these strings. `docs/semantic-conventions.md` says what each means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SCHEMA_VERSION: Final = "0.1.0"
+SCHEMA_URL: Final = f"https://otel-mlmon.github.io/schemas/{SCHEMA_VERSION}"
+SCOPE_NAME: Final = "otel_mlmon"
+
+# Events (the `event_name` of a log record).
+EVENT_PREDICTION: Final = "mlmon.prediction"
+EVENT_PREDICTION_BATCH: Final = "mlmon.prediction.batch"
+EVENT_GROUND_TRUTH: Final = "mlmon.ground_truth"
+EVENT_GROUND_TRUTH_BATCH: Final = "mlmon.ground_truth.batch"
+EVENTS: Final = frozenset({EVENT_PREDICTION, EVENT_PREDICTION_BATCH, EVENT_GROUND_TRUTH, EVENT_GROUND_TRUTH_BATCH})
+
+# Attributes of events and spans.
+MODEL_NAME: Final = "mlmon.model.name"
+MODEL_VERSION: Final = "mlmon.model.version"
+PREDICTION_ID: Final = "mlmon.prediction.id"
+PREDICTION_VALUE: Final = "mlmon.prediction.value"
+PREDICTION_TIMESTAMP: Final = "mlmon.prediction.timestamp"  # int, ns since the epoch; wins over the record's own time
+PREDICTION_DURATION: Final = "mlmon.prediction.duration"  # double, seconds
+PREDICTION_SCORE_PREFIX: Final = "mlmon.prediction.score."  # + class: double
+FEATURES: Final = "mlmon.features"  # map
+FEATURE_PREFIX: Final = "mlmon.feature."  # + name: any
+SEGMENT_PREFIX: Final = "mlmon.segment."  # + key: string
+GROUND_TRUTH_VALUE: Final = "mlmon.ground_truth.value"
+BATCH_SIZE: Final = "mlmon.batch.size"  # int, rows
+BATCH_ENCODING: Final = "mlmon.batch.encoding"
+BATCH_DROPPED: Final = "mlmon.batch.dropped"  # int, rows the SDK had to drop since its previous batch of this model
+ERROR_TYPE: Final = "error.type"
+
+ENCODING_ARROW: Final = "arrow.ipc.stream"  # the only encoding so far: body = bytes of an Arrow IPC stream
+VERSION_UNKNOWN: Final = ""  # a record that names no model version
+
+# Columns of a batch. A field's column is `prediction`, `feature.<name>` or `score.<class>`; two companions may
+# stand beside it, each only when some row needs it: `absent.<column>` and `other.<column>`.
+COLUMN_ID: Final = "prediction_id"  # utf8
+COLUMN_TIME: Final = "time_unix_nano"  # int64
+COLUMN_DURATION: Final = "duration"  # float64, seconds, nullable
+COLUMN_TRACE_ID: Final = "trace_id"  # utf8, 32 hex digits, nullable
+COLUMN_SPAN_ID: Final = "span_id"  # utf8, 16 hex digits, nullable
+COLUMN_ERROR_TYPE: Final = "error_type"  # utf8, nullable
+COLUMN_LOST: Final = "lost"  # int32: features of this row that a size limit cut off
+COLUMN_PREDICTION: Final = "prediction"
+COLUMN_GROUND_TRUTH: Final = "ground_truth"
+COLUMN_FEATURE_PREFIX: Final = "feature."
+COLUMN_SCORE_PREFIX: Final = "score."  # + class: float64
+COLUMN_SEGMENT_PREFIX: Final = "segment."  # + key: utf8
+COLUMN_ABSENT_PREFIX: Final = "absent."  # bool: the key was not there at all
+COLUMN_OTHER_PREFIX: Final = "other."  # utf8: JSON text of a value that is not of the column's type
+
+# Names of fields as rules, profiles and metric attributes write them: features by their own name, outputs in
+# parentheses so that they never collide with a feature.
+FIELD_PREDICTION: Final = "(prediction)"
+
+
+def score_field(label: str) -> str:
+    """Name of the field that holds the model's score for class `label`."""
+    return f"(score {label})"
+
+
+MAX_EVENT_BYTES: Final = 256 * 1024
+MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
+
+SPAN_OPERATION: Final = "predict"  # span name: "predict {model}"
+
+# Attributes of metrics.
+RULE_GROUP: Final = "mlmon.rule.group"
+RULE_NAME: Final = "mlmon.rule.name"
+RULE_CHECK: Final = "mlmon.rule.check"  # integrity | drift | performance
+RULE_METHOD: Final = "mlmon.rule.method"  # missing, psi, rmse …
+FEATURE_NAME: Final = "mlmon.feature.name"  # a field's name, outputs included; empty for a rule on the whole model
+SEGMENT: Final = "mlmon.segment"  # "key=value", empty for the whole
+OUTCOME: Final = "mlmon.outcome"
+REASON: Final = "mlmon.reason"
+TRANSPORT: Final = "mlmon.transport"  # grpc | http
+SIGNAL: Final = "mlmon.signal"  # logs | spans | metrics
+DESTINATION: Final = "mlmon.destination"  # alertmanager | webhook | otlp
+
+Kind = Literal["gauge", "counter", "histogram"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricName:
+    """A metric as declared: OTel name, instrument, UCUM unit, what it says, the attributes it may carry."""
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+
+
+_RULE = (MODEL_NAME, MODEL_VERSION, RULE_GROUP, RULE_NAME, RULE_CHECK, RULE_METHOD, FEATURE_NAME, SEGMENT)
+_MODEL = (MODEL_NAME, MODEL_VERSION)
+
+# From the SDK.
+PREDICTIONS: Final = MetricName(
+    "mlmon.predictions", "counter", "{prediction}", "Predictions made.", (*_MODEL, ERROR_TYPE)
+)
+SDK_DROPPED: Final = MetricName(
+    "mlmon.sdk.dropped", "counter", "{row}", "Rows that the SDK had to drop, by reason.", (MODEL_NAME, REASON)
+)
+# From the processor: models.
+DURATION: Final = MetricName(
+    "mlmon.prediction.duration", "histogram", "s", "How long predictions took, as the application measured.", _MODEL
+)
+RULE_VALUE: Final = MetricName(
+    "mlmon.rule.value", "gauge", "{score}", "What the rule measured in the last closed window.", _RULE
+)
+RULE_THRESHOLD: Final = MetricName(
+    "mlmon.rule.threshold", "gauge", "{score}", "The value beyond which the rule is in breach.", _RULE
+)
+RULE_P_VALUE: Final = MetricName(
+    "mlmon.rule.p_value", "gauge", "{probability}", "Probability of a value this extreme if nothing had changed.", _RULE
+)
+RULE_STATUS: Final = MetricName(
+    "mlmon.rule.status", "gauge", "{status}", "Verdict: 0 ok, 1 breach, 2 no_data, 3 error.", _RULE
+)
+RULE_ROWS: Final = MetricName("mlmon.rule.rows", "gauge", "{row}", "Rows that the verdict rests on.", _RULE)
+ALERT_STATE: Final = MetricName("mlmon.alert.state", "gauge", "{state}", "0 inactive, 1 pending, 2 firing.", _RULE)
+WINDOW_ROWS: Final = MetricName(
+    "mlmon.window.rows", "gauge", "{row}", "Predictions in the last closed window.", (*_MODEL, RULE_GROUP, SEGMENT)
+)
+WINDOW_LOST: Final = MetricName(
+    "mlmon.window.lost.rows",
+    "gauge",
+    "{row}",
+    "Predictions known to be missing from, or cut short in, the last closed window.",
+    (*_MODEL, RULE_GROUP),
+)
+WINDOW_END: Final = MetricName(
+    "mlmon.window.end.time", "gauge", "s", "End of the last closed window, Unix time.", (MODEL_NAME, RULE_GROUP)
+)
+GROUND_TRUTH_COVERAGE: Final = MetricName(
+    "mlmon.ground_truth.coverage",
+    "gauge",
+    "{fraction}",
+    "Share of the judged window's predictions whose ground truth is known.",
+    (*_MODEL, RULE_GROUP),
+)
+# From the processor: its own health.
+INGEST_REQUESTS: Final = MetricName(
+    "mlmon.ingest.requests", "counter", "{request}", "OTLP requests answered.", (TRANSPORT, SIGNAL, OUTCOME)
+)
+INGEST_ROWS: Final = MetricName(
+    "mlmon.ingest.rows",
+    "counter",
+    "{row}",
+    "Predictions and ground truths received, by what became of them: stored, duplicate or rejected.",
+    (OUTCOME, REASON),
+)
+INGEST_RECEIVED: Final = MetricName(
+    "mlmon.ingest.received", "counter", "{row}", "Predictions and ground truths received.", ()
+)
+INGEST_LATE: Final = MetricName(
+    "mlmon.ingest.late.rows", "counter", "{row}", "Rows stored after their window had closed.", (MODEL_NAME,)
+)
+INGEST_FUTURE: Final = MetricName(
+    "mlmon.ingest.future.rows", "counter", "{row}", "Rows stored whose time lies ahead of this machine's clock.", (MODEL_NAME,)
+)
+INGEST_LAG: Final = MetricName(
+    "mlmon.ingest.lag", "gauge", "s", "Age of the newest prediction when it was stored.", (MODEL_NAME,)
+)
+QUEUE_ROWS: Final = MetricName("mlmon.ingest.queue.rows", "gauge", "{row}", "Rows waiting for their commit.", ())
+COMMIT_DURATION: Final = MetricName("mlmon.store.commit.duration", "histogram", "s", "Duration of commits.", ())
+STORE_SIZE: Final = MetricName("mlmon.store.size", "gauge", "By", "Size of the DuckDB file and its log.", ())
+STORE_FAILURES: Final = MetricName("mlmon.store.failures", "counter", "{commit}", "Commits that failed.", ())
+EVALUATION_DURATION: Final = MetricName(
+    "mlmon.evaluation.duration", "histogram", "s", "Duration of the evaluation of one group.", (RULE_GROUP,)
+)
+EVALUATION_FAILURES: Final = MetricName(
+    "mlmon.evaluation.failures", "counter", "{evaluation}", "Rule evaluations that ended in an error.", (RULE_GROUP, RULE_NAME)
+)
+EVALUATION_TIME: Final = MetricName(
+    "mlmon.evaluation.last.time", "gauge", "s", "When rules were last evaluated, Unix time.", ()
+)
+RULES_LOADED: Final = MetricName("mlmon.rules.loaded", "gauge", "{rule}", "Rules in force.", (RULE_GROUP,))
+RULES_RELOAD_OK: Final = MetricName(
+    "mlmon.rules.reload.success", "gauge", "{success}", "1 if the last load of the rule files succeeded, else 0.", ()
+)
+NOTIFICATIONS: Final = MetricName(
+    "mlmon.notifications", "counter", "{notification}", "Deliveries to the outside.", (DESTINATION, OUTCOME)
+)
+
+METRICS: Final = (
+    PREDICTIONS, SDK_DROPPED, DURATION, RULE_VALUE, RULE_THRESHOLD, RULE_P_VALUE, RULE_STATUS, RULE_ROWS,
+    ALERT_STATE, WINDOW_ROWS, WINDOW_LOST, WINDOW_END, GROUND_TRUTH_COVERAGE, INGEST_REQUESTS, INGEST_ROWS,
+    INGEST_RECEIVED, INGEST_LATE, INGEST_FUTURE, INGEST_LAG, QUEUE_ROWS, COMMIT_DURATION, STORE_SIZE,
+    STORE_FAILURES, EVALUATION_DURATION, EVALUATION_FAILURES, EVALUATION_TIME, RULES_LOADED, RULES_RELOAD_OK,
+    NOTIFICATIONS,
+)  # fmt: skip
+
+DURATION_BUCKETS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
