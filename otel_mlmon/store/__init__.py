@@ -1,0 +1,5 @@
+"""Third stage: committed rows, profiles and alert states in one DuckDB file. The only package with SQL."""
+
+from otel_mlmon.store.store import Store
+
+__all__ = ["Store"]

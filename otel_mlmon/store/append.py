@@ -1,0 +1,160 @@
+"""Batches into tables, in the caller's transaction; a prediction id is stored once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from otel_mlmon.columns import json_text
+from otel_mlmon.store import states
+from otel_mlmon.store.catalog import Catalog, StoredField
+from otel_mlmon.store.database import quoted
+from otel_mlmon.values import GroundTruthBatch, PredictionBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of one batch."""
+
+    model: str
+    stored: int
+    duplicates: int
+    times: npt.NDArray[np.int64]  # of the batch's rows
+
+
+def append_predictions(
+    cursor: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    batch: PredictionBatch,
+    *,
+    seq: int,
+    received: int,
+    expected_types: dict[str, str],
+    dedup_margin_ns: int,
+    pending: Catalog.Change | None = None,
+) -> tuple[Appended, Catalog.Change]:
+    """Append the rows whose id is not yet there.
+
+    A duplicate is looked for among rows whose time is within `dedup_margin_ns` of the batch's: a record that is sent
+    again carries its own time, so that the search need not read the whole history. `pending` is the change to the
+    model's catalogue entry that an earlier batch of the same transaction made.
+    """
+    fields, change = catalog.ensure(
+        cursor,
+        batch.model,
+        {name: expected_types.get(name) or states.stored_type(column) for name, column in batch.fields.items()},
+        pending,
+    )
+    table = _table(batch, fields, seq, received)
+    times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
+    stored = 0
+    if len(batch):
+        cursor.register("incoming", table)
+        target = f"predictions.{quoted(str(change.table))}"
+        columns = ", ".join(quoted(name) for name in table.column_names)
+        (stored,) = cursor.execute(
+            f"INSERT INTO {target} ({columns}) SELECT {columns} FROM "
+            "(SELECT * FROM incoming QUALIFY row_number() OVER (PARTITION BY _id ORDER BY _time) = 1) fresh "
+            f"ANTI JOIN (SELECT _id FROM {target} WHERE _time BETWEEN ? AND ?) known ON fresh._id = known._id",
+            [int(times.min()) - dedup_margin_ns, int(times.max()) + dedup_margin_ns],
+        ).fetchall()[0]
+        cursor.unregister("incoming")
+    if batch.dropped:
+        at = int(times.max()) if len(times) else received
+        cursor.execute("INSERT INTO mlmon.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped])
+    return Appended(batch.model, stored, len(batch) - stored, times), change
+
+
+def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, received: int) -> pa.Table:
+    n = len(batch)
+    lost = np.asarray(batch.lost.to_numpy(zero_copy_only=False)) > 0
+    letters = np.full((n, len(fields)), states.ABSENT, dtype=np.uint8)
+    letters[lost] = states.LOST
+    others: list[dict[str, str] | None] = [None] * n
+    columns: dict[str, pa.Array] = {}
+    for name, column in batch.fields.items():
+        stored = fields[name]
+        cells = states.cells(column, stored.type, lost)
+        columns[stored.column] = cells.values
+        letters[:, stored.position] = cells.states
+        for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
+            others[row] = {**(others[row] or {}), name: text}
+    segments: list[dict[str, str] | None] = [None] * n
+    for key, values in batch.segments.items():
+        for row, value in enumerate(values.to_pylist()):
+            if value is not None:
+                segments[row] = {**(segments[row] or {}), key: value}
+    text_map = pa.map_(pa.string(), pa.string())
+    return pa.table(
+        {
+            "_id": batch.ids,
+            "_time": batch.times,
+            "_received": pa.array(np.full(n, received, dtype=np.int64)),
+            "_seq": pa.array(np.full(n, seq, dtype=np.int64)),
+            "_version": pa.array([batch.version] * n, pa.string()),
+            "_states": states.strings(letters),
+            "_other": pa.array([None if o is None else list(o.items()) for o in others], text_map),
+            "_lost": batch.lost,
+            "_duration": batch.durations,
+            "_trace_id": batch.trace_ids,
+            "_span_id": batch.span_ids,
+            "_error_type": batch.error_types,
+            "_segments": pa.array([None if s is None else list(s.items()) for s in segments], text_map),
+            **columns,
+        }
+    )
+
+
+def append_ground_truth(
+    cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
+) -> Appended:
+    """Append ground truths; an identical one (same id, time and value) is a duplicate, a different one a correction."""
+    numbers, texts = [], []
+    values = batch.values
+    for row, value in enumerate(values.values.to_pylist()):
+        if value is None and values.other is not None and values.other[row].is_valid:
+            texts.append(values.other[row].as_py())
+            numbers.append(None)
+        elif isinstance(value, bool):
+            texts.append(json_text(value))
+            numbers.append(float(value))
+        elif isinstance(value, (int, float)):
+            texts.append(class_name(value))
+            numbers.append(float(value))
+        else:
+            texts.append(value)
+            numbers.append(None)
+    n = len(batch)
+    incoming = pa.table(
+        {
+            "model": pa.array([batch.model] * n, pa.string()),
+            "prediction_id": batch.ids,
+            "time": batch.times,
+            "received": pa.array(np.full(n, received, dtype=np.int64)),
+            "number": pa.array(numbers, pa.float64()),
+            "text": pa.array(texts, pa.string()),
+            "seq": pa.array(np.full(n, seq, dtype=np.int64)),
+        }
+    )
+    times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
+    stored = 0
+    if n:
+        cursor.register("incoming", incoming)
+        (stored,) = cursor.execute(
+            "INSERT INTO mlmon.ground_truth SELECT * FROM (SELECT DISTINCT * FROM incoming) fresh ANTI JOIN "
+            "(SELECT * FROM mlmon.ground_truth WHERE model = ? AND time BETWEEN ? AND ?) known "
+            "ON fresh.prediction_id = known.prediction_id AND fresh.time = known.time "
+            "AND fresh.text IS NOT DISTINCT FROM known.text",
+            [batch.model, int(times.min()), int(times.max())],
+        ).fetchall()[0]
+        cursor.unregister("incoming")
+    return Appended(batch.model, stored, n - stored, times)
+
+
+def class_name(value: float) -> str:
+    """A number as the name of a class: 1 and 1.0 are the same class."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

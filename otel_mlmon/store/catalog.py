@@ -1,0 +1,117 @@
+"""Which table holds a model's predictions, and which column and `_states` position hold each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.store.database import Database, quoted
+
+SQL_TYPE: Mapping[str, str] = {"number": "DOUBLE", "string": "VARCHAR", "bool": "BOOLEAN"}
+
+_META = (
+    "_id VARCHAR NOT NULL, _time BIGINT NOT NULL, _received BIGINT NOT NULL, _seq BIGINT NOT NULL, "
+    "_version VARCHAR NOT NULL, _states VARCHAR NOT NULL, _other MAP(VARCHAR, VARCHAR), _lost INTEGER NOT NULL, "
+    "_duration DOUBLE, _trace_id VARCHAR, _span_id VARCHAR, _error_type VARCHAR, _segments MAP(VARCHAR, VARCHAR)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredField:
+    """Where a field's values are: `type` is number, string or bool."""
+
+    name: str
+    column: str
+    type: str
+    position: int
+
+
+class Catalog:
+    """The catalogue in memory; changes are written in the caller's transaction and kept once it is committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._tables: dict[str, str] = {}
+        self._fields: dict[str, dict[str, StoredField]] = {}
+        cursor = database.cursor()
+        for model, table in cursor.execute("SELECT model, table_name FROM mlmon.models").fetchall():
+            self._tables[model] = table
+            self._fields[model] = {}
+        rows = cursor.execute("SELECT model, field, column_name, type, position FROM mlmon.fields").fetchall()
+        for model, name, column, type_, position in rows:
+            self._fields[model][name] = StoredField(name, column, type_, position)
+        cursor.close()
+
+    def models(self) -> list[str]:
+        """All models that ever sent a prediction."""
+        return sorted(self._tables)
+
+    def table(self, model: str) -> str | None:
+        """Quoted name of the model's table, None before its first prediction."""
+        table = self._tables.get(model)
+        return None if table is None else f"predictions.{quoted(table)}"
+
+    def fields(self, model: str) -> dict[str, StoredField]:
+        """Fields of a model by name, in the order of their positions."""
+        return dict(sorted(self._fields.get(model, {}).items(), key=lambda item: item[1].position))
+
+    def ensure(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        model: str,
+        wanted: Mapping[str, str],
+        pending: Catalog.Change | None = None,
+    ) -> tuple[dict[str, StoredField], Catalog.Change]:
+        """Create what is missing for `wanted` (field → type). Call `keep` with the change after the commit."""
+        change = pending or Catalog.Change(model, self._tables.get(model), dict(self._fields.get(model, {})))
+        if change.table is None:
+            change.table = self._free_table_name(model)
+            cursor.execute(f"CREATE TABLE predictions.{quoted(change.table)} ({_META})")
+            cursor.execute("INSERT INTO mlmon.models VALUES (?, ?)", [model, change.table])
+        for name, type_ in wanted.items():
+            if name in change.fields:
+                continue
+            field = StoredField(name, _free_column(name, change.fields), type_, len(change.fields))
+            cursor.execute(
+                f"ALTER TABLE predictions.{quoted(change.table)} ADD COLUMN {quoted(field.column)} {SQL_TYPE[type_]}"
+            )
+            cursor.execute(
+                "INSERT INTO mlmon.fields VALUES (?, ?, ?, ?, ?)", [model, name, field.column, type_, field.position]
+            )
+            change.fields[name] = field
+        return change.fields, change
+
+    def keep(self, change: Catalog.Change) -> None:
+        """Adopt a committed change."""
+        if change.table is not None:
+            self._tables[change.model] = change.table
+            self._fields[change.model] = change.fields
+
+    @dataclass(slots=True)
+    class Change:
+        """A model's entry as it will be once the transaction is committed."""
+
+        model: str
+        table: str | None
+        fields: dict[str, StoredField]
+
+    def _free_table_name(self, model: str) -> str:
+        taken = {table.lower() for table in self._tables.values()}
+        return _free(model or "unnamed", taken)
+
+
+def _free_column(field: str, fields: Mapping[str, StoredField]) -> str:
+    """DuckDB's names ignore case, and names with a leading underscore are ours."""
+    if field == FIELD_PREDICTION:
+        return "_prediction"
+    name = f"_{field}" if field.startswith("_") or not field else field
+    return _free(name, {stored.column.lower() for stored in fields.values()})
+
+
+def _free(name: str, taken: set[str]) -> str:
+    candidate, count = name, 2
+    while candidate.lower() in taken:
+        candidate, count = f"{name}_{count}", count + 1
+    return candidate

@@ -1,0 +1,103 @@
+"""The DuckDB file: opening, migrating, transactions. DuckDB's errors become ours here."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+
+from otel_mlmon.errors import ConfigError, StoreUnavailable
+
+
+class Database:
+    """One open file. Threads each take their own cursor; transactions that write are serialised by one lock."""
+
+    def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
+        """Open or create `path`; None keeps everything in memory. Raises ConfigError when it cannot be opened."""
+        self.path = path
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = duckdb.connect(
+                str(path) if path else ":memory:", config={"memory_limit": memory_limit, "threads": threads}
+            )
+        except duckdb.Error as error:
+            raise ConfigError(f"cannot open the store {path}: {_first_line(error)}") from error
+        self._write_lock = threading.Lock()
+        self._migrate()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection for one thread's reads. Exhaust each result before the next query on it."""
+        try:
+            return self._connection.cursor()
+        except duckdb.Error as error:
+            raise StoreUnavailable(f"the store is closed: {_first_line(error)}") from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor inside a transaction: committed at the end, rolled back on any exception.
+
+        Raises StoreUnavailable when DuckDB fails (disk full, file gone); then nothing was written.
+        """
+        with self._write_lock:
+            cursor = self.cursor()
+            try:
+                cursor.execute("BEGIN")
+                yield cursor
+                cursor.execute("COMMIT")
+            except duckdb.Error as error:
+                _rollback(cursor)
+                raise StoreUnavailable(f"commit failed: {_first_line(error)}") from error
+            except BaseException:
+                _rollback(cursor)
+                raise
+            finally:
+                cursor.close()
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file."""
+        with self._write_lock, contextlib.closing(self.cursor()) as cursor:
+            cursor.execute("CHECKPOINT")
+
+    def size_bytes(self) -> int:
+        """Size of the file and its write-ahead log."""
+        if self.path is None:
+            return 0
+        return sum(p.stat().st_size for p in (self.path, Path(f"{self.path}.wal")) if p.exists())
+
+    def close(self) -> None:
+        """Checkpoint and close; safe to call twice."""
+        with self._write_lock:
+            self._connection.close()
+
+    def _migrate(self) -> None:
+        with contextlib.closing(self.cursor()) as cursor:
+            cursor.execute("CREATE TABLE IF NOT EXISTS mlmon_migrations (name VARCHAR PRIMARY KEY)")
+            done = {name for (name,) in cursor.execute("SELECT name FROM mlmon_migrations").fetchall()}
+        scripts = sorted(
+            (entry for entry in resources.files("otel_mlmon.store").joinpath("migrations").iterdir()),
+            key=lambda entry: entry.name,
+        )
+        for script in scripts:
+            if script.name.endswith(".sql") and script.name not in done:
+                with self.transaction() as cursor:
+                    cursor.execute(script.read_text(encoding="utf-8"))
+                    cursor.execute("INSERT INTO mlmon_migrations VALUES (?)", [script.name])
+
+
+def _rollback(cursor: duckdb.DuckDBPyConnection) -> None:
+    with contextlib.suppress(duckdb.Error):  # no transaction is open any more
+        cursor.execute("ROLLBACK")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,78 @@
+"""A few stored predictions of a window, the ones that look least like the rest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.store.catalog import StoredField
+from otel_mlmon.store.database import quoted
+
+_STATE_NAMES = {"n": "null", ".": "absent", "x": "cut off by a limit", "o": "other type"}
+
+
+def read_examples(
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    table: str,
+    fields: dict[str, StoredField],
+    version: str,
+    segment: str,
+    field: str,
+    start: int,
+    end: int,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Predictions with their ids, trace ids and the value of `field` ("" for none).
+
+    For a field, cells without a value of the right type come first, then extreme values; for the model as a whole,
+    the largest errors.
+    """
+    stored = fields.get(field)
+    prediction = fields.get(FIELD_PREDICTION)
+    value = f"p.{quoted(stored.column)}::VARCHAR" if stored else "NULL"
+    state = f"substr(p._states, {stored.position + 1}, 1)" if stored else "''"
+    shown = f"p.{quoted(prediction.column)}" if prediction else "NULL"
+    order = _order(stored, prediction)
+    parameters: list[Any] = [field, model, version, start, end]
+    condition = ""
+    if segment:
+        key, _, wanted = segment.partition("=")
+        column = fields.get(key)
+        source = f"p._segments['{key.replace(chr(39), chr(39) * 2)}']"
+        condition = f" AND coalesce({source}, {f'p.{quoted(column.column)}::VARCHAR' if column else 'NULL'}) = ?"
+        parameters.append(wanted)
+    rows = cursor.execute(
+        f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
+        "coalesce(t.text, t.number::VARCHAR) "
+        f"FROM {table} p LEFT JOIN (SELECT prediction_id, last(number ORDER BY seq) AS number, "
+        "last(text ORDER BY seq) AS text FROM mlmon.ground_truth WHERE model = ? GROUP BY prediction_id) t "
+        f"ON p._id = t.prediction_id WHERE p._version = ? AND p._time >= ? AND p._time < ?{condition} "
+        f"ORDER BY {order} LIMIT {int(limit)}",
+        parameters,
+    ).fetchall()
+    return [
+        {
+            "prediction_id": id_,
+            "time": time,
+            "trace_id": trace_id or "",
+            "value": other if letter == "o" else _STATE_NAMES.get(letter or ".", text) if field else "",
+            "prediction": predicted,
+            "ground_truth": truth,
+        }
+        for id_, time, trace_id, text, letter, other, predicted, truth in rows
+    ]
+
+
+def _order(stored: StoredField | None, prediction: StoredField | None) -> str:
+    if stored is None:
+        numeric = prediction is not None and prediction.type == "number"
+        return f"abs(p.{quoted(prediction.column)} - t.number) DESC NULLS LAST, p._id" if prediction and numeric else "p._id"
+    letter = f"substr(p._states, {stored.position + 1}, 1)"
+    odd = f"({letter} NOT IN ('i', 'f', 's', 'b')) DESC"
+    if stored.type == "number":
+        column = f"p.{quoted(stored.column)}"
+        return f"{odd}, abs({column} - avg({column}) OVER ()) DESC NULLS LAST, p._id"
+    return f"{odd}, count(*) OVER (PARTITION BY p.{quoted(stored.column)}), p._id"

@@ -1,0 +1,118 @@
+"""Stored predictions of a stretch of time, with their ground truth, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_mlmon.store import states
+from otel_mlmon.store.catalog import StoredField
+from otel_mlmon.store.database import quoted
+from otel_mlmon.values import FieldCells, RowBlock, Texts
+
+# The newest ground truth of each id that `ids` selects.
+_TRUTH = (
+    "SELECT prediction_id, number, text FROM mlmon.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
+    "QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, time DESC) = 1"
+)
+
+
+def read_rows(
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    table: str,
+    fields: dict[str, StoredField],
+    segments: Sequence[str],
+    ranges: Sequence[tuple[int, int]],
+) -> RowBlock:
+    """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for."""
+    where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
+    truth = _TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
+    columns = "".join(f", p.{quoted(field.column)}" for field in fields.values())
+    query = (
+        "SELECT p._time, p._version, p._states, p._other, p._lost, p._duration, p._segments, "
+        f"t.prediction_id IS NOT NULL AS known, t.number, t.text{columns} "
+        f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id"
+    )
+    found = cursor.sql(query, params=[model]).to_arrow_table()
+    letters = states.matrix(found["_states"], len(fields))
+    other = _other(found["_other"])
+    cells = {
+        name: _cells(found[10 + index], field, letters, other.get(name, []))
+        for index, (name, field) in enumerate(fields.items())
+    }
+    return RowBlock(
+        model=model,
+        times=_numpy(found["_time"]).astype(np.int64),
+        versions=encoded(found["_version"]),
+        lost=_numpy(found["_lost"]) > 0,
+        durations=_floats(found["_duration"]),
+        fields=cells,
+        segments={key: _segment(key, cells, found["_segments"]) for key in segments},
+        truth_known=_numpy(found["known"]).astype(bool),
+        truth_numbers=_floats(found["number"]),
+        truth_texts=encoded(found["text"]),
+    )
+
+
+def encoded(column: pa.ChunkedArray) -> Texts:
+    """A string column, dictionary-encoded."""
+    array = pc.dictionary_encode(column.cast(pa.string()))
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return Texts(codes, array.dictionary.to_pylist())
+
+
+def _cells(
+    column: pa.ChunkedArray, field: StoredField, letters: states.Bytes, other: list[tuple[int, str]]
+) -> FieldCells:
+    numeric = field.type == "number"
+    return FieldCells(
+        states=letters[:, field.position],
+        numbers=_floats(column) if numeric else None,
+        texts=None if numeric else encoded(column),
+        other_rows=np.array([row for row, _ in other], dtype=np.int64),
+        other_texts=[text for _, text in other],
+    )
+
+
+def _other(column: pa.ChunkedArray) -> dict[str, list[tuple[int, str]]]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    rows = np.flatnonzero(pc.is_valid(column).to_numpy())
+    for row, items in zip(rows, column.take(pa.array(rows)).to_pylist(), strict=True):
+        for name, text in items:
+            found.setdefault(name, []).append((int(row), text))
+    return found
+
+
+def _segment(key: str, cells: dict[str, FieldCells], given: pa.ChunkedArray) -> Texts:
+    """Values of a segment key: what the application gave under that name, else the feature of that name."""
+    texts = [dict(items).get(key) if items else None for items in given.to_pylist()] if given.null_count < len(given) else []
+    if any(text is not None for text in texts):
+        return encoded(pa.chunked_array([pa.array(texts, pa.string())]))
+    cell = cells.get(key)
+    n = len(given)
+    if cell is None:
+        return Texts(np.full(n, -1, np.int32), [])
+    if cell.texts is not None:
+        return cell.texts
+    assert cell.numbers is not None
+    values, codes = np.unique(cell.numbers, return_inverse=True)
+    codes = np.where(np.isnan(cell.numbers), -1, codes).astype(np.int32)
+    return Texts(codes, [f"{value:g}" for value in values.tolist()])
+
+
+def _numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    return np.asarray(column.to_numpy())
+
+
+def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64).copy()

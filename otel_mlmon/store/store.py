@@ -1,0 +1,278 @@
+"""The store as the other stages see it: few operations, so that another engine can stand in for DuckDB."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from otel_mlmon.store import documents, profiles
+from otel_mlmon.store.append import Appended, append_ground_truth, append_predictions
+from otel_mlmon.store.catalog import Catalog
+from otel_mlmon.store.database import Database
+from otel_mlmon.store.examples import read_examples
+from otel_mlmon.store.rows import read_rows
+from otel_mlmon.values import Batch, GroundTruthBatch, PredictionBatch, RowBlock
+
+HOUR_NS = 3600 * 10**9
+
+
+class Store:
+    """One DuckDB file. Methods may be called from any thread; those that write are serialised."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        memory_limit: str = "1GB",
+        threads: int = 2,
+        dedup_margin_ns: int = HOUR_NS,
+    ) -> None:
+        """Open or create the file. Raises ConfigError when another process holds it or it is no DuckDB file."""
+        self._database = Database(path, memory_limit=memory_limit, threads=threads)
+        self._catalog = Catalog(self._database)
+        self._dedup_margin_ns = dedup_margin_ns
+        self._expected: dict[str, dict[str, str]] = {}
+        self._seq = self._last_seq()
+
+    # ---- predictions and ground truth
+
+    def expect_types(self, model: str, types: Mapping[str, str]) -> None:
+        """Say which column type (number, string, bool) fields of a model get when they are first stored."""
+        self._expected[model] = dict(types)
+
+    def commit(self, batches: Iterable[Batch], received: int) -> list[Appended]:
+        """Append all batches in one transaction. Raises StoreUnavailable, and then nothing was stored."""
+        results: list[Appended] = []
+        changes: dict[str, Catalog.Change] = {}
+        seq = self._seq + 1
+        with self._database.transaction() as cursor:
+            for batch in batches:
+                if isinstance(batch, GroundTruthBatch):
+                    results.append(append_ground_truth(cursor, batch, seq=seq, received=received))
+                else:
+                    results.append(self._append(cursor, batch, changes, seq, received))
+        for change in changes.values():
+            self._catalog.keep(change)
+        self._seq = seq
+        return results
+
+    def _append(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        batch: PredictionBatch,
+        changes: dict[str, Catalog.Change],
+        seq: int,
+        received: int,
+    ) -> Appended:
+        appended, change = append_predictions(
+            cursor,
+            self._catalog,
+            batch,
+            seq=seq,
+            received=received,
+            expected_types=self._expected.get(batch.model, {}),
+            dedup_margin_ns=self._dedup_margin_ns,
+            pending=changes.get(batch.model),
+        )
+        changes[batch.model] = change
+        return appended
+
+    def models(self) -> list[str]:
+        """Models that ever sent a prediction."""
+        return self._catalog.models()
+
+    def rows(self, model: str, segments: Sequence[str], ranges: Sequence[tuple[int, int]]) -> RowBlock | None:
+        """Predictions in the half-open time ranges (ns) with their ground truth; None for an unknown model."""
+        table = self._catalog.table(model)
+        if table is None:
+            return None
+        with self._cursor() as cursor:
+            return read_rows(cursor, model, table, self._catalog.fields(model), segments, ranges)
+
+    def examples(
+        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
+    ) -> list[dict[str, Any]]:
+        """A few stored predictions of a window, for a person to look at."""
+        table = self._catalog.table(model)
+        if table is None:
+            return []
+        with self._cursor() as cursor:
+            return read_examples(
+                cursor, model, table, self._catalog.fields(model), version, segment, field, start, end, limit
+            )
+
+    def span(self, model: str) -> tuple[int, int, int] | None:
+        """(oldest, newest, number) of a model's predictions; None when there are none."""
+        table = self._catalog.table(model)
+        if table is None:
+            return None
+        with self._cursor() as cursor:
+            oldest, newest, n = cursor.execute(f"SELECT min(_time), max(_time), count(*) FROM {table}").fetchall()[0]
+        return None if not n else (oldest, newest, n)
+
+    def newest_arrival(self, model: str, ahead_ns: int) -> tuple[int, int] | None:
+        """(event time, arrival) of the newest prediction or ground truth, leaving out those from the future."""
+        table = self._catalog.table(model)
+        if table is None:
+            return None
+        with self._cursor() as cursor:
+            found = cursor.execute(
+                f"SELECT time, received FROM (SELECT _time AS time, _received AS received FROM {table} UNION ALL "
+                "SELECT time, received FROM mlmon.ground_truth WHERE model = ?) WHERE time <= received + ? "
+                "ORDER BY time DESC, received LIMIT 1",
+                [model, ahead_ns],
+            ).fetchall()
+        return (found[0][0], found[0][1]) if found else None
+
+    def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]:
+        """Panes that hold rows committed after `seq`."""
+        table = self._catalog.table(model)
+        if table is None:
+            return set()
+        with self._cursor() as cursor:
+            rows = cursor.execute(f"SELECT DISTINCT _time // {int(pane_ns)} FROM {table} WHERE _seq > ?", [seq])
+            return {pane * pane_ns for (pane,) in rows.fetchall()}
+
+    def panes_of_ground_truth_after(self, model: str, seq: int, pane_ns: int) -> set[int]:
+        """Panes of the predictions whose ground truth was committed after `seq`."""
+        table = self._catalog.table(model)
+        if table is None:
+            return set()
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                f"SELECT DISTINCT _time // {int(pane_ns)} FROM {table} SEMI JOIN "
+                "(SELECT prediction_id AS _id FROM mlmon.ground_truth WHERE model = ? AND seq > ?) USING (_id)",
+                [model, seq],
+            )
+            return {pane * pane_ns for (pane,) in rows.fetchall()}
+
+    def seq(self) -> int:
+        """Number of the newest commit."""
+        return self._seq
+
+    # ---- profiles
+
+    def progress(self, model: str) -> int:
+        """Number of the commit up to which a model's rows are in profiles."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT seq FROM mlmon.progress WHERE model = ?", [model]).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    def set_progress(self, model: str, seq: int) -> None:
+        """Say that all rows up to commit `seq` are in profiles."""
+        with self._database.transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO mlmon.progress VALUES (?, ?)", [model, seq])
+
+    def replace_panes(
+        self, model: str, reference: str, panes: Sequence[int], fields: pa.Table, totals: pa.Table
+    ) -> None:
+        """Replace the profiles of these panes."""
+        with self._database.transaction() as cursor:
+            profiles.replace_panes(cursor, model, reference, panes, fields, totals)
+
+    def profiles(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
+        """Field profiles of the panes in [start, end)."""
+        with self._cursor() as cursor:
+            return profiles.read_profiles(cursor, model, reference, start, end, segments)
+
+    def profile_values(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], limit: int
+    ) -> list[tuple[str, str, str, str, str, int]]:
+        """Summed single values of the panes in [start, end)."""
+        with self._cursor() as cursor:
+            return profiles.read_values(cursor, model, reference, start, end, segments, limit)
+
+    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
+        """Pane totals in [start, end)."""
+        with self._cursor() as cursor:
+            return profiles.read_totals(cursor, model, reference, start, end, segments)
+
+    def dropped(self, model: str, start: int, end: int) -> dict[str, int]:
+        """Rows that senders say they lost in [start, end), by model version."""
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT version, sum(rows)::BIGINT FROM mlmon.dropped WHERE model = ? AND time >= ? AND time < ? "
+                "GROUP BY version",
+                [model, start, end],
+            ).fetchall()
+        return dict(rows)
+
+    # ---- documents and verdicts
+
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
+        """Create or replace documents and delete those that are `gone`, in one transaction."""
+        if not bodies and not gone:
+            return
+        with self._database.transaction() as cursor:
+            for key, body in bodies.items():
+                documents.put_document(cursor, kind, key, body)
+            if gone:
+                documents.delete_documents(cursor, kind, gone)
+
+    def documents(self, kind: str) -> dict[str, Any]:
+        """All documents of a kind."""
+        with self._cursor() as cursor:
+            return documents.read_documents(cursor, kind)
+
+    def append_verdicts(self, rows: Iterable[documents.VerdictRow]) -> None:
+        """Append to the history of verdicts."""
+        with self._database.transaction() as cursor:
+            documents.append_verdicts(cursor, rows)
+
+    def verdicts(self, alert: str, limit: int = 500) -> list[documents.VerdictRow]:
+        """History of one alert's verdicts, oldest first."""
+        with self._cursor() as cursor:
+            return documents.read_verdicts(cursor, alert, limit)
+
+    # ---- housekeeping
+
+    def delete_before(self, model: str, time: int) -> int:
+        """Retention: delete a model's predictions, ground truth and profiles older than `time`; returns predictions."""
+        table = self._catalog.table(model)
+        if table is None:
+            return 0
+        with self._database.transaction() as cursor:
+            (deleted,) = cursor.execute(f"DELETE FROM {table} WHERE _time < ?", [time]).fetchall()[0]
+            cursor.execute("DELETE FROM mlmon.ground_truth WHERE model = ? AND time < ?", [model, time])
+            for name in ("mlmon.profiles", "mlmon.pane_totals"):
+                cursor.execute(f"DELETE FROM {name} WHERE model = ? AND pane < ?", [model, time])
+            cursor.execute("DELETE FROM mlmon.dropped WHERE model = ? AND time < ?", [model, time])
+        return int(deleted)
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file."""
+        self._database.checkpoint()
+
+    def size_bytes(self) -> int:
+        """Size of the file and its write-ahead log."""
+        return self._database.size_bytes()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one read-only query, for tools and tests."""
+        with self._cursor() as cursor:
+            return cursor.execute(sql).fetchall()
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        self._database.close()
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._database.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    def _last_seq(self) -> int:
+        tables = [table for model in self._catalog.models() if (table := self._catalog.table(model))]
+        parts = [f"SELECT max(_seq) AS seq FROM {table}" for table in tables]
+        parts.append("SELECT max(seq) AS seq FROM mlmon.ground_truth")
+        with self._cursor() as cursor:
+            (newest,) = cursor.execute(f"SELECT max(seq) FROM ({' UNION ALL '.join(parts)})").fetchall()[0]
+        return int(newest or 0)
