@@ -1,0 +1,5 @@
+"""Fourth stage: panes of event time, their profiles, and windows as sums of panes."""
+
+from otel_mlmon.window.windows import Plan, Windows
+
+__all__ = ["Plan", "Windows"]

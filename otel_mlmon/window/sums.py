@@ -1,0 +1,108 @@
+"""Panes to windows: profiles are counts, and counts add up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts
+from otel_mlmon.window.cells import COUNTS
+from otel_mlmon.window.performance import SUMS, performance_counts
+
+_TYPES = ("int", "float", "string", "bool", "array", "map")
+Key = tuple[str, str]  # version, segment
+
+
+def sum_profiles(
+    panes: pa.Table,
+    values: Iterable[tuple[str, str, str, str, str, int]],
+    references: Mapping[str, Mapping[str, FieldReference]],
+) -> dict[Key, dict[str, FieldProfile]]:
+    """Field profiles of a window by (version, segment), from those of its panes.
+
+    `values` are the summed single values; `references` maps a version to its fields' references.
+    """
+    named: dict[tuple[str, str, str, str], dict[str, int]] = {}
+    for version, segment, field, kind, value, count in values:
+        named.setdefault((version, segment, field, kind), {})[value] = count
+    sums: dict[Key, dict[str, FieldProfile]] = {}
+    for (version, segment, field), lines in _grouped(panes, ("version", "segment", "field")):
+        reference = references.get(version, {}).get(field)
+        sums.setdefault((version, segment), {})[field] = _profile(
+            lines,
+            reference,
+            named.get((version, segment, field, "new"), {}),
+            named.get((version, segment, field, "heavy"), {}),
+        )
+    return sums
+
+
+def _profile(
+    lines: pa.Table, reference: FieldReference | None, new: Mapping[str, int], heavy: Mapping[str, int]
+) -> FieldProfile:
+    counts = dict(zip(COUNTS, _matrix(lines["counts"], len(COUNTS)).sum(axis=0).tolist(), strict=True))
+    bins = categories = None
+    if reference is not None:
+        width = len(reference.edges) + 1 if reference.kind == "numeric" else len(reference.categories)
+        summed = _matrix(lines["bins"], width).sum(axis=0) if width else np.zeros(0, np.int64)
+        bins, categories = (summed, None) if reference.kind == "numeric" else (None, summed)
+    minimum, maximum = lines["minimum"].to_numpy(), lines["maximum"].to_numpy()
+    return FieldProfile(
+        absent=counts["absent"],
+        null=counts["null"],
+        nan=counts["nan"],
+        infinite=counts["infinite"],
+        empty=counts["empty"],
+        lost=counts["lost"],
+        types={name: counts[name] for name in _TYPES if counts[name]},
+        sum=float(lines["total"].to_numpy().sum()),
+        sum_squares=float(lines["squares"].to_numpy().sum()),
+        minimum=float(np.fmin.reduce(minimum)) if len(minimum) else float("nan"),
+        maximum=float(np.fmax.reduce(maximum)) if len(maximum) else float("nan"),
+        bins=bins,
+        categories=categories,
+        new=new,
+        heavy=heavy,
+    )
+
+
+def _matrix(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.int64]:
+    """Lists of a column as lines × width. Lines of another width (of an older reference) count as zero."""
+    lengths = pc.list_value_length(column)
+    fitting = column.filter(pc.equal(lengths, width))
+    flat = np.asarray(pc.list_flatten(fitting).to_numpy())
+    return flat.reshape(-1, width).astype(np.int64)
+
+
+def sum_totals(panes: pa.Table) -> dict[Key, tuple[int, int, PerformanceCounts]]:
+    """(rows, lost rows, performance) of a window by (version, segment)."""
+    found: dict[Key, tuple[int, int, PerformanceCounts]] = {}
+    for (version, segment), lines in _grouped(panes, ("version", "segment")):
+        rows = int(lines["rows"].to_numpy().sum())
+        flat = np.asarray(pc.list_flatten(lines["sums"]).to_numpy(), dtype=np.float64)
+        confusion: dict[str, int] = {}
+        for items in lines["confusion"].to_pylist():
+            for key, count in items or ():
+                confusion[key] = confusion.get(key, 0) + count
+        counts = performance_counts(rows, flat.reshape(-1, len(SUMS)).sum(axis=0), confusion)
+        found[version, segment] = (rows, int(lines["lost_rows"].to_numpy().sum()), counts)
+    return found
+
+
+def _grouped(table: pa.Table, names: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], pa.Table]]:
+    """Slices of `table` with equal values in the columns `names`."""
+    if not table.num_rows:
+        return
+    table = table.sort_by([(name, "ascending") for name in names])
+    codes = [pc.rank(table[name].combine_chunks(), tiebreaker="dense").to_numpy() for name in names]
+    changed = np.zeros(table.num_rows, dtype=bool)
+    changed[0] = True
+    for code in codes:
+        changed[1:] |= code[1:] != code[:-1]
+    starts = [*np.flatnonzero(changed).tolist(), table.num_rows]
+    for start, end in zip(starts, starts[1:], strict=False):
+        yield tuple(table[name][start].as_py() for name in names), table.slice(start, end - start)

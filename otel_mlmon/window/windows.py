@@ -1,0 +1,192 @@
+"""Which panes are due, and the windows that rules ask for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from otel_mlmon.values import Reference, RowBlock, WindowProfile
+from otel_mlmon.window.cells import HEAVY
+from otel_mlmon.window.profile import profile_panes
+from otel_mlmon.window.sums import sum_profiles, sum_totals
+
+PANES_AT_ONCE = 2000
+
+
+class PaneStore(Protocol):
+    """What this stage needs of the store."""
+
+    def models(self) -> list[str]: ...
+    def rows(self, model: str, segments: Sequence[str], ranges: Sequence[tuple[int, int]]) -> RowBlock | None: ...
+    def seq(self) -> int: ...
+    def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
+    def panes_of_ground_truth_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
+    def progress(self, model: str) -> int: ...
+    def set_progress(self, model: str, seq: int) -> None: ...
+    def replace_panes(
+        self, model: str, reference: str, panes: Sequence[int], fields: pa.Table, totals: pa.Table
+    ) -> None: ...
+    def profiles(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
+    def profile_values(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], limit: int
+    ) -> list[tuple[str, str, str, str, str, int]]: ...
+    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
+    def dropped(self, model: str, start: int, end: int) -> dict[str, int]: ...
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
+    def documents(self, kind: str) -> dict[str, Any]: ...
+
+
+ReferenceFor = Callable[[str, str, str], Reference | None]  # (model, version, reference name)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What profiles a model needs: for each reference that a rule names, the segment keys."""
+
+    segments: Mapping[str, tuple[str, ...]]  # reference name → keys
+
+
+class Windows:
+    """Keeps the profiles of closed panes up to date. One thread at a time may call `close`."""
+
+    def __init__(self, store: PaneStore, reference_for: ReferenceFor, *, pane_ns: int) -> None:
+        self._store = store
+        self._reference_for = reference_for
+        self.pane_ns = pane_ns
+        self._lock = threading.Lock()
+        self._dirty: dict[str, dict[int, int]] = {}  # model → pane → first commit not yet in its profile
+        self._truth_seq: dict[str, int] = {}  # model → commit up to which ground truth has been looked at
+        self._truth_waiting: set[str] = set()
+        self._plans: dict[str, Plan] = {}
+        for model in store.models():
+            self._recover(model)
+
+    def _recover(self, model: str) -> None:
+        """After a start: whatever was committed and is not in a profile yet."""
+        done = self._store.progress(model)
+        panes = self._store.panes_after(model, done, self.pane_ns)
+        self._dirty[model] = dict.fromkeys(panes, done + 1)
+        self._truth_seq[model] = done
+        self._truth_waiting.add(model)
+
+    def touch(self, model: str, times: npt.NDArray[np.int64]) -> None:
+        """Predictions at these times were committed."""
+        panes = np.unique(times // self.pane_ns * self.pane_ns).tolist()
+        seq = self._store.seq()
+        with self._lock:
+            dirty = self._dirty.setdefault(model, {})
+            for pane in panes:
+                dirty.setdefault(pane, seq)
+
+    def touch_ground_truth(self, model: str) -> None:
+        """Ground truth of this model was committed."""
+        with self._lock:
+            self._truth_waiting.add(model)
+
+    def plan(self, model: str, plan: Plan, fingerprint: str, since: int) -> None:
+        """Say what profiles a model needs. When `fingerprint` differs from last time, panes from `since` are redone."""
+        self._plans[model] = plan
+        if self._store.documents("plan").get(model) == fingerprint:
+            return
+        with self._lock:
+            dirty = self._dirty.setdefault(model, {})
+            for pane in self._store.panes_after(model, 0, self.pane_ns):
+                if pane >= since:
+                    dirty[pane] = 0
+        self._store.put("plan", {model: fingerprint})
+
+    def close(self, model: str, upto: int) -> int:
+        """Bring the profiles of all panes that end by `upto` (ns) up to date; returns how many panes were redone."""
+        plan = self._plans.get(model)
+        if plan is None or model not in self._store.models():
+            return 0
+        self._look_at_ground_truth(model)
+        with self._lock:
+            due = {p: s for p, s in self._dirty.get(model, {}).items() if p + self.pane_ns <= upto}
+        panes = sorted(due)
+        for first in range(0, len(panes), PANES_AT_ONCE):
+            self._redo(model, plan, panes[first : first + PANES_AT_ONCE], due)
+        if panes:
+            self._note_progress(model)
+        return len(panes)
+
+    def _look_at_ground_truth(self, model: str) -> None:
+        with self._lock:
+            if model not in self._truth_waiting:
+                return
+            self._truth_waiting.discard(model)
+        upto, since = self._store.seq(), self._truth_seq.get(model, 0)
+        panes = self._store.panes_of_ground_truth_after(model, since, self.pane_ns)
+        with self._lock:
+            dirty = self._dirty.setdefault(model, {})
+            for pane in panes:
+                dirty.setdefault(pane, since + 1)
+            self._truth_seq[model] = upto
+
+    def _redo(self, model: str, plan: Plan, panes: list[int], due: dict[int, int]) -> None:
+        with self._lock:  # what is committed from here on makes a pane dirty again
+            for pane in panes:
+                self._dirty[model].pop(pane, None)
+        try:
+            for name, segments in plan.segments.items():
+                rows = self._store.rows(model, segments, _ranges(panes, self.pane_ns))
+                if rows is None:
+                    continue
+                references = {v: self._reference_for(model, v, name) for v in rows.versions.labels}
+                fields, totals = profile_panes(rows, references, name, segments, self.pane_ns)
+                self._store.replace_panes(model, name, panes, fields, totals)
+        except BaseException:
+            with self._lock:
+                for pane in panes:
+                    self._dirty[model][pane] = min(due[pane], self._dirty[model].get(pane, due[pane]))
+            raise
+
+    def _note_progress(self, model: str) -> None:
+        with self._lock:
+            waiting = self._dirty.get(model, {}).values()
+            seq = min([self._truth_seq.get(model, 0), *(s - 1 for s in waiting)])
+        self._store.set_progress(model, max(seq, 0))
+
+    def window(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str]
+    ) -> list[WindowProfile]:
+        """The model's predictions in [start, end) ns: one profile per version, whole and per segment value."""
+        totals = sum_totals(self._store.totals(model, reference, start, end, segments))
+        versions = sorted({version for version, _ in totals})
+        references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
+        fields = sum_profiles(
+            self._store.profiles(model, reference, start, end, segments),
+            self._store.profile_values(model, reference, start, end, segments, HEAVY),
+            references,
+        )
+        dropped = self._store.dropped(model, start, end)
+        return [
+            WindowProfile(
+                model, version, segment, start, end, rows,
+                lost + (0 if segment else dropped.get(version, 0)),
+                fields.get((version, segment), {}),
+                performance,
+            )
+            for (version, segment), (rows, lost, performance) in sorted(totals.items())
+        ]  # fmt: skip
+
+    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
+        """Totals pane by pane, to find the newest window with enough ground truth."""
+        return self._store.totals(model, reference, start, end, segments)
+
+
+def _ranges(panes: list[int], pane_ns: int) -> list[tuple[int, int]]:
+    """Neighbouring panes joined into half-open ranges; `panes` is sorted."""
+    ranges: list[tuple[int, int]] = []
+    for pane in panes:
+        if ranges and ranges[-1][1] == pane:
+            ranges[-1] = (ranges[-1][0], pane + pane_ns)
+        else:
+            ranges.append((pane, pane + pane_ns))
+    return ranges
