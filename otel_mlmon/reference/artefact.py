@@ -1,0 +1,147 @@
+"""A reference as a small file without raw rows, to be read in a diff and shipped with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+
+from otel_mlmon.errors import BadReference
+from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, SegmentReference
+
+FORMAT: Final = "otel_mlmon.reference/1"
+
+
+def to_document(reference: Reference) -> dict[str, Any]:
+    """Plain data, for YAML and JSON alike. Numbers are kept to the last digit."""
+    return {
+        "format": FORMAT,
+        "model": reference.model,
+        "name": reference.name,
+        "version": reference.version,
+        "created": reference.created,
+        "source": reference.source,
+        "rows": reference.rows,
+        "fields": {name: _field(field) for name, field in reference.fields.items()},
+        "performance": _performance(reference.performance),
+        "segments": {
+            key: {
+                "rows": segment.rows,
+                "profiles": {name: _profile(profile) for name, profile in segment.profiles.items()},
+                "performance": _performance(segment.performance),
+            }
+            for key, segment in reference.segments.items()
+        },
+    }
+
+
+def from_document(document: Any, where: str) -> Reference:
+    """Read what `to_document` wrote. Raises BadReference that names `where`."""
+    if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+        found = document.get("format") if isinstance(document, Mapping) else type(document).__name__
+        raise BadReference(f"{where}: not a reference: found format {found!r}, allowed is {FORMAT!r}")
+    try:
+        return Reference(
+            model=str(document["model"]),
+            name=str(document["name"]),
+            version=str(document["version"]),
+            created=str(document["created"]),
+            source=str(document["source"]),
+            rows=int(document["rows"]),
+            fields={str(name): _read_field(str(name), body) for name, body in document["fields"].items()},
+            performance=_read_performance(document["performance"]),
+            segments={
+                str(key): SegmentReference(
+                    int(body["rows"]),
+                    {str(name): _read_profile(profile) for name, profile in body["profiles"].items()},
+                    _read_performance(body["performance"]),
+                )
+                for key, body in document["segments"].items()
+            },
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadReference(f"{where}: damaged reference: {type(error).__name__}: {error}") from error
+
+
+def write_artefact(reference: Reference, path: Path) -> None:
+    """Write the YAML file."""
+    text = yaml.dump(to_document(reference), default_flow_style=None, sort_keys=False, allow_unicode=True, width=110)
+    path.write_text(f"# What is normal for a model, made by `mlmon reference create`. No raw rows.\n{text}", "utf-8")
+
+
+def read_artefact(path: Path) -> Reference:
+    """Read the YAML file. Raises BadReference."""
+    try:
+        document = yaml.load(path.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadReference(f"{path}: cannot be read: {error}") from error
+    return from_document(document, str(path))
+
+
+def _field(field: FieldReference) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": field.type, "kind": field.kind}
+    if field.kind == "numeric":
+        body["edges"] = list(field.edges)
+    else:
+        body["categories"] = list(field.categories)
+    return {**body, "constants": dict(field.constants), "profile": _profile(field.profile)}
+
+
+def _read_field(name: str, body: Mapping[str, Any]) -> FieldReference:
+    if body["kind"] not in ("numeric", "categorical"):
+        raise ValueError(f"field {name!r} has kind {body['kind']!r}, allowed are 'numeric', 'categorical'")
+    return FieldReference(
+        name=name,
+        type=str(body["type"]),
+        kind=body["kind"],
+        profile=_read_profile(body["profile"]),
+        edges=tuple(float(edge) for edge in body.get("edges", ())),
+        categories=tuple(str(category) for category in body.get("categories", ())),
+        constants={str(value): float(share) for value, share in body["constants"].items()},
+    )
+
+
+_COUNTS: Final = ("absent", "null", "nan", "infinite", "empty", "lost")
+_NUMBERS: Final = ("sum", "sum_squares", "minimum", "maximum")
+
+
+def _profile(profile: FieldProfile) -> dict[str, Any]:
+    body: dict[str, Any] = {name: getattr(profile, name) for name in _COUNTS if getattr(profile, name)}
+    body["types"] = dict(profile.types)
+    if profile.numbers:
+        body.update({name: getattr(profile, name) for name in _NUMBERS})
+    for name in ("bins", "categories"):
+        counts = getattr(profile, name)
+        if counts is not None:
+            body[name] = counts.tolist()
+    return body
+
+
+def _read_profile(body: Mapping[str, Any]) -> FieldProfile:
+    nan = float("nan")
+    defaults = {"sum": 0.0, "sum_squares": 0.0, "minimum": nan, "maximum": nan}
+    return FieldProfile(
+        **{name: int(body.get(name, 0)) for name in _COUNTS},
+        types={str(name): int(count) for name, count in body["types"].items()},
+        **{name: float(body.get(name, defaults[name])) for name in _NUMBERS},
+        bins=np.asarray(body["bins"], dtype=np.int64) if "bins" in body else None,
+        categories=np.asarray(body["categories"], dtype=np.int64) if "categories" in body else None,
+    )
+
+
+def _performance(counts: PerformanceCounts | None) -> dict[str, Any] | None:
+    if counts is None:
+        return None
+    body = {f.name: getattr(counts, f.name) for f in dataclass_fields(counts) if f.name != "confusion"}
+    return {**body, "confusion": [[truth, prediction, n] for (truth, prediction), n in counts.confusion.items()]}
+
+
+def _read_performance(body: Mapping[str, Any] | None) -> PerformanceCounts | None:
+    if body is None:
+        return None
+    confusion = {(str(truth), str(prediction)): int(n) for truth, prediction, n in body["confusion"]}
+    return PerformanceCounts(**{k: v for k, v in body.items() if k != "confusion"}, confusion=confusion)

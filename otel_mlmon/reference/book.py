@@ -1,0 +1,75 @@
+"""All references that the processor knows, kept in the store."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from otel_mlmon.errors import BadReference
+from otel_mlmon.reference.artefact import from_document, to_document
+from otel_mlmon.values import Reference
+
+
+class DocumentStore(Protocol):
+    """What this module needs of the store."""
+
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
+    def documents(self, kind: str) -> dict[str, Any]: ...
+
+
+_KIND = "reference"
+
+
+class ReferenceBook:
+    """References by model, name and model version."""
+
+    def __init__(self, store: DocumentStore, on_change: Callable[[str], None] = lambda model: None) -> None:
+        """`on_change` is called with a model's name after its references changed."""
+        self._store = store
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._known = {
+            key: from_document(body, f"reference {key} in the store") for key, body in store.documents(_KIND).items()
+        }
+
+    def put(self, reference: Reference) -> bool:
+        """Add or replace; False when exactly this reference was known already."""
+        key = _key(reference.model, reference.name, reference.version)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and to_document(known) == to_document(reference):
+                return False
+            self._store.put(_KIND, {key: to_document(reference)})
+            self._known[key] = reference
+        self._on_change(reference.model)
+        return True
+
+    def delete(self, model: str, name: str, version: str) -> None:
+        """Forget a reference. Raises BadReference when there is none."""
+        key = _key(model, name, version)
+        with self._lock:
+            if key not in self._known:
+                raise BadReference(
+                    f"no reference {name!r} of model {model!r}, version {version!r}; known: {self.names() or 'none'}"
+                )
+            self._store.put(_KIND, {}, gone=[key])
+            del self._known[key]
+        self._on_change(model)
+
+    def find(self, model: str, version: str, name: str) -> Reference | None:
+        """The reference for a model version: its own, else the one for any version."""
+        return self._known.get(_key(model, name, version)) or self._known.get(_key(model, name, ""))
+
+    def all(self) -> list[Reference]:
+        """Every reference, by model and name."""
+        return [reference for _, reference in sorted(self._known.items())]
+
+    def names(self) -> str:
+        """Known references in words."""
+        return ", ".join(f"{r.model}/{r.name}" + (f"@{r.version}" if r.version else "") for r in self.all())
+
+
+def _key(model: str, name: str, version: str) -> str:
+    return json.dumps([model, name, version])

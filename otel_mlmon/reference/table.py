@@ -1,0 +1,106 @@
+"""A CSV or Parquet file as the rows of a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from otel_mlmon.errors import BadReference
+from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.values import FieldCells, RowBlock, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of the file are what. `features` empty: all that are nothing else."""
+
+    prediction: str = ""
+    ground_truth: str = ""
+    features: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a .csv (also .csv.gz) or .parquet file. Raises BadReference with what was found."""
+    if not path.exists():
+        raise BadReference(f"{path}: no such file")
+    try:
+        if path.suffix in (".parquet", ".pq"):
+            return pa.parquet.read_table(path)
+        if path.suffix in (".csv", ".gz"):
+            options = pa.csv.ConvertOptions(strings_can_be_null=False)
+            return pa.csv.read_csv(path, convert_options=options)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadReference(f"{path}: cannot be read: {error}") from error
+    raise BadReference(f"{path}: found a file ending in {path.suffix or 'nothing'!r}; allowed are .csv, .csv.gz, .parquet")
+
+
+def check_columns(path: Path, table: pa.Table, wanted: Sequence[str]) -> None:
+    """Raise BadReference when a column that was named is not in the file."""
+    for name in wanted:
+        if name and name not in table.column_names:
+            raise BadReference(f"{path}: no column {name!r}; the file has {', '.join(map(repr, table.column_names))}")
+
+
+def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: str) -> RowBlock:
+    """The table as rows of a model, all at time 0."""
+    named = [columns.prediction, columns.ground_truth, *columns.features, *columns.exclude, *columns.segments]
+    check_columns(path, table, named)
+    n = table.num_rows
+    if n == 0:
+        raise BadReference(f"{path}: the file has no rows")
+    apart = {columns.prediction, columns.ground_truth, *columns.exclude}
+    features = columns.features or tuple(name for name in table.column_names if name not in apart)
+    fields = {name: cells_of(table[name]) for name in features}
+    if columns.prediction:
+        fields[FIELD_PREDICTION] = cells_of(table[columns.prediction])
+    truth = cells_of(table[columns.ground_truth]) if columns.ground_truth else None
+    known = np.zeros(n, bool) if truth is None else ~np.isin(truth.states, (ord("n"), ord(".")))
+    numbers = truth.numbers if truth is not None and truth.numbers is not None else np.full(n, np.nan)
+    return RowBlock(
+        model=model,
+        times=np.zeros(n, np.int64),
+        versions=Texts(np.zeros(n, np.int32), [version]),
+        lost=np.zeros(n, bool),
+        durations=np.full(n, np.nan),
+        fields=fields,
+        segments={key: _texts(table[key]) for key in columns.segments},
+        truth_known=known,
+        truth_numbers=numbers,
+        truth_texts=_texts(table[columns.ground_truth]) if columns.ground_truth else Texts(np.full(n, -1, np.int32), []),
+    )
+
+
+def cells_of(column: pa.ChunkedArray) -> FieldCells:
+    """One column's cells, with the letters that the store would give them."""
+    valid = np.asarray(pc.is_valid(column).to_numpy())
+    type_ = column.type
+    letter = "s"
+    numbers, texts = None, None
+    if pa.types.is_boolean(type_):
+        letter, texts = "b", _texts(column)
+    elif pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        letter = "i" if pa.types.is_integer(type_) else "f"
+        numbers = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    else:
+        texts = _texts(column)
+    states = np.where(valid, ord(letter), ord("n")).astype(np.uint8)
+    return FieldCells(states, numbers, texts, np.zeros(0, np.int64), [])
+
+
+def _texts(column: pa.ChunkedArray) -> Texts:
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy()
+        labels, codes = np.unique(values, return_inverse=True)
+        return Texts(np.where(np.isnan(values), -1, codes).astype(np.int32), [f"{v:g}" for v in labels.tolist()])
+    encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return Texts(codes, encoded.dictionary.to_pylist())
