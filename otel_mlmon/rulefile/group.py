@@ -1,0 +1,65 @@
+"""A group of rules, which share a model, a window and a reference; and the file that holds groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+
+from otel_mlmon.rulefile.checks import Rule
+from otel_mlmon.rulefile.patterns import Text, Texts, text
+from otel_mlmon.rulefile.quantities import SECOND, PositiveDuration, shown
+from otel_mlmon.rulefile.rule import Labels
+
+
+def _reference(value: object) -> str:
+    if isinstance(value, dict):
+        raise ValueError(f"{shown(value)} is not supported yet; allowed is the name of a reference, e.g. training")  # noqa: TRY004
+    return text(value)
+
+
+_Reference = Annotated[str, BeforeValidator(_reference), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
+class Group(BaseModel):
+    """Rules evaluated together. Durations are nanoseconds; each rule already has the group's segments and labels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text = Field(description="Name of the group, unique over all files.")
+    model: Text = Field(description="The models that the rules are about; a glob.")
+    interval: PositiveDuration = Field(
+        60 * SECOND, json_schema_extra={"default": "1m"}, description="How often the rules are evaluated."
+    )
+    window: PositiveDuration = Field(
+        3_600 * SECOND, json_schema_extra={"default": "1h"}, description="The stretch of time that is judged."
+    )
+    reference: _Reference = Field("training", description="Name of the reference that says what is normal.")
+    segments: Texts = Field((), description="Segment keys: beside the whole, each of their values is judged.")
+    labels: Labels = Field(default_factory=dict, description="Labels of every alert of the group.")
+    rules: tuple[Rule, ...] = Field(json_schema_extra={"minItems": 1}, description="The rules.")
+
+    @field_validator("rules", mode="after")
+    @classmethod
+    def _inherit(cls, rules: tuple[Rule, ...], info: ValidationInfo) -> tuple[Rule, ...]:
+        return tuple(_with_group(rule, info.data) for rule in rules)
+
+    def covers(self, model: str) -> bool:
+        """Whether the group's rules are about `model`."""
+        return fnmatchcase(model, self.model)
+
+
+def _with_group(rule: Rule, group: dict[str, Any]) -> Rule:
+    segments = rule.segments if "segments" in rule.model_fields_set else group.get("segments", ())
+    return rule.model_copy(update={"segments": segments, "labels": {**group.get("labels", {}), **rule.labels}})
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """One rule file without mistakes."""
+
+    path: Path
+    groups: tuple[Group, ...]

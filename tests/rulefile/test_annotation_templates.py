@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from otel_mlmon.rulefile import render
+from otel_mlmon.rulefile.templates import NAMES
+
+VALUES: dict[str, Any] = {
+    "feature": "rooms", "value": 0.02345678, "threshold": 0.02, "model": "house-prices", "version": "1.2",
+    "segment": "", "rows": 1234567, "p_value": None, "labels": {"severity": "critical", "items": "just a label"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ feature }} of {{ model }} {{ version }}", "rooms of house-prices 1.2"),
+        ("{{ value }} {{ value | percent }} {{ value | percent(3) }}", "0.02346 2.3% 2.346%"),
+        ("{{ threshold | percent }} {{ value | round(2) }}", "2% 0.02"),
+        ("{{ rows }} rows", "1234567 rows"),
+        ("p = {{ p_value }}, {{ p_value | percent }}", "p = unknown, unknown"),
+        ("{{ labels.severity | upper }} {{ labels['severity'] }}", "CRITICAL critical"),
+        ("{{ labels.items }}", "just a label"),
+        ("{{ labels.owner | default('nobody') }}", "nobody"),
+        ("all{% if segment %} of {{ segment }}{% endif %}", "all"),
+        ("{{ 'much' if value > threshold else 'little' }}", "much"),
+        ("no template at all, 100 %", "no template at all, 100 %"),
+    ],
+)
+def test_annotations_are_filled_in(template: str, text: str) -> None:
+    assert render(template, VALUES) == text
+
+
+@pytest.mark.parametrize("template", ["{{ labels.owner }}", "{{ feature | percent }}"])
+def test_a_value_that_does_not_fit_is_an_error_and_no_gap_in_the_text(template: str) -> None:
+    with pytest.raises(ValueError, match="cannot be filled in"):
+        render(template, VALUES)
+
+
+def test_the_values_of_these_tests_are_all_that_templates_know() -> None:
+    assert set(VALUES) == set(NAMES)
