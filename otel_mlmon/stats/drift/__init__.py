@@ -1,0 +1,7 @@
+"""Comparisons of a window's distribution with the reference's."""
+
+from __future__ import annotations
+
+from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS, DriftMethod
+
+__all__ = ["DRIFT_METHODS", "NEEDS_ORDERED_BINS", "DriftMethod"]
