@@ -1,0 +1,145 @@
+"""One prediction or one ground truth in the attributes of one record, from any language's SDK."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_mlmon import semconv
+from otel_mlmon.columns import json_text
+from otel_mlmon.decode.reject import BAD_FEATURES, BAD_VALUE, NO_MODEL_NAME, NO_PREDICTION_ID, RejectedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """A prediction as it came."""
+
+    model: str
+    version: str
+    id: str
+    time: int
+    fields: dict[str, Any]
+    segments: dict[str, str] = field(default_factory=dict)
+    duration: float | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    error_type: str | None = None
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruthRow:
+    """A true outcome as it came."""
+
+    model: str
+    id: str
+    time: int
+    value: Any
+
+
+def prediction_row(
+    attributes: Mapping[str, Any], *, time: int, trace_id: str, span_id: str, lost: int, duration: float | None = None
+) -> PredictionRow:
+    """A prediction from a record's attributes. `time` (ns) holds unless the attributes say otherwise.
+
+    Without a prediction id the content makes one, so that a record which is sent again is still known again.
+    """
+    model = _model(attributes)
+    stated = attributes.get(semconv.PREDICTION_TIMESTAMP)
+    time = stated if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0 else time
+    fields = features(attributes)
+    if semconv.PREDICTION_VALUE in attributes:
+        fields[semconv.FIELD_PREDICTION] = attributes[semconv.PREDICTION_VALUE]
+    for key, value in attributes.items():
+        if key.startswith(semconv.PREDICTION_SCORE_PREFIX):
+            fields[semconv.score_field(key.removeprefix(semconv.PREDICTION_SCORE_PREFIX))] = value
+    segments = {
+        key.removeprefix(semconv.SEGMENT_PREFIX): str(value)
+        for key, value in attributes.items()
+        if key.startswith(semconv.SEGMENT_PREFIX) and value is not None
+    }
+    seconds = attributes.get(semconv.PREDICTION_DURATION, duration)
+    error_type = attributes.get(semconv.ERROR_TYPE)
+    return PredictionRow(
+        model,
+        _text(attributes, semconv.MODEL_VERSION, semconv.VERSION_UNKNOWN),
+        _id(attributes) or _content_id(model, time, trace_id, span_id, fields),
+        time,
+        fields,
+        segments,
+        float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
+        trace_id or None,
+        span_id or None,
+        None if error_type is None else str(error_type),
+        lost,
+    )
+
+
+def ground_truth_row(attributes: Mapping[str, Any], *, time: int) -> GroundTruthRow:
+    """A ground truth from a record's attributes."""
+    model, id_ = _model(attributes), _id(attributes)
+    if not id_:
+        raise RejectedRecord(NO_PREDICTION_ID, f"a ground truth of model {model!r} names no {semconv.PREDICTION_ID}")
+    value = attributes.get(semconv.GROUND_TRUTH_VALUE)
+    if value is None or isinstance(value, (list, dict, bytes)):
+        raise RejectedRecord(
+            BAD_VALUE,
+            f"{semconv.GROUND_TRUTH_VALUE} is {_kind(value)}; allowed are a number, a text and a truth value",
+        )
+    return GroundTruthRow(model, id_, time, value)
+
+
+def features(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Features from the map attribute and from flat ones; flat ones win."""
+    found: dict[str, Any] = {}
+    mapped = attributes.get(semconv.FEATURES)
+    if semconv.FEATURES in attributes and mapped is not None:
+        if not isinstance(mapped, dict):
+            raise RejectedRecord(
+                BAD_FEATURES,
+                f"{semconv.FEATURES} is {_kind(mapped)}; allowed is a map of feature names to values "
+                f"(or flat attributes {semconv.FEATURE_PREFIX}<name>)",
+            )
+        found.update(mapped)
+    prefix = semconv.FEATURE_PREFIX
+    found.update((key.removeprefix(prefix), value) for key, value in attributes.items() if key.startswith(prefix))
+    return found
+
+
+def is_prediction(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes of a span hold a prediction, and not only say to which one the span belongs."""
+    return semconv.MODEL_NAME in attributes and any(
+        key in (semconv.FEATURES, semconv.PREDICTION_VALUE) or key.startswith(semconv.FEATURE_PREFIX)
+        for key in attributes
+    )
+
+
+def _model(attributes: Mapping[str, Any]) -> str:
+    model = attributes.get(semconv.MODEL_NAME)
+    if not isinstance(model, str) or not model:
+        raise RejectedRecord(NO_MODEL_NAME, f"{semconv.MODEL_NAME} is {_kind(model)}; allowed is a text that names the model")
+    return model
+
+
+def _id(attributes: Mapping[str, Any]) -> str:
+    value = attributes.get(semconv.PREDICTION_ID)
+    return "" if value is None else str(value)
+
+
+def _text(attributes: Mapping[str, Any], key: str, default: str) -> str:
+    value = attributes.get(key)
+    return default if value is None else str(value)
+
+
+def _content_id(model: str, time: int, trace_id: str, span_id: str, fields: Mapping[str, Any]) -> str:
+    text = json_text([model, time, trace_id, span_id, sorted(fields.items(), key=lambda item: item[0])])
+    return "content-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "missing"
+    names = {str: "a text", bool: "a truth value", int: "an integer", float: "a number", list: "a list", dict: "a map"}
+    return names.get(type(value), f"of type {type(value).__name__}")

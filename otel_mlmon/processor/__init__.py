@@ -1,0 +1,1 @@
+"""What `service.py` wires together beside the stages: time, counters, reloading, and what the outside may ask."""

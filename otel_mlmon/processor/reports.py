@@ -1,0 +1,141 @@
+"""What pages and API show of alerts and of the processor as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from otel_mlmon import semconv
+from otel_mlmon.evaluate.clock import ModelClocks
+from otel_mlmon.evaluate.engine import Engine
+from otel_mlmon.export.source import HistoryPoint
+from otel_mlmon.processor.counters import Counters
+from otel_mlmon.rulefile import Group, format_duration
+from otel_mlmon.values import Alert
+
+EXAMPLES = 10
+
+
+class ReportStore(Protocol):
+    """What this module needs of the store."""
+
+    def models(self) -> list[str]: ...
+    def span(self, model: str) -> tuple[int, int, int] | None: ...
+    def verdicts(self, alert: str, limit: int = 500) -> list[tuple[str, int, str, float | None, float | None]]: ...
+    def examples(
+        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
+    ) -> list[dict[str, Any]]: ...
+    def size_bytes(self) -> int: ...
+
+
+class Reports:
+    """Implements the pages' AlertSource."""
+
+    def __init__(
+        self,
+        store: ReportStore,
+        engine: Engine,
+        clocks: ModelClocks,
+        counters: Counters,
+        groups: Callable[[], Sequence[Group]],
+        wall: Callable[[], int],
+        version: str,
+        notes: Callable[[], list[str]],
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._clocks = clocks
+        self._counters = counters
+        self._groups = groups
+        self._wall = wall
+        self._version = version
+        self._notes = notes
+        self._started = wall()
+
+    def alerts(self) -> list[Alert]:
+        """Firing first, then pending, then those resolved in their last window; the newest first."""
+        order = {"firing": 0, "pending": 1, "inactive": 2}
+        shown = [a for a in self._engine.alerts() if a.state.phase != "inactive" or a.state.resolved_at]
+        return sorted(shown, key=lambda a: (order[a.state.phase], -a.state.since, a.rule, a.target.field, a.target.segment))
+
+    def alert(self, alert_id: str) -> Alert | None:
+        """Any target's alert, inactive ones too: links outlive the incident."""
+        return self._engine.alert(alert_id)
+
+    def history(self, alert_id: str) -> list[HistoryPoint]:
+        """Verdicts, oldest first."""
+        rows = self._store.verdicts(alert_id)
+        return [HistoryPoint(end, value, threshold, status) for _, end, status, value, threshold in rows]  # type: ignore[arg-type]
+
+    def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
+        """Predictions of the alert's window that show best what is wrong."""
+        alert = self._engine.alert(alert_id)
+        if alert is None:
+            return []
+        target, verdict = alert.target, alert.verdict
+        start, end = verdict.start, verdict.end
+        if verdict.status != "breach" and alert.state.last_breach:
+            start, end = alert.state.last_breach - (end - start), alert.state.last_breach
+        found = self._store.examples(target.model, target.version, target.segment, target.field, start, end, EXAMPLES)
+        return list(found)
+
+    def status(self) -> dict[str, Any]:
+        """Everything at a glance, JSON-able."""
+        wall = self._wall()
+        return {
+            "version": self._version,
+            "uptime_s": (wall - self._started) / 1e9,
+            "models": [self._model(model, wall) for model in self._store.models()],
+            "rules": self._rules(),
+            "ingest": self._ingest(),
+            "store_bytes": self._store.size_bytes(),
+            "notes": self._notes(),
+        }
+
+    def _model(self, model: str, wall: int) -> dict[str, Any]:
+        oldest, newest, rows = self._store.span(model) or (0, 0, 0)
+        mine = [a for a in self._engine.alerts() if a.target.model == model]
+        return {
+            "model": model,
+            "versions": sorted({a.target.version for a in mine}),
+            "rows": rows,
+            "oldest": oldest,
+            "newest": newest,
+            "clock": self._clocks.now(model, wall) or 0,
+            "verdicts": dict(Counter(a.verdict.status for a in mine)),
+            "firing": sum(a.state.phase == "firing" for a in mine),
+        }
+
+    def _rules(self) -> list[dict[str, Any]]:
+        verdicts: dict[tuple[str, str], Counter[str]] = {}
+        firing: Counter[tuple[str, str]] = Counter()
+        for alert in self._engine.alerts():
+            key = (alert.group, alert.rule)
+            verdicts.setdefault(key, Counter())[alert.verdict.status] += 1
+            firing[key] += alert.state.phase == "firing"
+        return [
+            {
+                "group": group.name,
+                "rule": rule.alert,
+                "check": rule.family,
+                "method": rule.method,
+                "model": group.model,
+                "window": format_duration(group.window),
+                "verdicts": dict(verdicts.get((group.name, rule.alert), {})),
+                "firing": firing[group.name, rule.alert],
+            }
+            for group in self._groups()
+            for rule in group.rules
+        ]
+
+    def _ingest(self) -> dict[str, Any]:
+        def rows(outcome: str) -> int:
+            return int(self._counters.value(semconv.INGEST_ROWS, **{semconv.OUTCOME: outcome}))
+
+        return {
+            "received": int(self._counters.value(semconv.INGEST_RECEIVED)),
+            "stored": rows("stored"),
+            "duplicates": rows("duplicate"),
+            "rejected": rows("rejected"),
+        }

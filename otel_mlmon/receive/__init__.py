@@ -1,0 +1,1 @@
+"""First stage: OTLP over gRPC and HTTP. Knows nothing of what the bytes mean."""

@@ -1,0 +1,65 @@
+"""Errors as OTLP answers: which are worth another try, and when."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from otel_mlmon.errors import RejectedInput, Retryable, TooLarge
+
+_log = logging.getLogger(__name__)
+_NANOS: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An error as both transports answer it."""
+
+    outcome: str  # rejected or retry
+    http: int
+    grpc: grpc.StatusCode
+    status: status_pb2.Status
+    retry_after_s: float | None = None
+
+    @property
+    def retry_info(self) -> bytes:
+        """`google.rpc.RetryInfo`, serialised."""
+        return _retry_info(self.retry_after_s or 0.0).SerializeToString()
+
+
+def answer(error: Exception) -> Answer:
+    """The answer to an error.
+
+    An error that nobody foresaw is answered as temporary: HTTP 500 and gRPC UNKNOWN would make the sender throw the
+    data away.
+    """
+    if isinstance(error, TooLarge):
+        return _permanent(error, 413, grpc.StatusCode.RESOURCE_EXHAUSTED, code_pb2.RESOURCE_EXHAUSTED)
+    if isinstance(error, RejectedInput):
+        return _permanent(error, 400, grpc.StatusCode.INVALID_ARGUMENT, code_pb2.INVALID_ARGUMENT)
+    if isinstance(error, Retryable):
+        return _temporary(str(error), error.retry_after_s)
+    _log.error("unexpected error while receiving", exc_info=error)
+    return _temporary(f"internal error: {type(error).__name__}", 5.0)
+
+
+def _permanent(error: Exception, http: int, grpc_code: grpc.StatusCode, code: int) -> Answer:
+    return Answer("rejected", http, grpc_code, status_pb2.Status(code=code, message=str(error)))
+
+
+def _temporary(message: str, retry_after_s: float) -> Answer:
+    detail = any_pb2.Any()
+    detail.Pack(_retry_info(retry_after_s))
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=message, details=[detail])
+    return Answer("retry", 503, grpc.StatusCode.UNAVAILABLE, status, retry_after_s)
+
+
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    nanos = int(seconds * _NANOS)
+    delay = duration_pb2.Duration(seconds=nanos // _NANOS, nanos=nanos % _NANOS)
+    return error_details_pb2.RetryInfo(retry_delay=delay)
