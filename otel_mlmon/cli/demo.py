@@ -1,0 +1,102 @@
+"""`mlmon demo`: see everything at work."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from otel_mlmon.demo.run import Change, Demo
+
+
+@click.command()
+@click.option("--seed", default=7, show_default=True, help="Another seed makes another town.")
+@click.option("--wait/--no-wait", default=None, help="Leave the pages open until Ctrl-C  [default: on a terminal]")
+def demo(seed: int, wait: bool | None) -> None:
+    """Watch a model's silent failures being caught.
+
+    A real-estate price service runs for six weeks, in well under a minute; it is broken in six ways, one after
+    the other. Exits with 0 only if all six were caught and nothing fired before the first.
+    """
+    from otel_mlmon.demo.run import DAYS, Demo, temporary_directory
+
+    console = Console()
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    with (
+        temporary_directory() as directory,
+        Progress(
+            TextColumn("day {task.completed:.0f} of {task.total:.0f}"), BarColumn(), TimeElapsedColumn(), console=console
+        ) as progress,
+    ):
+        task = progress.add_task("", total=DAYS)
+        told: set[str] = set()
+
+        def on_day(day: int) -> None:
+            progress.update(task, completed=day)
+            _announce(progress.console, day, told)
+
+        run = Demo(Path(directory), lambda change: _tell(progress.console, change), on_day, seed)
+        console.print("Six weeks of a real-estate price service: requests as OTLP, sale prices two days later.\n")
+        run.run()
+        progress.stop()
+        good = _summary(console, run)
+        console.print(f"\nreport pages: [link]{run.service.web_url}/alerts[/link]   metrics: {run.service.web_url}/metrics")
+        if wait if wait is not None else sys.stdout.isatty() and sys.stdin.isatty():
+            console.print("Ctrl-C ends the demo.")
+            _until_interrupt()
+        run.service.stop()
+    sys.exit(0 if good else 1)
+
+
+def _announce(console: Console, day: int, told: set[str]) -> None:
+    from otel_mlmon.demo.faults import FAULTS
+
+    for fault in FAULTS:
+        if day >= fault.first_day and fault.indicator not in told:
+            told.add(fault.indicator)
+            console.print(f"[bold]day {fault.first_day:5.2f}  {fault.indicator}[/bold]: {fault.done}")
+
+
+def _tell(console: Console, change: Change) -> None:
+    alert = change.alert
+    where = alert.target.field or alert.target.segment or "all predictions"
+    if change.firing:
+        console.print(f"[red]day {change.day:5.2f}  firing    {alert.rule} · {where}[/red]  {alert.verdict.message}")
+    else:
+        console.print(f"[green]day {change.day:5.2f}  resolved  {alert.rule} · {where}[/green]")
+
+
+def _summary(console: Console, run: Demo) -> bool:
+    from otel_mlmon.demo.faults import FAULTS
+
+    table = Table("indicator", "what was done", "rule", "how long after", "also fired", title="\nWhat was caught")
+    missed = 0
+    for fault in FAULTS:
+        caught = run.caught(fault)
+        missed += caught is None
+        beside = ", ".join(sorted({f"{c.alert.rule} {c.alert.target.field}".strip() for c in run.beside(fault)}))
+        rule = f"{fault.expected} · {fault.where}"
+        after = "[red]not caught[/red]" if caught is None else f"{(caught.day - fault.first_day) * 24:.0f} h"
+        table.add_row(fault.indicator, fault.done, rule, after, beside)
+    console.print(table)
+    early = run.false_alarms()
+    for change in early:
+        console.print(f"[red]fired before the first fault: {change.alert.rule} {change.alert.target}[/red]")
+    console.print(f"{len(FAULTS) - missed} of {len(FAULTS)} caught, {len(early)} fired before the first fault")
+    return not missed and not early
+
+
+def _until_interrupt() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()

@@ -1,0 +1,157 @@
+"""`mlmon reference`: what is normal for a model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from otel_mlmon.cli.processor import call, processor_option
+from otel_mlmon.errors import BadReference
+from otel_mlmon.reference.api import PATH
+from otel_mlmon.reference.artefact import from_document, read_artefact, to_document, write_artefact
+from otel_mlmon.reference.create import create_reference
+from otel_mlmon.reference.table import Columns, read_table, rows_of
+from otel_mlmon.values import Reference
+
+
+@click.group()
+def reference() -> None:
+    """Say what is normal: types, ranges, categories, defaults, distributions, performance."""
+
+
+@reference.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="The model's name, as the application sends it.")
+@click.option("--name", default="training", show_default=True, help="Name of the reference; rules refer to it.")
+@click.option("--version", default="", help="Model version that it holds for  [default: every version]")
+@click.option("--prediction-column", default="", help="Column with the model's predictions.")
+@click.option("--ground-truth-column", default="", help="Column with the true outcomes.")
+@click.option("--feature", "features", multiple=True, help="A feature column; may be repeated  [default: all others]")
+@click.option("--exclude", multiple=True, help="A column to leave out (ids, timestamps); may be repeated.")
+@click.option("--segment", "segments", multiple=True, help="Column whose values are segments; may be repeated.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the artefact to this file, and nothing else.")
+@processor_option
+def create(
+    file: Path,
+    model: str,
+    name: str,
+    version: str,
+    prediction_column: str,
+    ground_truth_column: str,
+    features: tuple[str, ...],
+    exclude: tuple[str, ...],
+    segments: tuple[str, ...],
+    output: Path | None,
+    processor: str,
+) -> None:
+    """Make a reference from FILE (CSV or Parquet): training or, better, validation data.
+
+    \b
+    mlmon reference create valid.csv --model prices --prediction-column predicted --ground-truth-column price
+    mlmon reference create valid.csv --model prices --output prices.training.yaml   # ship it with the model
+    """
+    with Console(stderr=True).status(f"reading {file}"):
+        columns = Columns(prediction_column, ground_truth_column, features, exclude, segments)
+        rows = rows_of(file, read_table(file), columns, model, version)
+        made = create_reference(
+            rows,
+            name=name,
+            version=version,
+            segments=segments,
+            source=file.name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+    if output is not None:
+        write_artefact(made, output)
+        click.echo(f"{output}: {_summary(made)}")
+        return
+    call("PUT", processor, PATH, json=to_document(_finite(made)))
+    click.echo(f"reference {name!r} of model {model!r}: {_summary(made)}")
+
+
+@reference.command("list")
+@processor_option
+def list_(processor: str) -> None:
+    """List the references that the processor knows."""
+    table = Table("model", "name", "version", "fields", "rows", "created", "source")
+    for item in call("GET", processor, PATH):
+        table.add_row(*(str(item[key]) for key in ("model", "name", "version", "fields", "rows", "created", "source")))
+    Console().print(table)
+
+
+@reference.command()
+@click.option("--model", required=True)
+@click.option("--name", default="training", show_default=True)
+@click.option("--version", default="")
+@processor_option
+def show(model: str, name: str, version: str, processor: str) -> None:
+    """Show what is normal, field by field."""
+    found = _fetch(processor, model, name, version)
+    table = Table("field", "type", "missing", "range or categories", "values that stand out")
+    for field in found.fields.values():
+        profile = field.profile
+        gone = (profile.absent + profile.null + profile.nan) / max(profile.rows, 1)
+        expected = ", ".join(field.categories[:6]) + (" …" if len(field.categories) > 6 else "")
+        if field.kind == "numeric":
+            expected = f"{profile.minimum:g} to {profile.maximum:g}"
+        constants = ", ".join(f"{value} {share:.1%}" for value, share in list(field.constants.items())[:4])
+        table.add_row(field.name, field.type, f"{gone:.1%}", expected, constants)
+    Console().print(table)
+    click.echo(_summary(found))
+
+
+@reference.command()
+@click.option("--model", required=True)
+@click.option("--name", default="training", show_default=True)
+@click.option("--version", default="")
+@processor_option
+def delete(model: str, name: str, version: str, processor: str) -> None:
+    """Forget a reference."""
+    call("DELETE", processor, PATH, params={"model": model, "name": name, "version": version})
+    click.echo(f"deleted reference {name!r} of model {model!r}")
+
+
+@reference.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", required=True)
+@click.option("--name", default="training", show_default=True)
+@click.option("--version", default="")
+@processor_option
+def export(file: Path, model: str, name: str, version: str, processor: str) -> None:
+    """Write a reference to FILE, to be kept in git and shipped with the model."""
+    write_artefact(_fetch(processor, model, name, version), file)
+    click.echo(f"wrote {file}")
+
+
+@reference.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@processor_option
+def import_(file: Path, processor: str) -> None:
+    """Give the processor the reference in FILE."""
+    found = read_artefact(file)
+    answer = call("PUT", processor, PATH, json=to_document(_finite(found)))
+    changed = "" if answer["changed"] else " (was known already)"
+    click.echo(f"reference {found.name!r} of model {found.model!r}: {_summary(found)}{changed}")
+
+
+def _fetch(processor: str, model: str, name: str, version: str) -> Reference:
+    document = call("GET", processor, PATH, params={"model": model, "name": name, "version": version})
+    return from_document(document, f"reference {name!r} of model {model!r}")
+
+
+def _finite(found: Reference) -> Reference:
+    """JSON has no NaN and no infinity; edges made of infinities would be of no use either."""
+    for field in found.fields.values():
+        if any(edge in (float("inf"), float("-inf")) for edge in field.edges):
+            raise BadReference(f"field {field.name!r} has infinite bin edges")
+    return found
+
+
+def _summary(found: Reference) -> str:
+    truth = f", {found.performance.with_truth} with ground truth" if found.performance else ""
+    segments = f", {len(found.segments)} segments" if found.segments else ""
+    return f"{len(found.fields)} fields from {found.rows} rows{truth}{segments}"

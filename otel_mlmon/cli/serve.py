@@ -1,0 +1,90 @@
+"""`mlmon serve`: the processor."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from otel_mlmon.config import Config, load_config
+
+
+@click.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), envvar="MLMON_CONFIG", help="Configuration file (YAML).")
+@click.option("--rules", multiple=True, type=click.Path(path_type=Path), help="Rule file or directory; may be repeated.")
+@click.option("--references", multiple=True, type=click.Path(path_type=Path), help="Reference file or directory.")
+@click.option("--store", type=click.Path(path_type=Path), help="DuckDB file  [default: mlmon.duckdb]")
+@click.option("--grpc", help="OTLP/gRPC address  [default: 127.0.0.1:4317]")
+@click.option("--http", help="OTLP/HTTP address  [default: 127.0.0.1:4318]")
+@click.option("--web", help="Metrics, pages and API  [default: 127.0.0.1:9464]")
+@click.option("--alertmanager", multiple=True, help="Base URL of an Alertmanager; may be repeated.")
+@click.option("--pane", help="Smallest stretch of event time that is counted on its own  [default: 1m]")
+@click.option("--lateness", help="How long a pane waits for late rows  [default: 1m]")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def serve(
+    path: Path | None,
+    rules: tuple[Path, ...],
+    references: tuple[Path, ...],
+    store: Path | None,
+    grpc: str | None,
+    http: str | None,
+    web: str | None,
+    alertmanager: tuple[str, ...],
+    pane: str | None,
+    lateness: str | None,
+    verbose: bool,
+) -> None:
+    """Receive OTLP, store, evaluate rules, export.
+
+    Options win over the configuration file. SIGHUP and changed rule files reload the rules: all of them, or none
+    if one has a mistake. SIGTERM and Ctrl-C commit what was received and stop.
+    """
+    from otel_mlmon.service import Service
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    config = _override(
+        load_config(path) if path else Config(),
+        {
+            "store": {"path": str(store) if store else None},
+            "receive": {"grpc": grpc, "http": http},
+            "web": {"listen": web},
+            "export": {"alertmanager": list(alertmanager) or None},
+            "window": {"pane": pane, "lateness": lateness},
+            "rules": [str(p) for p in rules] or None,
+            "references": [str(p) for p in references] or None,
+        },
+    )
+    service = Service(config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: service.reload_soon())
+    service.start()
+    click.echo(f"OTLP/gRPC on {service.grpc_address}, OTLP/HTTP on http://{service.http_address}")
+    click.echo(f"pages on {service.web_url}, metrics on {service.web_url}/metrics", err=False)
+    stop.wait()
+    click.echo("stopping: committing what was received")
+    service.stop()
+
+
+def _override(config: Config, given: dict[str, object]) -> Config:
+    """The configuration with the options that were given."""
+    changed: dict[str, object] = {}
+    for section, values in given.items():
+        if isinstance(values, dict):
+            present = {key: value for key, value in values.items() if value is not None}
+            current = getattr(config, section)
+            if present:
+                # Only the given keys are validated anew; the rest keeps what the file said.
+                changed[section] = current.model_copy(
+                    update={k: getattr(type(current).model_validate(present), k) for k in present}
+                )
+        elif values is not None:
+            changed[section] = getattr(Config.model_validate({section: values}), section)
+    return config.model_copy(update=changed)

@@ -1,0 +1,56 @@
+"""`mlmon status`: what the processor sees."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from otel_mlmon.cli.processor import call, processor_option
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the raw answer.")
+@processor_option
+def status(processor: str, as_json: bool) -> None:
+    """Show models, rules, firing alerts and the processor's own health."""
+    found = call("GET", processor, "/api/v1/status")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    console = Console()
+    models = Table("model", "versions", "predictions", "newest", "verdicts", "firing", title="models")
+    for model in found["models"]:
+        newest = datetime.fromtimestamp(model["newest"] / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
+        models.add_row(
+            model["model"], ", ".join(model["versions"]) or "-", str(model["rows"]), newest,
+            _counts(model["verdicts"]), _firing(model["firing"]),
+        )  # fmt: skip
+    console.print(models)
+    rules = Table("group", "rule", "check", "model", "window", "verdicts", "firing", title="rules")
+    for rule in found["rules"]:
+        rules.add_row(
+            rule["group"], rule["rule"], f"{rule['check']}: {rule['method']}", rule["model"], rule["window"],
+            _counts(rule["verdicts"]) or "none yet", _firing(rule["firing"]),
+        )  # fmt: skip
+    console.print(rules)
+    ingest = found["ingest"]
+    console.print(
+        f"received {ingest['received']} = stored {ingest['stored']} + duplicates {ingest['duplicates']} "
+        f"+ rejected {ingest['rejected']};  store {found['store_bytes'] / 1e6:.1f} MB;  "
+        f"version {found['version']}, up {found['uptime_s'] / 60:.0f} min"
+    )
+    for note in found["notes"]:
+        console.print(f"[yellow]note: {note}[/yellow]")
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{status} {n}" for status, n in sorted(counts.items()))
+
+
+def _firing(n: int) -> str:
+    return f"[red]{n}[/red]" if n else "0"

@@ -1,0 +1,1 @@
+"""Last stage: metrics, alerts and pages for the outside, from what the processor knows now."""

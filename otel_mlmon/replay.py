@@ -1,0 +1,126 @@
+"""A file of logged predictions, sent as what it once was: OTLP with its own timestamps, ground truth when it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+
+from otel_mlmon.errors import BadReference, MlmonError
+from otel_mlmon.instrument.deliver import DeliveringLogRecordProcessor
+from otel_mlmon.instrument.monitor import Monitor
+from otel_mlmon.reference.table import check_columns
+
+CHUNK_ROWS = 2000
+
+
+def provider_to(endpoint: str) -> LoggerProvider:
+    """A logger provider of our own that delivers to an OTLP/HTTP base URL, such as http://127.0.0.1:4318."""
+    provider = LoggerProvider()
+    exporter = OTLPLogExporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
+    provider.add_log_record_processor(DeliveringLogRecordProcessor(exporter))
+    return provider
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayColumns:
+    """Which columns are what. `ids` "": ids are made of the model's name and the row number, the same each time."""
+
+    timestamp: str
+    prediction: str
+    ground_truth: str = ""
+    ids: str = ""
+    exclude: tuple[str, ...] = ()
+
+
+def replay(
+    table: pa.Table,
+    where: Path,
+    columns: ReplayColumns,
+    monitor: Monitor,
+    *,
+    ground_truth_delay_ns: int,
+    now: int,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> tuple[int, int]:
+    """Send all rows in the order of time, each ground truth `ground_truth_delay_ns` after its prediction.
+
+    Ground truths that would only be known after `now` are not sent. Returns (predictions, ground truths). Raises
+    BadReference for columns that are not there or not timestamps, MlmonError when the processor does not take them.
+    """
+    named = (columns.timestamp, columns.prediction, columns.ground_truth, columns.ids, *columns.exclude)
+    check_columns(where, table, named)
+    times = timestamps(table[columns.timestamp], where, columns.timestamp)
+    order = np.argsort(times, kind="stable")
+    table, times = table.take(pa.array(order)), times[order]
+    ids = (
+        [str(i) for i in table[columns.ids].to_pylist()]
+        if columns.ids
+        else [f"{monitor.name}-{row}" for row in order.tolist()]
+    )
+    features = [name for name in table.column_names if name not in named]
+    known = times + ground_truth_delay_ns
+    sent, last = 0, int((known <= now).sum()) if columns.ground_truth else 0
+    for first in range(0, len(times), CHUNK_ROWS):
+        rows = slice(first, first + CHUNK_ROWS)
+        part = table.slice(first, CHUNK_ROWS)
+        monitor.record_batch(
+            {name: part[name].to_pylist() for name in features},
+            part[columns.prediction].to_pylist(),
+            ids=ids[rows],
+            timestamps=times[rows].tolist(),
+        )
+        due = min(int(np.searchsorted(known, times[rows][-1], side="right")), last)
+        _ground_truth(monitor, table, columns, ids, known, sent, due)
+        sent = max(sent, due)
+        _flush(monitor)
+        progress(part.num_rows)
+    for first in range(sent, last, CHUNK_ROWS):
+        _ground_truth(monitor, table, columns, ids, known, first, min(first + CHUNK_ROWS, last))
+        _flush(monitor)
+    return len(times), last
+
+
+def _ground_truth(
+    monitor: Monitor,
+    table: pa.Table,
+    columns: ReplayColumns,
+    ids: list[str],
+    known: npt.NDArray[np.int64],
+    first: int,
+    last: int,
+) -> None:
+    if last > first:
+        values = table[columns.ground_truth].slice(first, last - first).to_pylist()
+        monitor.ground_truth_batch(ids[first:last], values, timestamps=known[first:last].tolist())
+
+
+def _flush(monitor: Monitor) -> None:
+    if not monitor.flush(timeout_s=120.0):
+        raise MlmonError("the processor did not take the predictions within two minutes; is `mlmon serve` running?")
+
+
+def timestamps(column: pa.ChunkedArray, where: Path, name: str) -> npt.NDArray[np.int64]:
+    """A column of timestamps, dates, ISO 8601 texts or Unix seconds as ns. Raises BadReference."""
+    type_ = column.type
+    try:
+        if column.null_count:
+            raise BadReference(f"{where}: column {name!r} has {column.null_count} rows without a timestamp")
+        if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+            seconds: Any = np.asarray(column.to_numpy(), dtype=np.float64)
+            return np.asarray(np.round(seconds * 1e9), dtype=np.int64)
+        if pa.types.is_string(type_):
+            column = pc.cast(column, pa.timestamp("ns"))
+        return np.asarray(column.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy(), dtype=np.int64)
+    except pa.ArrowInvalid as error:
+        raise BadReference(
+            f"{where}: column {name!r} is no timestamp: found {column[0].as_py()!r}, allowed are ISO 8601 and Unix seconds"
+        ) from error
