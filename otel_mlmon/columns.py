@@ -73,6 +73,8 @@ def _all_int64(values: list[Any]) -> bool:
 
 def _plain(value: Any) -> Any:
     """The plain Python value behind NumPy scalars, enums, subclasses of str and the like."""
+    if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own nulls; the second is a datetime as well
+        return None
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
@@ -83,8 +85,6 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
-    if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own nulls
-        return None
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():
         return _plain(item())

@@ -116,6 +116,7 @@ class RowBlock:
     fields: Mapping[str, FieldCells]
     segments: Mapping[str, Texts]
     truth_known: npt.NDArray[np.bool_]
+    truth_times: npt.NDArray[np.int64]  # when it became known; 0 where it is not
     truth_numbers: Floats
     truth_texts: Texts
 

@@ -29,7 +29,7 @@ def demo(seed: int, wait: bool | None) -> None:
     """
     from otel_mlmon.demo.run import DAYS, Demo, temporary_directory
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=150)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     with (
         temporary_directory() as directory,

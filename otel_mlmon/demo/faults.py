@@ -60,7 +60,7 @@ def _richer(_rng: np.random.Generator, house: House) -> None:
 
 
 def _harbour_falls(house: House) -> float:
-    return 0.7 if house["neighbourhood"] == "Harbour" else 1.0
+    return 0.85 if house["neighbourhood"] == "Harbour" else 1.0
 
 
 FAULTS: Final = (
@@ -74,6 +74,6 @@ FAULTS: Final = (
           25, 26, request=_square_feet),
     Fault("distribution shift", "a campaign attracts buyers one sigma richer", "FeatureDrift", "median_income",
           30, 31, request=_richer),
-    Fault("performance degradation", "prices fall by 30 % in Harbour only", "PricesOff", "neighbourhood=Harbour",
+    Fault("performance degradation", "prices fall by 15 % in Harbour only", "PricesOff", "neighbourhood=Harbour",
           35, 38, market=_harbour_falls),
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 NEIGHBOURHOODS: Final = ("Harbour", "Old Town", "Hillside", "Riverside", "Station", "Meadows")
-_SHARES: Final = (0.12, 0.18, 0.16, 0.2, 0.19, 0.15)
+_SHARES: Final = (0.06, 0.19, 0.17, 0.22, 0.2, 0.16)
 _LEVEL: Final = {"Harbour": 1.35, "Old Town": 1.25, "Hillside": 1.15, "Riverside": 1.0, "Station": 0.85, "Meadows": 0.8}
 UNKNOWN_GARAGES: Final = -1  # what the application sends when nobody knows
 

@@ -24,7 +24,7 @@ from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.replay import provider_to
 from otel_mlmon.service import Service
-from otel_mlmon.values import Alert
+from otel_mlmon.values import Alert, Reference
 
 MODEL: Final = "house-prices"
 VERSION: Final = "2026-03"
@@ -78,7 +78,7 @@ class Demo:
         self._model = PriceModel(sold, sale_prices(self._rng, sold))
         self.service.references.put(self._reference())
 
-    def _reference(self):  # type: ignore[no-untyped-def]
+    def _reference(self) -> Reference:
         """What is normal: the model on houses that it was not fitted to."""
         valid = houses(self._rng, 4000)
         table = pa.Table.from_pylist(
@@ -106,6 +106,8 @@ class Demo:
                     self._serve(monitor, day, part, sales)
                     monitor.flush()
                 self._on_day(day + 1)
+                # In step with the processor, or the weeks would be over before the first alert is told.
+                self._wait_until(START + (day - 1) * DAY_NS)
             self._wait_until(START + (DAYS - 1) * DAY_NS)
         finally:
             monitor.close()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
 from otel_mlmon.rulefile import DriftRule
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
-from otel_mlmon.values import Counts, FieldProfile, FieldReference
+from otel_mlmon.values import FieldProfile, FieldReference
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Counts
 
 
 def applies(rule: DriftRule, reference: FieldReference | None) -> bool:

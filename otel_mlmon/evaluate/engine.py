@@ -29,9 +29,9 @@ class WindowSource(Protocol):
     pane_ns: int
 
     def window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str]
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> list[WindowProfile]: ...
-    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
+    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
 
 
 class AlertStore(Protocol):
@@ -103,7 +103,7 @@ class Engine:
         status = self.groups.setdefault((group.name, model), GroupStatus())
         segments = sorted({key for rule in group.rules for key in rule.segments})
         start = time - group.window
-        windows = by_version(self._windows.window(model, group.reference, start, time, segments))
+        windows = by_version(self._windows.window(model, group.reference, start, time, segments, time))
         status.end = time
         status.versions = tuple(sorted(windows)) or status.versions or ("",)
         status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(status.rows, 0)
@@ -155,7 +155,7 @@ class Engine:
         Ground truth comes late, so the window that ends now has none: performance is judged on the youngest window
         that is ripe, and judged again when more becomes known.
         """
-        totals = self._windows.totals(model, group.reference, time - self._horizon_ns - group.window, time, ())
+        totals = self._windows.totals(model, group.reference, time - self._horizon_ns - group.window, time, time)
         of_version = pc.equal(totals["version"], version).to_numpy()
         panes = totals["pane"].to_numpy()[of_version]
         order = np.argsort(panes)
@@ -171,7 +171,7 @@ class Engine:
         else:
             end = time
         start = end - group.window
-        found = by_version(self._windows.window(model, group.reference, start, end, rule.segments))
+        found = by_version(self._windows.window(model, group.reference, start, end, rule.segments, time))
         return found.get(version, {}), start, end
 
     def _of(self, group: str, model: str) -> dict[str, Alert]:

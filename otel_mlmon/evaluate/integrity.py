@@ -86,7 +86,7 @@ def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
         return profile.types.get("string", 0) + profile.types.get("bool", 0)
 
     def unknown(profile: FieldProfile) -> int:
-        counts = dict(zip(known, [] if profile.categories is None else profile.categories.tolist(), strict=False))
+        counts: dict[str, int] = dict(zip(known, [] if profile.categories is None else profile.categories.tolist(), strict=False))
         counts.update(profile.new)
         allowed = known if rule.categories is None else rule.categories
         return texts(profile) - sum(counts.get(name, 0) for name in allowed)

@@ -10,7 +10,7 @@ from otel_mlmon.evaluate.case import FieldCase, Outcome, PerformanceCase
 from otel_mlmon.evaluate.drift import applies
 from otel_mlmon.evaluate.methods import FIELD_CHECKS
 from otel_mlmon.evaluate.performance import performance
-from otel_mlmon.rulefile import DriftRule, FieldRule, PerformanceRule, Rule
+from otel_mlmon.rulefile import DriftRule, FieldRule, PerformanceRule
 from otel_mlmon.values import FieldProfile, PerformanceCounts, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class OutsideCounter(Protocol):
     ) -> int: ...
 
 
-def expected_segments(rule: Rule, reference: Reference | None, windows: Iterable[WindowProfile]) -> list[str]:
+def expected_segments(rule: FieldRule | PerformanceRule, reference: Reference | None, windows: Iterable[WindowProfile]) -> list[str]:
     """The whole, and each value of the rule's segment keys that the reference or the window knows."""
     keys = set(rule.segments)
     known = {s for s in (reference.segments if reference else ()) if s.partition("=")[0] in keys}

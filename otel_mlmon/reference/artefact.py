@@ -124,10 +124,12 @@ def _profile(profile: FieldProfile) -> dict[str, Any]:
 def _read_profile(body: Mapping[str, Any]) -> FieldProfile:
     nan = float("nan")
     defaults = {"sum": 0.0, "sum_squares": 0.0, "minimum": nan, "maximum": nan}
+    counts: dict[str, Any] = {name: int(body.get(name, 0)) for name in _COUNTS}
+    numbers: dict[str, Any] = {name: float(body.get(name, defaults[name])) for name in _NUMBERS}
     return FieldProfile(
-        **{name: int(body.get(name, 0)) for name in _COUNTS},
+        **counts,
+        **numbers,
         types={str(name): int(count) for name, count in body["types"].items()},
-        **{name: float(body.get(name, defaults[name])) for name in _NUMBERS},
         bins=np.asarray(body["bins"], dtype=np.int64) if "bins" in body else None,
         categories=np.asarray(body["categories"], dtype=np.int64) if "categories" in body else None,
     )

@@ -74,6 +74,7 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
         fields=fields,
         segments={key: _texts(table[key]) for key in columns.segments},
         truth_known=known,
+        truth_times=np.zeros(n, np.int64),
         truth_numbers=numbers,
         truth_texts=_texts(table[columns.ground_truth]) if columns.ground_truth else Texts(np.full(n, -1, np.int32), []),
     )

@@ -113,7 +113,8 @@ def append_ground_truth(
     cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
 ) -> Appended:
     """Append ground truths; an identical one (same id, time and value) is a duplicate, a different one a correction."""
-    numbers, texts = [], []
+    numbers: list[float | None] = []
+    texts: list[str | None] = []
     values = batch.values
     for row, value in enumerate(values.values.to_pylist()):
         if value is None and values.other is not None and values.other[row].is_valid:

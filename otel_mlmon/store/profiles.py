@@ -10,7 +10,7 @@ import pyarrow as pa
 _PROFILE_COLUMNS = (
     "model, reference, version, segment, pane, field, counts, bins, total, squares, minimum, maximum, new, heavy"
 )
-_TOTAL_COLUMNS = "model, reference, version, segment, pane, rows, lost_rows, sums, confusion"
+_TOTAL_COLUMNS = "model, reference, version, segment, pane, known, rows, lost_rows, sums, confusion"
 
 
 def replace_panes(
@@ -76,13 +76,19 @@ def read_values(
 
 
 def read_totals(
-    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, segments: Sequence[str]
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    reference: str,
+    start: int,
+    end: int,
+    segments: Sequence[str],
+    known_by: int,
 ) -> pa.Table:
-    """Pane totals in [start, end), with the pane of each."""
+    """Pane totals in [start, end), with the pane of each and the ground truth that was known by `known_by`."""
     return cursor.sql(
         "SELECT version, segment, pane, rows, lost_rows, sums, confusion FROM mlmon.pane_totals "
-        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {_in_segments('segment')}",
-        params=[model, reference, start, end, list(segments)],
+        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND known <= ? AND {_in_segments('segment')}",
+        params=[model, reference, start, end, known_by, list(segments)],
     ).to_arrow_table()
 
 

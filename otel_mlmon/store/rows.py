@@ -18,7 +18,7 @@ from otel_mlmon.values import FieldCells, RowBlock, Texts
 
 # The newest ground truth of each id that `ids` selects.
 _TRUTH = (
-    "SELECT prediction_id, number, text FROM mlmon.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
+    "SELECT prediction_id, time, number, text FROM mlmon.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
     "QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, time DESC) = 1"
 )
 
@@ -37,14 +37,14 @@ def read_rows(
     columns = "".join(f", p.{quoted(field.column)}" for field in fields.values())
     query = (
         "SELECT p._time, p._version, p._states, p._other, p._lost, p._duration, p._segments, "
-        f"t.prediction_id IS NOT NULL AS known, t.number, t.text{columns} "
+        f"t.prediction_id IS NOT NULL AS known, coalesce(t.time, 0) AS known_at, t.number, t.text{columns} "
         f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id"
     )
     found = cursor.sql(query, params=[model]).to_arrow_table()
     letters = states.matrix(found["_states"], len(fields))
     other = _other(found["_other"])
     cells = {
-        name: _cells(found[10 + index], field, letters, other.get(name, []))
+        name: _cells(found[11 + index], field, letters, other.get(name, []))
         for index, (name, field) in enumerate(fields.items())
     }
     return RowBlock(
@@ -56,6 +56,7 @@ def read_rows(
         fields=cells,
         segments={key: _segment(key, cells, found["_segments"]) for key in segments},
         truth_known=_numpy(found["known"]).astype(bool),
+        truth_times=_numpy(found["known_at"]).astype(np.int64),
         truth_numbers=_floats(found["number"]),
         truth_texts=encoded(found["text"]),
     )
@@ -106,8 +107,8 @@ def _segment(key: str, cells: dict[str, FieldCells], given: pa.ChunkedArray) -> 
         return cell.texts
     assert cell.numbers is not None
     values, codes = np.unique(cell.numbers, return_inverse=True)
-    codes = np.where(np.isnan(cell.numbers), -1, codes).astype(np.int32)
-    return Texts(codes, [f"{value:g}" for value in values.tolist()])
+    placed = np.where(np.isnan(cell.numbers), -1, codes).astype(np.int32)
+    return Texts(placed, [f"{value:g}" for value in values.tolist()])
 
 
 def _numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -10,11 +10,19 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from otel_mlmon.store import documents, profiles
+from otel_mlmon.store import profiles as pane_profiles
 from otel_mlmon.store.append import Appended, append_ground_truth, append_predictions
 from otel_mlmon.store.catalog import Catalog
 from otel_mlmon.store.database import Database
-from otel_mlmon.store.examples import read_examples
+from otel_mlmon.store.documents import (
+    VerdictRow,
+    append_verdicts,
+    delete_documents,
+    put_document,
+    read_documents,
+    read_verdicts,
+)
+from otel_mlmon.store.window_rows import count_outside, read_examples
 from otel_mlmon.store.rows import read_rows
 from otel_mlmon.values import Batch, GroundTruthBatch, PredictionBatch, RowBlock
 
@@ -106,6 +114,26 @@ class Store:
                 cursor, model, table, self._catalog.fields(model), version, segment, field, start, end, limit
             )
 
+    def count_outside(
+        self,
+        model: str,
+        version: str,
+        segment: str,
+        field: str,
+        start: int,
+        end: int,
+        low: float | None,
+        high: float | None,
+    ) -> int:
+        """Numbers of a field outside [low, high] in a window, read from the rows."""
+        table = self._catalog.table(model)
+        if table is None:
+            return 0
+        with self._cursor() as cursor:
+            return count_outside(
+                cursor, table, self._catalog.fields(model), version, segment, field, start, end, low, high
+            )
+
     def span(self, model: str) -> tuple[int, int, int] | None:
         """(oldest, newest, number) of a model's predictions; None when there are none."""
         table = self._catalog.table(model)
@@ -173,24 +201,26 @@ class Store:
     ) -> None:
         """Replace the profiles of these panes."""
         with self._database.transaction() as cursor:
-            profiles.replace_panes(cursor, model, reference, panes, fields, totals)
+            pane_profiles.replace_panes(cursor, model, reference, panes, fields, totals)
 
     def profiles(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
         """Field profiles of the panes in [start, end)."""
         with self._cursor() as cursor:
-            return profiles.read_profiles(cursor, model, reference, start, end, segments)
+            return pane_profiles.read_profiles(cursor, model, reference, start, end, segments)
 
     def profile_values(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], limit: int
     ) -> list[tuple[str, str, str, str, str, int]]:
         """Summed single values of the panes in [start, end)."""
         with self._cursor() as cursor:
-            return profiles.read_values(cursor, model, reference, start, end, segments, limit)
+            return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit)
 
-    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
-        """Pane totals in [start, end)."""
+    def totals(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
+    ) -> pa.Table:
+        """Pane totals in [start, end), with the ground truth that was known by `known_by`."""
         with self._cursor() as cursor:
-            return profiles.read_totals(cursor, model, reference, start, end, segments)
+            return pane_profiles.read_totals(cursor, model, reference, start, end, segments, known_by)
 
     def dropped(self, model: str, start: int, end: int) -> dict[str, int]:
         """Rows that senders say they lost in [start, end), by model version."""
@@ -210,24 +240,24 @@ class Store:
             return
         with self._database.transaction() as cursor:
             for key, body in bodies.items():
-                documents.put_document(cursor, kind, key, body)
+                put_document(cursor, kind, key, body)
             if gone:
-                documents.delete_documents(cursor, kind, gone)
+                delete_documents(cursor, kind, gone)
 
     def documents(self, kind: str) -> dict[str, Any]:
         """All documents of a kind."""
         with self._cursor() as cursor:
-            return documents.read_documents(cursor, kind)
+            return read_documents(cursor, kind)
 
-    def append_verdicts(self, rows: Iterable[documents.VerdictRow]) -> None:
+    def append_verdicts(self, rows: Iterable[VerdictRow]) -> None:
         """Append to the history of verdicts."""
         with self._database.transaction() as cursor:
-            documents.append_verdicts(cursor, rows)
+            append_verdicts(cursor, rows)
 
-    def verdicts(self, alert: str, limit: int = 500) -> list[documents.VerdictRow]:
+    def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
         """History of one alert's verdicts, oldest first."""
         with self._cursor() as cursor:
-            return documents.read_verdicts(cursor, alert, limit)
+            return read_verdicts(cursor, alert, limit)
 
     # ---- housekeeping
 

@@ -1,4 +1,4 @@
-"""A few stored predictions of a window, the ones that look least like the rest first."""
+"""Questions about the stored predictions of one window that profiles cannot answer."""
 
 from __future__ import annotations
 
@@ -36,14 +36,8 @@ def read_examples(
     state = f"substr(p._states, {stored.position + 1}, 1)" if stored else "''"
     shown = f"p.{quoted(prediction.column)}" if prediction else "NULL"
     order = _order(stored, prediction)
-    parameters: list[Any] = [field, model, version, start, end]
-    condition = ""
-    if segment:
-        key, _, wanted = segment.partition("=")
-        column = fields.get(key)
-        source = f"p._segments['{key.replace(chr(39), chr(39) * 2)}']"
-        condition = f" AND coalesce({source}, {f'p.{quoted(column.column)}::VARCHAR' if column else 'NULL'}) = ?"
-        parameters.append(wanted)
+    condition, extra = _in_segment(fields, segment)
+    parameters: list[Any] = [field, model, version, start, end, *extra]
     rows = cursor.execute(
         f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
         "coalesce(t.text, t.number::VARCHAR) "
@@ -76,3 +70,43 @@ def _order(stored: StoredField | None, prediction: StoredField | None) -> str:
         column = f"p.{quoted(stored.column)}"
         return f"{odd}, abs({column} - avg({column}) OVER ()) DESC NULLS LAST, p._id"
     return f"{odd}, count(*) OVER (PARTITION BY p.{quoted(stored.column)}), p._id"
+
+
+def count_outside(
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    fields: dict[str, StoredField],
+    version: str,
+    segment: str,
+    field: str,
+    start: int,
+    end: int,
+    low: float | None,
+    high: float | None,
+) -> int:
+    """Finite numbers of `field` below `low` or above `high` in a window; None is no bound."""
+    stored = fields.get(field)
+    if stored is None or stored.type != "number":
+        return 0
+    column = f"p.{quoted(stored.column)}"
+    condition, extra = _in_segment(fields, segment)
+    (count,) = cursor.execute(
+        f"SELECT count(*) FROM {table} p WHERE p._version = ? AND p._time >= ? AND p._time < ? "
+        f"AND isfinite({column}) AND ({column} < ? OR {column} > ?){condition}",
+        [version, start, end, float("-inf") if low is None else low, float("inf") if high is None else high, *extra],
+    ).fetchall()[0]
+    return int(count)
+
+
+def _in_segment(fields: dict[str, StoredField], segment: str) -> tuple[str, list[str]]:
+    """SQL condition on the row alias `p`, and its parameter, for a segment "key=value"; "" for the whole."""
+    if not segment:
+        return "", []
+    key, _, wanted = segment.partition("=")
+    column = fields.get(key)
+    given = f"p._segments['{key.replace(chr(39), chr(39) * 2)}']"
+    own = "NULL"
+    if column is not None:
+        name = f"p.{quoted(column.column)}"
+        own = f"printf('%g', {name})" if column.type == "number" else f"{name}::VARCHAR"  # as rows are read
+    return f" AND coalesce({given}, {own}) = ?", [wanted]

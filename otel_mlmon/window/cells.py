@@ -7,7 +7,7 @@ counted in the same pass, so that ten thousand panes of one row cost no more tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -75,8 +75,8 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     return FieldCounts(
         counts,
         bins,
-        np.bincount(of, weights=x, minlength=n_groups),
-        np.bincount(of, weights=x * x, minlength=n_groups),
+        np.bincount(of, weights=x, minlength=n_groups).astype(np.float64),
+        np.bincount(of, weights=x * x, minlength=n_groups).astype(np.float64),
         minimum,
         maximum,
         new,
@@ -126,7 +126,8 @@ def _count(groups: Groups, mask: npt.NDArray[np.bool_], n_groups: int) -> npt.ND
 
 
 def _is_label(texts: Texts, label: str) -> npt.NDArray[np.bool_]:
-    return texts.codes == (texts.labels.index(label) if label in texts.labels else -2)
+    found: npt.NDArray[np.bool_] = texts.codes == (texts.labels.index(label) if label in texts.labels else -2)
+    return found
 
 
 def _categories(
@@ -158,7 +159,7 @@ def number_text(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def _top(of: Groups, codes: npt.NDArray[np.int_], labels: list[str], n_groups: int) -> Maps:
+def _top(of: Groups, codes: npt.NDArray[Any], labels: list[str], n_groups: int) -> Maps:
     """Per group, the HEAVY most frequent codes by label; ties go to the smaller code."""
     pairs, counts = np.unique(of.astype(np.int64) * max(len(labels), 1) + codes, return_counts=True)
     group, code = np.divmod(pairs, max(len(labels), 1))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.values import FieldCells, Reference, RowBlock, Texts
 from otel_mlmon.window.cells import FieldCounts, Groups, Maps, absent_cells, count_cells
-from otel_mlmon.window.performance import count_performance
+from otel_mlmon.window.performance import SUMS, count_performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def profile_panes(
         for grouping in _groupings(rows, version, of_version, segments, pane_ns):
             if len(grouping.panes):
                 profiles.append(_profiles(rows, reference, reference_name, grouping))
-                totals.append(_totals(rows, reference, reference_name, grouping))
+                totals.append(_rows(rows, reference_name, grouping))
+                totals.append(_performance(rows, reference, reference_name, grouping, pane_ns))
     return _concat(profiles), _concat(totals)
 
 
@@ -98,17 +99,63 @@ def _field_table(model: str, reference: str, grouping: _Grouping, name: str, cou
     )
 
 
-def _totals(rows: RowBlock, reference: Reference | None, reference_name: str, grouping: _Grouping) -> pa.Table:
+def _rows(rows: RowBlock, reference: str, grouping: _Grouping) -> pa.Table:
+    """How many predictions each group has."""
     n = len(grouping.panes)
     inside = grouping.groups >= 0
+    none: Maps = (np.zeros(n + 1, np.int64), [], np.zeros(0, np.int64))
+    return _totals(
+        rows.model,
+        reference,
+        grouping,
+        known=np.zeros(n, np.int64),
+        counts=np.bincount(grouping.groups[inside], minlength=n),
+        lost=np.bincount(grouping.groups[inside & rows.lost], minlength=n),
+        sums=np.zeros((n, len(SUMS))),
+        confusion=none,
+    )
+
+
+def _performance(
+    rows: RowBlock, reference: Reference | None, reference_name: str, grouping: _Grouping, pane_ns: int
+) -> pa.Table:
+    """Performance sums of each group, apart by the pane in which the ground truth became known."""
+    inside = (grouping.groups >= 0) & rows.truth_known
+    known = (rows.truth_times // pane_ns + 1) * pane_ns
+    pairs, index = np.unique(np.stack([grouping.groups[inside], known[inside]]), axis=1, return_inverse=True)
+    groups = np.full(len(rows), -1, dtype=np.int64)
+    groups[inside] = index.reshape(-1)
+    of, known_by = pairs
+    n = len(of)
     prediction = None if reference is None else reference.fields.get(FIELD_PREDICTION)
-    sums, confusion = count_performance(rows, prediction, grouping.groups, n)
+    sums, confusion = count_performance(rows, prediction, groups, n)
+    apart = _Grouping(
+        grouping.version, groups, grouping.panes[of], [grouping.segments[group] for group in of.tolist()]
+    )
+    zeros = np.zeros(n, np.int64)
+    return _totals(
+        rows.model, reference_name, apart, known=known_by, counts=zeros, lost=zeros, sums=sums, confusion=confusion
+    )
+
+
+def _totals(
+    model: str,
+    reference: str,
+    grouping: _Grouping,
+    *,
+    known: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    lost: npt.NDArray[np.int64],
+    sums: npt.NDArray[np.float64],
+    confusion: Maps,
+) -> pa.Table:
     return pa.table(
         {
-            **_keys(rows.model, reference_name, grouping),
-            "rows": pa.array(np.bincount(grouping.groups[inside], minlength=n)),
-            "lost_rows": pa.array(np.bincount(grouping.groups[inside & rows.lost], minlength=n)),
-            "sums": pa.ListArray.from_arrays(_offsets(sums), pa.array(sums.reshape(-1))),
+            **_keys(model, reference, grouping),
+            "known": pa.array(known, pa.int64()),
+            "rows": pa.array(counts, pa.int64()),
+            "lost_rows": pa.array(lost, pa.int64()),
+            "sums": pa.ListArray.from_arrays(_offsets(sums), pa.array(sums.reshape(-1), pa.float64())),
             "confusion": _map(confusion),
         }
     )

@@ -36,7 +36,9 @@ class PaneStore(Protocol):
     def profile_values(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], limit: int
     ) -> list[tuple[str, str, str, str, str, int]]: ...
-    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
+    def totals(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
+    ) -> pa.Table: ...
     def dropped(self, model: str, start: int, end: int) -> dict[str, int]: ...
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
@@ -154,10 +156,13 @@ class Windows:
         self._store.set_progress(model, max(seq, 0))
 
     def window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str]
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> list[WindowProfile]:
-        """The model's predictions in [start, end) ns: one profile per version, whole and per segment value."""
-        totals = sum_totals(self._store.totals(model, reference, start, end, segments))
+        """The model's predictions in [start, end) ns: one profile per version, whole and per segment value.
+
+        Performance counts the ground truth that was known by `known_by`.
+        """
+        totals = sum_totals(self._store.totals(model, reference, start, end, segments, known_by))
         versions = sorted({version for version, _ in totals})
         references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
         fields = sum_profiles(
@@ -176,9 +181,9 @@ class Windows:
             for (version, segment), (rows, lost, performance) in sorted(totals.items())
         ]  # fmt: skip
 
-    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
-        """Totals pane by pane, to find the newest window with enough ground truth."""
-        return self._store.totals(model, reference, start, end, segments)
+    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
+        """Totals of the whole pane by pane, to find the newest window with enough ground truth."""
+        return self._store.totals(model, reference, start, end, (), known_by)
 
 
 def _ranges(panes: list[int], pane_ns: int) -> list[tuple[int, int]]:

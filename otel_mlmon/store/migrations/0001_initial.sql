@@ -24,9 +24,11 @@ CREATE TABLE mlmon.profiles (
     new MAP(VARCHAR, BIGINT) NOT NULL, heavy MAP(VARCHAR, BIGINT) NOT NULL
 );
 
+-- `known` 0: how many predictions. Otherwise: sums over those whose ground truth became known in the pane that ends at
+-- `known`, so that a window can be seen as it was at any time.
 CREATE TABLE mlmon.pane_totals (
     model VARCHAR NOT NULL, reference VARCHAR NOT NULL, version VARCHAR NOT NULL, segment VARCHAR NOT NULL,
-    pane BIGINT NOT NULL,
+    pane BIGINT NOT NULL, known BIGINT NOT NULL,
     rows BIGINT NOT NULL, lost_rows BIGINT NOT NULL, sums DOUBLE[] NOT NULL, confusion MAP(VARCHAR, BIGINT) NOT NULL
 );
 
