@@ -19,14 +19,16 @@ from otel_mlmon.instrument.deliver import DeliveringLogRecordProcessor
 from otel_mlmon.instrument.monitor import Monitor
 from otel_mlmon.reference.table import check_columns
 
-CHUNK_ROWS = 2000
+CHUNK_CELLS = 40_000  # rows × columns of one request, which stays well under the limits of OTLP
 
 
 def provider_to(endpoint: str) -> LoggerProvider:
     """A logger provider of our own that delivers to an OTLP/HTTP base URL, such as http://127.0.0.1:4318."""
     provider = LoggerProvider()
     exporter = OTLPLogExporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
-    provider.add_log_record_processor(DeliveringLogRecordProcessor(exporter))
+    # Only a flush sends: predictions and the ground truths of the same time then arrive in one request, and no window
+    # closes between the two.
+    provider.add_log_record_processor(DeliveringLogRecordProcessor(exporter, interval_s=3600.0))
     return provider
 
 
@@ -68,10 +70,11 @@ def replay(
     )
     features = [name for name in table.column_names if name not in named]
     known = times + ground_truth_delay_ns
+    chunk = max(1, CHUNK_CELLS // len(table.column_names))
     sent, last = 0, int((known <= now).sum()) if columns.ground_truth else 0
-    for first in range(0, len(times), CHUNK_ROWS):
-        rows = slice(first, first + CHUNK_ROWS)
-        part = table.slice(first, CHUNK_ROWS)
+    for first in range(0, len(times), chunk):
+        rows = slice(first, first + chunk)
+        part = table.slice(first, chunk)
         monitor.record_batch(
             {name: part[name].to_pylist() for name in features},
             part[columns.prediction].to_pylist(),
@@ -83,8 +86,8 @@ def replay(
         sent = max(sent, due)
         _flush(monitor)
         progress(part.num_rows)
-    for first in range(sent, last, CHUNK_ROWS):
-        _ground_truth(monitor, table, columns, ids, known, first, min(first + CHUNK_ROWS, last))
+    for first in range(sent, last, chunk):
+        _ground_truth(monitor, table, columns, ids, known, first, min(first + chunk, last))
         _flush(monitor)
     return len(times), last
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_mlmon import semconv
 from otel_mlmon.asgi import AsgiServer
@@ -156,23 +157,24 @@ class Service:
     # ---- committed → evaluated
 
     def _committed(self, batches: Sequence[Batch], received: int) -> None:
+        arrived: list[tuple[str, npt.NDArray[np.int64]]] = []
         for batch in batches:
-            if not len(batch):
-                continue
             times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
-            about = {semconv.MODEL_NAME: batch.model}
             ahead = times > received + self._config.window.ahead
             if isinstance(batch, PredictionBatch):
                 self._windows.touch(batch.model, times)
-                closed = self._scheduler.closed.get(batch.model, 0)
+                about = {semconv.MODEL_NAME: batch.model}
                 self.counters.add(
-                    (semconv.INGEST_LATE, int((times < closed).sum()), about),
+                    (semconv.INGEST_LATE, int((times < self._scheduler.closed.get(batch.model, 0)).sum()), about),
                     (semconv.INGEST_FUTURE, int(ahead.sum()), about),
                 )
             else:
                 self._windows.touch_ground_truth(batch.model)
-            if not ahead.all():
-                self._clocks.observe(batch.model, int(times[~ahead].max()), received)
+            arrived.append((batch.model, times[~ahead]))
+        # Last: what moves a clock closes windows, and by then everything must be known to be there.
+        for model, times in arrived:
+            if len(times):
+                self._clocks.observe(model, int(times.max()), received)
         self._wake.set()
 
     def _evaluate(self) -> None:

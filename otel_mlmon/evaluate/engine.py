@@ -8,30 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from otel_mlmon.evaluate.alerts import alert_for, alert_from_document, alert_id, alert_to_document
-from otel_mlmon.evaluate.performance import enough
+from otel_mlmon.evaluate.ripe import RipeWindows, WindowSource
 from otel_mlmon.evaluate.state import step
 from otel_mlmon.evaluate.verdicts import OutsideCounter, by_version, judge_fields, judge_performance
-from otel_mlmon.rulefile import Group, PerformanceRule, Rule
+from otel_mlmon.rulefile import FieldRule, Group, PerformanceRule, Rule
 from otel_mlmon.values import Alert, AlertState, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
 VerdictRow = tuple[str, int, str, float | None, float | None]
-
-
-class WindowSource(Protocol):
-    """Where windows come from."""
-
-    pane_ns: int
-
-    def window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
-    ) -> list[WindowProfile]: ...
-    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
 
 
 class AlertStore(Protocol):
@@ -103,7 +88,11 @@ class Engine:
         status = self.groups.setdefault((group.name, model), GroupStatus())
         segments = sorted({key for rule in group.rules for key in rule.segments})
         start = time - group.window
-        windows = by_version(self._windows.window(model, group.reference, start, time, segments, time))
+        fields = any(isinstance(rule, FieldRule) for rule in group.rules)
+        windows = by_version(
+            self._windows.window(model, group.reference, start, time, segments, time, fields=fields)
+        )
+        ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
         status.end = time
         status.versions = tuple(sorted(windows)) or status.versions or ("",)
         status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(status.rows, 0)
@@ -113,7 +102,7 @@ class Engine:
         for version in status.versions:
             reference = self._reference_for(model, version, group.reference)
             for rule in group.rules:
-                verdicts = self._judge(group, rule, model, version, reference, windows.get(version, {}), start, time, status)
+                verdicts = self._judge(group, rule, version, reference, windows.get(version, {}), ripe, model, start, time, status)
                 for verdict in verdicts:
                     key = alert_id(group.name, rule.alert, verdict.target)
                     before = known.get(key)
@@ -125,17 +114,18 @@ class Engine:
         self,
         group: Group,
         rule: Rule,
-        model: str,
         version: str,
         reference: Reference | None,
         windows: Mapping[str, WindowProfile],
+        ripe: RipeWindows,
+        model: str,
         start: int,
         end: int,
         status: GroupStatus,
     ) -> list[Verdict]:
         try:
             if isinstance(rule, PerformanceRule):
-                windows, start, end = self._newest_with_truth(group, rule, model, version, end)
+                windows, start, end = ripe.newest(rule, version)
                 if "" in windows:
                     counts = windows[""].performance
                     status.coverage[version] = counts.with_truth / counts.predictions if counts.predictions else 0.0
@@ -146,33 +136,6 @@ class Engine:
             self.failures[group.name, rule.alert] = self.failures.get((group.name, rule.alert), 0) + 1
             message = f"{type(error).__name__}: {error}"
             return [Verdict(Target(model, version), "error", "exception", start, end, message=message)]
-
-    def _newest_with_truth(
-        self, group: Group, rule: PerformanceRule, model: str, version: str, time: int
-    ) -> tuple[dict[str, WindowProfile], int, int]:
-        """The newest window, ending on the group's grid, of which enough ground truth is known.
-
-        Ground truth comes late, so the window that ends now has none: performance is judged on the youngest window
-        that is ripe, and judged again when more becomes known.
-        """
-        totals = self._windows.totals(model, group.reference, time - self._horizon_ns - group.window, time, time)
-        of_version = pc.equal(totals["version"], version).to_numpy()
-        panes = totals["pane"].to_numpy()[of_version]
-        order = np.argsort(panes)
-        panes, rows = panes[order], totals["rows"].to_numpy()[of_version][order]
-        truth = pc.list_element(totals["sums"], 0).to_numpy()[of_version][order]  # the first sum: with ground truth
-        rows_upto, truth_upto = np.concatenate([[0], np.cumsum(rows)]), np.concatenate([[0], np.cumsum(truth)])
-        end = time
-        while end > time - self._horizon_ns:
-            first, last = np.searchsorted(panes, (end - group.window, end))
-            if enough(rule, int(rows_upto[last] - rows_upto[first]), int(truth_upto[last] - truth_upto[first])):
-                break
-            end -= group.interval
-        else:
-            end = time
-        start = end - group.window
-        found = by_version(self._windows.window(model, group.reference, start, end, rule.segments, time))
-        return found.get(version, {}), start, end
 
     def _of(self, group: str, model: str) -> dict[str, Alert]:
         with self._lock:

@@ -29,7 +29,8 @@ class Answer:
     @property
     def retry_info(self) -> bytes:
         """`google.rpc.RetryInfo`, serialised."""
-        return _retry_info(self.retry_after_s or 0.0).SerializeToString()
+        info: bytes = _retry_info(self.retry_after_s or 0.0).SerializeToString()
+        return info
 
 
 def answer(error: Exception) -> Answer:

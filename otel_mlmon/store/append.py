@@ -65,7 +65,7 @@ def append_predictions(
         cursor.unregister("incoming")
     if batch.dropped:
         at = int(times.max()) if len(times) else received
-        cursor.execute("INSERT INTO mlmon.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped])
+        cursor.execute("INSERT INTO mlmon_state.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped])
     return Appended(batch.model, stored, len(batch) - stored, times), change
 
 
@@ -146,8 +146,8 @@ def append_ground_truth(
     if n:
         cursor.register("incoming", incoming)
         (stored,) = cursor.execute(
-            "INSERT INTO mlmon.ground_truth SELECT * FROM (SELECT DISTINCT * FROM incoming) fresh ANTI JOIN "
-            "(SELECT * FROM mlmon.ground_truth WHERE model = ? AND time BETWEEN ? AND ?) known "
+            "INSERT INTO mlmon_state.ground_truth SELECT * FROM (SELECT DISTINCT * FROM incoming) fresh ANTI JOIN "
+            "(SELECT * FROM mlmon_state.ground_truth WHERE model = ? AND time BETWEEN ? AND ?) known "
             "ON fresh.prediction_id = known.prediction_id AND fresh.time = known.time "
             "AND fresh.text IS NOT DISTINCT FROM known.text",
             [batch.model, int(times.min()), int(times.max())],

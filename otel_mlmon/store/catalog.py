@@ -36,10 +36,10 @@ class Catalog:
         self._tables: dict[str, str] = {}
         self._fields: dict[str, dict[str, StoredField]] = {}
         cursor = database.cursor()
-        for model, table in cursor.execute("SELECT model, table_name FROM mlmon.models").fetchall():
+        for model, table in cursor.execute("SELECT model, table_name FROM mlmon_state.models").fetchall():
             self._tables[model] = table
             self._fields[model] = {}
-        rows = cursor.execute("SELECT model, field, column_name, type, position FROM mlmon.fields").fetchall()
+        rows = cursor.execute("SELECT model, field, column_name, type, position FROM mlmon_state.fields").fetchall()
         for model, name, column, type_, position in rows:
             self._fields[model][name] = StoredField(name, column, type_, position)
         cursor.close()
@@ -69,7 +69,7 @@ class Catalog:
         if change.table is None:
             change.table = self._free_table_name(model)
             cursor.execute(f"CREATE TABLE predictions.{quoted(change.table)} ({_META})")
-            cursor.execute("INSERT INTO mlmon.models VALUES (?, ?)", [model, change.table])
+            cursor.execute("INSERT INTO mlmon_state.models VALUES (?, ?)", [model, change.table])
         for name, type_ in wanted.items():
             if name in change.fields:
                 continue
@@ -78,7 +78,7 @@ class Catalog:
                 f"ALTER TABLE predictions.{quoted(change.table)} ADD COLUMN {quoted(field.column)} {SQL_TYPE[type_]}"
             )
             cursor.execute(
-                "INSERT INTO mlmon.fields VALUES (?, ?, ?, ?, ?)", [model, name, field.column, type_, field.position]
+                "INSERT INTO mlmon_state.fields VALUES (?, ?, ?, ?, ?)", [model, name, field.column, type_, field.position]
             )
             change.fields[name] = field
         return change.fields, change

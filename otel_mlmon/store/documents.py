@@ -12,17 +12,17 @@ import pyarrow as pa
 
 def put_document(cursor: duckdb.DuckDBPyConnection, kind: str, key: str, body: Any) -> None:
     """Create or replace a document."""
-    cursor.execute("INSERT OR REPLACE INTO mlmon.documents VALUES (?, ?, ?)", [kind, key, json.dumps(body)])
+    cursor.execute("INSERT OR REPLACE INTO mlmon_state.documents VALUES (?, ?, ?)", [kind, key, json.dumps(body)])
 
 
 def delete_documents(cursor: duckdb.DuckDBPyConnection, kind: str, keys: Sequence[str]) -> None:
     """Delete documents; unknown keys are ignored."""
-    cursor.execute("DELETE FROM mlmon.documents WHERE kind = ? AND key IN (SELECT unnest(?))", [kind, list(keys)])
+    cursor.execute("DELETE FROM mlmon_state.documents WHERE kind = ? AND key IN (SELECT unnest(?))", [kind, list(keys)])
 
 
 def read_documents(cursor: duckdb.DuckDBPyConnection, kind: str) -> dict[str, Any]:
     """All documents of a kind by key."""
-    rows = cursor.execute("SELECT key, body FROM mlmon.documents WHERE kind = ? ORDER BY key", [kind]).fetchall()
+    rows = cursor.execute("SELECT key, body FROM mlmon_state.documents WHERE kind = ? ORDER BY key", [kind]).fetchall()
     return {key: json.loads(body) for key, body in rows}
 
 
@@ -37,14 +37,14 @@ def append_verdicts(cursor: duckdb.DuckDBPyConnection, rows: Iterable[VerdictRow
         types = (pa.string(), pa.int64(), pa.string(), pa.float64(), pa.float64())
         fresh = pa.table({n: pa.array(c, t) for n, c, t in zip(names, columns, types, strict=True)})
         cursor.register("fresh", fresh)
-        cursor.execute("INSERT INTO mlmon.verdicts SELECT * FROM fresh")
+        cursor.execute("INSERT INTO mlmon_state.verdicts SELECT * FROM fresh")
         cursor.unregister("fresh")
 
 
 def read_verdicts(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[VerdictRow]:
     """The newest verdicts of one alert, oldest first."""
     rows = cursor.execute(
-        'SELECT alert, "end", status, value, threshold FROM mlmon.verdicts WHERE alert = ? ORDER BY "end" DESC LIMIT ?',
+        'SELECT alert, "end", status, value, threshold FROM mlmon_state.verdicts WHERE alert = ? ORDER BY "end" DESC LIMIT ?',
         [alert, limit],
     ).fetchall()
     return [(a, e, s, v, t) for a, e, s, v, t in reversed(rows)]

@@ -23,8 +23,8 @@ def replace_panes(
 ) -> None:
     """Put `profiles` and `totals` in the place of whatever was known of these panes."""
     for table, columns, fresh in (
-        ("mlmon.profiles", _PROFILE_COLUMNS, profiles),
-        ("mlmon.pane_totals", _TOTAL_COLUMNS, totals),
+        ("mlmon_state.profiles", _PROFILE_COLUMNS, profiles),
+        ("mlmon_state.pane_totals", _TOTAL_COLUMNS, totals),
     ):
         if len(panes):
             cursor.execute(
@@ -43,7 +43,7 @@ def read_profiles(
 ) -> pa.Table:
     """Profiles of the panes in [start, end): those of the whole and of the segment keys asked for."""
     return cursor.sql(
-        "SELECT version, segment, field, counts, bins, total, squares, minimum, maximum FROM mlmon.profiles "
+        "SELECT version, segment, field, counts, bins, total, squares, minimum, maximum FROM mlmon_state.profiles "
         f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {_in_segments('segment')}",
         params=[model, reference, start, end, list(segments)],
     ).to_arrow_table()
@@ -61,7 +61,7 @@ def read_values(
     """Summed single values: (version, segment, field, "new" or "heavy", value, count), the `limit` most frequent."""
     parts = [
         f"SELECT version, segment, field, '{kind}' AS kind, unnest(map_entries({kind}), recursive := true) "
-        f"FROM mlmon.profiles WHERE model = $1 AND reference = $2 AND pane >= $3 AND pane < $4 "
+        f"FROM mlmon_state.profiles WHERE model = $1 AND reference = $2 AND pane >= $3 AND pane < $4 "
         f"AND {_in_segments('segment', '$5')}"
         for kind in ("new", "heavy")
     ]
@@ -86,7 +86,7 @@ def read_totals(
 ) -> pa.Table:
     """Pane totals in [start, end), with the pane of each and the ground truth that was known by `known_by`."""
     return cursor.sql(
-        "SELECT version, segment, pane, rows, lost_rows, sums, confusion FROM mlmon.pane_totals "
+        "SELECT version, segment, pane, rows, lost_rows, sums, confusion FROM mlmon_state.pane_totals "
         f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND known <= ? AND {_in_segments('segment')}",
         params=[model, reference, start, end, known_by, list(segments)],
     ).to_arrow_table()

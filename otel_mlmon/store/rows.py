@@ -18,7 +18,7 @@ from otel_mlmon.values import FieldCells, RowBlock, Texts
 
 # The newest ground truth of each id that `ids` selects.
 _TRUTH = (
-    "SELECT prediction_id, time, number, text FROM mlmon.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
+    "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
     "QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, time DESC) = 1"
 )
 

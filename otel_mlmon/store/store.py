@@ -151,7 +151,7 @@ class Store:
         with self._cursor() as cursor:
             found = cursor.execute(
                 f"SELECT time, received FROM (SELECT _time AS time, _received AS received FROM {table} UNION ALL "
-                "SELECT time, received FROM mlmon.ground_truth WHERE model = ?) WHERE time <= received + ? "
+                "SELECT time, received FROM mlmon_state.ground_truth WHERE model = ?) WHERE time <= received + ? "
                 "ORDER BY time DESC, received LIMIT 1",
                 [model, ahead_ns],
             ).fetchall()
@@ -174,7 +174,7 @@ class Store:
         with self._cursor() as cursor:
             rows = cursor.execute(
                 f"SELECT DISTINCT _time // {int(pane_ns)} FROM {table} SEMI JOIN "
-                "(SELECT prediction_id AS _id FROM mlmon.ground_truth WHERE model = ? AND seq > ?) USING (_id)",
+                "(SELECT prediction_id AS _id FROM mlmon_state.ground_truth WHERE model = ? AND seq > ?) USING (_id)",
                 [model, seq],
             )
             return {pane * pane_ns for (pane,) in rows.fetchall()}
@@ -188,13 +188,13 @@ class Store:
     def progress(self, model: str) -> int:
         """Number of the commit up to which a model's rows are in profiles."""
         with self._cursor() as cursor:
-            rows = cursor.execute("SELECT seq FROM mlmon.progress WHERE model = ?", [model]).fetchall()
+            rows = cursor.execute("SELECT seq FROM mlmon_state.progress WHERE model = ?", [model]).fetchall()
         return int(rows[0][0]) if rows else 0
 
     def set_progress(self, model: str, seq: int) -> None:
         """Say that all rows up to commit `seq` are in profiles."""
         with self._database.transaction() as cursor:
-            cursor.execute("INSERT OR REPLACE INTO mlmon.progress VALUES (?, ?)", [model, seq])
+            cursor.execute("INSERT OR REPLACE INTO mlmon_state.progress VALUES (?, ?)", [model, seq])
 
     def replace_panes(
         self, model: str, reference: str, panes: Sequence[int], fields: pa.Table, totals: pa.Table
@@ -226,7 +226,7 @@ class Store:
         """Rows that senders say they lost in [start, end), by model version."""
         with self._cursor() as cursor:
             rows = cursor.execute(
-                "SELECT version, sum(rows)::BIGINT FROM mlmon.dropped WHERE model = ? AND time >= ? AND time < ? "
+                "SELECT version, sum(rows)::BIGINT FROM mlmon_state.dropped WHERE model = ? AND time >= ? AND time < ? "
                 "GROUP BY version",
                 [model, start, end],
             ).fetchall()
@@ -268,10 +268,10 @@ class Store:
             return 0
         with self._database.transaction() as cursor:
             (deleted,) = cursor.execute(f"DELETE FROM {table} WHERE _time < ?", [time]).fetchall()[0]
-            cursor.execute("DELETE FROM mlmon.ground_truth WHERE model = ? AND time < ?", [model, time])
-            for name in ("mlmon.profiles", "mlmon.pane_totals"):
+            cursor.execute("DELETE FROM mlmon_state.ground_truth WHERE model = ? AND time < ?", [model, time])
+            for name in ("mlmon_state.profiles", "mlmon_state.pane_totals"):
                 cursor.execute(f"DELETE FROM {name} WHERE model = ? AND pane < ?", [model, time])
-            cursor.execute("DELETE FROM mlmon.dropped WHERE model = ? AND time < ?", [model, time])
+            cursor.execute("DELETE FROM mlmon_state.dropped WHERE model = ? AND time < ?", [model, time])
         return int(deleted)
 
     def checkpoint(self) -> None:
@@ -302,7 +302,7 @@ class Store:
     def _last_seq(self) -> int:
         tables = [table for model in self._catalog.models() if (table := self._catalog.table(model))]
         parts = [f"SELECT max(_seq) AS seq FROM {table}" for table in tables]
-        parts.append("SELECT max(seq) AS seq FROM mlmon.ground_truth")
+        parts.append("SELECT max(seq) AS seq FROM mlmon_state.ground_truth")
         with self._cursor() as cursor:
             (newest,) = cursor.execute(f"SELECT max(seq) FROM ({' UNION ALL '.join(parts)})").fetchall()[0]
         return int(newest or 0)

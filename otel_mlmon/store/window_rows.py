@@ -42,7 +42,7 @@ def read_examples(
         f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
         "coalesce(t.text, t.number::VARCHAR) "
         f"FROM {table} p LEFT JOIN (SELECT prediction_id, last(number ORDER BY seq) AS number, "
-        "last(text ORDER BY seq) AS text FROM mlmon.ground_truth WHERE model = ? GROUP BY prediction_id) t "
+        "last(text ORDER BY seq) AS text FROM mlmon_state.ground_truth WHERE model = ? GROUP BY prediction_id) t "
         f"ON p._id = t.prediction_id WHERE p._version = ? AND p._time >= ? AND p._time < ?{condition} "
         f"ORDER BY {order} LIMIT {int(limit)}",
         parameters,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.values import Reference, RowBlock, WindowProfile
+from otel_mlmon.values import FieldProfile, Reference, RowBlock, WindowProfile
 from otel_mlmon.window.cells import HEAVY
 from otel_mlmon.window.profile import profile_panes
 from otel_mlmon.window.sums import sum_profiles, sum_totals
@@ -156,30 +156,42 @@ class Windows:
         self._store.set_progress(model, max(seq, 0))
 
     def window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int,
+        *,
+        fields: bool = True,
     ) -> list[WindowProfile]:
         """The model's predictions in [start, end) ns: one profile per version, whole and per segment value.
 
-        Performance counts the ground truth that was known by `known_by`.
+        Performance counts the ground truth that was known by `known_by`. Without `fields` it is all there is.
         """
         totals = sum_totals(self._store.totals(model, reference, start, end, segments, known_by))
-        versions = sorted({version for version, _ in totals})
-        references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
-        fields = sum_profiles(
-            self._store.profiles(model, reference, start, end, segments),
-            self._store.profile_values(model, reference, start, end, segments, HEAVY),
-            references,
-        )
+        named = self._fields(model, reference, start, end, segments, {v for v, _ in totals}) if fields else {}
         dropped = self._store.dropped(model, start, end)
         return [
             WindowProfile(
                 model, version, segment, start, end, rows,
                 lost + (0 if segment else dropped.get(version, 0)),
-                fields.get((version, segment), {}),
+                named.get((version, segment), {}),
                 performance,
             )
             for (version, segment), (rows, lost, performance) in sorted(totals.items())
         ]  # fmt: skip
+
+    def _fields(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], versions: Iterable[str]
+    ) -> dict[tuple[str, str], dict[str, FieldProfile]]:
+        references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
+        return sum_profiles(
+            self._store.profiles(model, reference, start, end, segments),
+            self._store.profile_values(model, reference, start, end, segments, HEAVY),
+            references,
+        )
 
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
         """Totals of the whole pane by pane, to find the newest window with enough ground truth."""

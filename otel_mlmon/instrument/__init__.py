@@ -1,0 +1,1 @@
+"""First stage, in the application: predictions to OTLP, without getting in the way."""
