@@ -60,7 +60,9 @@ class WindowConfig(_Section):
     pane: Duration = Field("1m", description="The smallest stretch of time that is counted on its own.")  # type: ignore[assignment]
     lateness: Duration = Field("1m", description="How long after its end a pane waits for late rows.")  # type: ignore[assignment]
     ahead: Duration = Field("5m", description="How far in the future an event may be before its clock counts as wrong.")  # type: ignore[assignment]
-    ground_truth_horizon: Duration = Field("60d", description="How far back a window that has its ground truth is sought.")  # type: ignore[assignment]
+    ground_truth_horizon: Duration = Field(
+        "60d", description="How far back a window that has its ground truth is sought."
+    )  # type: ignore[assignment]
 
 
 class WebConfig(_Section):
@@ -132,6 +134,6 @@ def _text(error: Any) -> str:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """host and port."""
+    """Host and port."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)

@@ -40,7 +40,12 @@ class RowStore(Protocol):
     def commit(self, batches: Iterable[Batch], received: int) -> Sequence[Outcome]: ...
 
 
-Decode = Callable[[Signal, bytes, Encoding, int], Decoded]
+class Decode(Protocol):
+    """Bytes to batches; see `decode.decode`."""
+
+    def __call__(self, signal: Signal, body: bytes, encoding: Encoding, *, received_ns: int) -> Decoded: ...
+
+
 OnCommit = Callable[[Sequence[Batch], int], None]  # (batches, received)
 
 
@@ -83,7 +88,7 @@ class Pipeline:
         Raises RejectedInput when the bytes are not OTLP, Overloaded when the queue is full, StoreUnavailable when the
         commit failed.
         """
-        decoded = self._decode(signal, body, encoding, self._clock())
+        decoded = self._decode(signal, body, encoding, received_ns=self._clock())
         rows = sum(map(len, decoded.batches))
         rejected = sum(decoded.rejected.values())
         try:

@@ -164,7 +164,11 @@ INGEST_LATE: Final = MetricName(
     "mlmon.ingest.late.rows", "counter", "{row}", "Rows stored after their window had closed.", (MODEL_NAME,)
 )
 INGEST_FUTURE: Final = MetricName(
-    "mlmon.ingest.future.rows", "counter", "{row}", "Rows stored whose time lies ahead of this machine's clock.", (MODEL_NAME,)
+    "mlmon.ingest.future.rows",
+    "counter",
+    "{row}",
+    "Rows stored whose time lies ahead of this machine's clock.",
+    (MODEL_NAME,),
 )
 INGEST_LAG: Final = MetricName(
     "mlmon.ingest.lag", "gauge", "s", "Age of the newest prediction when it was stored.", (MODEL_NAME,)
@@ -177,7 +181,11 @@ EVALUATION_DURATION: Final = MetricName(
     "mlmon.evaluation.duration", "histogram", "s", "Duration of the evaluation of one group.", (RULE_GROUP,)
 )
 EVALUATION_FAILURES: Final = MetricName(
-    "mlmon.evaluation.failures", "counter", "{evaluation}", "Rule evaluations that ended in an error.", (RULE_GROUP, RULE_NAME)
+    "mlmon.evaluation.failures",
+    "counter",
+    "{evaluation}",
+    "Rule evaluations that ended in an error.",
+    (RULE_GROUP, RULE_NAME),
 )
 EVALUATION_TIME: Final = MetricName(
     "mlmon.evaluation.last.time", "gauge", "s", "When rules were last evaluated, Unix time.", ()

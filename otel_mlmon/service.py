@@ -15,7 +15,6 @@ import numpy.typing as npt
 from otel_mlmon import semconv
 from otel_mlmon.asgi import AsgiServer
 from otel_mlmon.config import Config, split_address
-from otel_mlmon.decode import decode
 from otel_mlmon.errors import BadReference
 from otel_mlmon.evaluate.clock import ModelClocks
 from otel_mlmon.evaluate.engine import Engine
@@ -110,7 +109,12 @@ class Service:
             self._notes,
         )  # fmt: skip
         self._pipeline = Pipeline(
-            self.store, _decode, self._committed, self.counters, self._clock, max_queue_rows=config.receive.max_queue_rows
+            self.store,
+            decode,
+            self._committed,
+            self.counters,
+            self._clock,
+            max_queue_rows=config.receive.max_queue_rows,
         )
         self._evaluator = threading.Thread(target=self._evaluate, name="mlmon-evaluate", daemon=True)
 
@@ -249,9 +253,7 @@ class Service:
         self.counters.add((semconv.INGEST_REQUESTS, 1, about))
 
     def _observe_delivery(self, destination: str, outcome: str) -> None:
-        self.counters.add(
-            (semconv.NOTIFICATIONS, 1, {semconv.DESTINATION: destination, semconv.OUTCOME: outcome})
-        )
+        self.counters.add((semconv.NOTIFICATIONS, 1, {semconv.DESTINATION: destination, semconv.OUTCOME: outcome}))
 
     def _gauges(self) -> Iterable[tuple[semconv.MetricName, Sequence[Point]]]:
         groups = self._scheduler.groups
@@ -284,10 +286,6 @@ class Service:
             if model not in known
         ]
         return notes
-
-
-def _decode(signal: str, body: bytes, encoding: str, received: int):  # type: ignore[no-untyped-def]
-    return decode(signal, body, encoding, received_ns=received)  # type: ignore[arg-type]
 
 
 def _reference_files(paths: Iterable[Path]) -> list[Path]:

@@ -34,7 +34,10 @@ def demo(seed: int, wait: bool | None) -> None:
     with (
         temporary_directory() as directory,
         Progress(
-            TextColumn("day {task.completed:.0f} of {task.total:.0f}"), BarColumn(), TimeElapsedColumn(), console=console
+            TextColumn("day {task.completed:.0f} of {task.total:.0f}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=console,
         ) as progress,
     ):
         task = progress.add_task("", total=DAYS)
@@ -49,7 +52,9 @@ def demo(seed: int, wait: bool | None) -> None:
         run.run()
         progress.stop()
         good = _summary(console, run)
-        console.print(f"\nreport pages: [link]{run.service.web_url}/alerts[/link]   metrics: {run.service.web_url}/metrics")
+        console.print(
+            f"\nreport pages: [link]{run.service.web_url}/alerts[/link]   metrics: {run.service.web_url}/metrics"
+        )
         if wait if wait is not None else sys.stdout.isatty() and sys.stdin.isatty():
             console.print("Ctrl-C ends the demo.")
             _until_interrupt()

@@ -33,7 +33,9 @@ def check(paths: tuple[Path, ...]) -> None:
         sys.exit(1)
     for file in files:
         n = sum(len(group.rules) for group in file.groups)
-        click.echo(f"{file.path}: {n} rule{'s' if n != 1 else ''} in {len(file.groups)} group{'s' * (len(file.groups) != 1)}")
+        click.echo(
+            f"{file.path}: {n} rule{'s' if n != 1 else ''} in {len(file.groups)} group{'s' * (len(file.groups) != 1)}"
+        )
 
 
 @rules.command()

@@ -13,8 +13,12 @@ from otel_mlmon.config import Config, load_config
 
 
 @click.command()
-@click.option("--config", "path", type=click.Path(path_type=Path), envvar="MLMON_CONFIG", help="Configuration file (YAML).")
-@click.option("--rules", multiple=True, type=click.Path(path_type=Path), help="Rule file or directory; may be repeated.")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), envvar="MLMON_CONFIG", help="Configuration file (YAML)."
+)
+@click.option(
+    "--rules", multiple=True, type=click.Path(path_type=Path), help="Rule file or directory; may be repeated."
+)
 @click.option("--references", multiple=True, type=click.Path(path_type=Path), help="Reference file or directory.")
 @click.option("--store", type=click.Path(path_type=Path), help="DuckDB file  [default: mlmon.duckdb]")
 @click.option("--grpc", help="OTLP/gRPC address  [default: 127.0.0.1:4317]")

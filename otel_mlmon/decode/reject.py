@@ -13,7 +13,7 @@ BAD_BATCH: Final = "bad_batch"
 UNKNOWN_ENCODING: Final = "unknown_encoding"
 
 
-class RejectedRecord(Exception):  # noqa: N818 - a word for what happened, used only inside this package
+class RejectedRecord(Exception):
     """One record is unusable. `rows` is how many predictions or ground truths went with it."""
 
     def __init__(self, reason: str, message: str, rows: int = 1) -> None:

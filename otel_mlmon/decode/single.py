@@ -119,7 +119,9 @@ def is_prediction(attributes: Mapping[str, Any]) -> bool:
 def _model(attributes: Mapping[str, Any]) -> str:
     model = attributes.get(semconv.MODEL_NAME)
     if not isinstance(model, str) or not model:
-        raise RejectedRecord(NO_MODEL_NAME, f"{semconv.MODEL_NAME} is {_kind(model)}; allowed is a text that names the model")
+        raise RejectedRecord(
+            NO_MODEL_NAME, f"{semconv.MODEL_NAME} is {_kind(model)}; allowed is a text that names the model"
+        )
     return model
 
 

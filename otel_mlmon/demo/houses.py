@@ -68,7 +68,8 @@ class PriceModel:
         self._means = np.nanmean(matrix[:, 1:], axis=0)
         names = np.array([h["neighbourhood"] for h in sold])
         self._weights = {
-            name: np.linalg.lstsq(matrix[names == name], prices[names == name], rcond=None)[0] for name in NEIGHBOURHOODS
+            name: np.linalg.lstsq(matrix[names == name], prices[names == name], rcond=None)[0]
+            for name in NEIGHBOURHOODS
         }
 
     def predict(self, house: House) -> float:

@@ -20,9 +20,7 @@ def alert_id(group: str, rule: str, target: Target) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-def alert_for(
-    group: Group, rule: Rule, id_: str, state: AlertState, verdict: Verdict, before: Alert | None
-) -> Alert:
+def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Verdict, before: Alert | None) -> Alert:
     """The alert as it is after a verdict.
 
     While it goes on firing without a new breach, and just after it was resolved, it keeps the evidence of its breach.
@@ -35,7 +33,16 @@ def alert_for(
     elif before is not None and (state.phase == "firing" or state.resolved_at):
         shown = replace(verdict, evidence=before.verdict.evidence)
     return Alert(
-        id_, group.name, rule.alert, rule.family, rule.method, verdict.target, state, shown, dict(rule.labels), annotations
+        id_,
+        group.name,
+        rule.alert,
+        rule.family,
+        rule.method,
+        verdict.target,
+        state,
+        shown,
+        dict(rule.labels),
+        annotations,
     )
 
 

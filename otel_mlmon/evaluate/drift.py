@@ -30,7 +30,10 @@ def drift(rule: DriftRule, case: FieldCase) -> Outcome:
     if rows < rule.min_rows:
         reason = "no_values" if rows == 0 else "too_few_rows"
         return no_data(
-            reason, f"{rows} values, the rule asks for at least {rule.min_rows}", rows=rows, reference_rows=reference_rows
+            reason,
+            f"{rows} values, the rule asks for at least {rule.min_rows}",
+            rows=rows,
+            reference_rows=reference_rows,
         )
     effect = DRIFT_METHODS[rule.drift](then, now)
     return judge(

@@ -89,20 +89,22 @@ class Engine:
         segments = sorted({key for rule in group.rules for key in rule.segments})
         start = time - group.window
         fields = any(isinstance(rule, FieldRule) for rule in group.rules)
-        windows = by_version(
-            self._windows.window(model, group.reference, start, time, segments, time, fields=fields)
-        )
+        windows = by_version(self._windows.window(model, group.reference, start, time, segments, time, fields=fields))
         ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
         status.end = time
         status.versions = tuple(sorted(windows)) or status.versions or ("",)
-        status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(status.rows, 0)
+        status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(
+            status.rows, 0
+        )
         status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
-        known = {key: alert for key, alert in self._of(group.name, model).items()}
+        known = self._of(group.name, model)
         fresh: dict[str, Alert] = {}
         for version in status.versions:
             reference = self._reference_for(model, version, group.reference)
             for rule in group.rules:
-                verdicts = self._judge(group, rule, version, reference, windows.get(version, {}), ripe, model, start, time, status)
+                verdicts = self._judge(
+                    group, rule, version, reference, windows.get(version, {}), ripe, model, start, time, status
+                )
                 for verdict in verdicts:
                     key = alert_id(group.name, rule.alert, verdict.target)
                     before = known.get(key)

@@ -30,7 +30,9 @@ def missing(rule: Missing, case: FieldCase) -> Outcome:
     if rows < rule.min_rows:
         return _too_few(rule, rows, "rows")
     if rule.above is None and expected is None:
-        return no_data("not_in_reference", f"{case.name} is not in the reference and the rule has no `above`", rows=rows)
+        return no_data(
+            "not_in_reference", f"{case.name} is not in the reference and the rule has no `above`", rows=rows
+        )
     message = (
         f"{_percent(bad, rows)} of {rows} rows without a value "
         f"(absent {profile.absent}, null {profile.null}, NaN {profile.nan})"
@@ -86,7 +88,9 @@ def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
         return profile.types.get("string", 0) + profile.types.get("bool", 0)
 
     def unknown(profile: FieldProfile) -> int:
-        counts: dict[str, int] = dict(zip(known, [] if profile.categories is None else profile.categories.tolist(), strict=False))
+        counts: dict[str, int] = dict(
+            zip(known, [] if profile.categories is None else profile.categories.tolist(), strict=False)
+        )
         counts.update(profile.new)
         allowed = known if rule.categories is None else rule.categories
         return texts(profile) - sum(counts.get(name, 0) for name in allowed)

@@ -20,12 +20,12 @@ _NO_CELLS = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("na
 class OutsideCounter(Protocol):
     """Counts numbers outside a range that a rule states: bins cannot tell, so rows are read."""
 
-    def __call__(
-        self, target: Target, start: int, end: int, low: float | None, high: float | None
-    ) -> int: ...
+    def __call__(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int: ...
 
 
-def expected_segments(rule: FieldRule | PerformanceRule, reference: Reference | None, windows: Iterable[WindowProfile]) -> list[str]:
+def expected_segments(
+    rule: FieldRule | PerformanceRule, reference: Reference | None, windows: Iterable[WindowProfile]
+) -> list[str]:
     """The whole, and each value of the rule's segment keys that the reference or the window knows."""
     keys = set(rule.segments)
     known = {s for s in (reference.segments if reference else ()) if s.partition("=")[0] in keys}
@@ -100,7 +100,7 @@ def _expected_performance(reference: Reference | None, segment: str) -> Performa
 def _verdict(target: Target, start: int, end: int, check: Callable[[], Outcome]) -> Verdict:
     try:
         found = check()
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong with one target must not stop the others
+    except Exception as error:
         _log.exception("cannot judge %s", target)
         return Verdict(target, "error", "exception", start, end, message=f"{type(error).__name__}: {error}")
     return Verdict(

@@ -1,5 +1,6 @@
 """The same metrics as `/metrics`, pushed as OTLP. Built from the snapshot, not through the SDK's meters: a gauge of ours
-may have more series than the SDK allows, and a series that is gone must be said to be gone."""
+may have more series than the SDK allows, and a series that is gone must be said to be gone.
+"""
 
 from __future__ import annotations
 

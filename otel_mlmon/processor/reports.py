@@ -57,7 +57,9 @@ class Reports:
         """Firing first, then pending, then those resolved in their last window; the newest first."""
         order = {"firing": 0, "pending": 1, "inactive": 2}
         shown = [a for a in self._engine.alerts() if a.state.phase != "inactive" or a.state.resolved_at]
-        return sorted(shown, key=lambda a: (order[a.state.phase], -a.state.since, a.rule, a.target.field, a.target.segment))
+        return sorted(
+            shown, key=lambda a: (order[a.state.phase], -a.state.since, a.rule, a.target.field, a.target.segment)
+        )
 
     def alert(self, alert_id: str) -> Alert | None:
         """Any target's alert, inactive ones too: links outlive the incident."""

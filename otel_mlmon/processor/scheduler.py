@@ -75,7 +75,9 @@ class Scheduler:
     def references_changed(self, model: str) -> None:
         """References of this model are other ones now."""
         kinds = {"int": "number", "float": "number"}
-        types = {f.name: kinds.get(f.type, f.type) for r in self._references() if r.model == model for f in r.fields.values()}
+        types = {
+            f.name: kinds.get(f.type, f.type) for r in self._references() if r.model == model for f in r.fields.values()
+        }
         self._store.expect_types(model, types)
         with self._lock:
             self._planned.pop(model, None)
@@ -106,9 +108,7 @@ class Scheduler:
         key = _key(group, model)
         self._last[key] = time
         self._store.put("tick", {key: time})
-        self._counters.record(
-            semconv.EVALUATION_DURATION, [perf_counter() - started], {semconv.RULE_GROUP: group.name}
-        )
+        self._counters.record(semconv.EVALUATION_DURATION, [perf_counter() - started], {semconv.RULE_GROUP: group.name})
         self._notify(changed)
 
     def _due(self, model: str, groups: Iterable[Group], upto: int) -> list[tuple[int, Group]]:
@@ -123,7 +123,9 @@ class Scheduler:
             first = (last // group.interval + 1) * group.interval
             times = range(first, upto + 1, group.interval)
             if len(times) > MAX_CATCH_UP:
-                _log.warning("group %s of model %s is %d ticks behind; the oldest are skipped", group.name, model, len(times))
+                _log.warning(
+                    "group %s of model %s is %d ticks behind; the oldest are skipped", group.name, model, len(times)
+                )
                 times = times[-MAX_CATCH_UP:]
             due.extend((time, group) for time in times)
         return due

@@ -27,7 +27,9 @@ def reference_routes(book: ReferenceBook) -> list[Route]:
             return JSONResponse([_summary(reference) for reference in book.all()])
         found = book.find(query["model"], query.get("version", ""), query["name"])
         if found is None:
-            raise BadReference(f"no reference {query['name']!r} of model {query['model']!r}; known: {book.names() or 'none'}")
+            raise BadReference(
+                f"no reference {query['name']!r} of model {query['model']!r}; known: {book.names() or 'none'}"
+            )
         return JSONResponse(_without_nan(to_document(found)))
 
     async def put(request: Request) -> Response:

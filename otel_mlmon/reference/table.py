@@ -40,7 +40,9 @@ def read_table(path: Path) -> pa.Table:
             return pa.csv.read_csv(path, convert_options=options)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadReference(f"{path}: cannot be read: {error}") from error
-    raise BadReference(f"{path}: found a file ending in {path.suffix or 'nothing'!r}; allowed are .csv, .csv.gz, .parquet")
+    raise BadReference(
+        f"{path}: found a file ending in {path.suffix or 'nothing'!r}; allowed are .csv, .csv.gz, .parquet"
+    )
 
 
 def check_columns(path: Path, table: pa.Table, wanted: Sequence[str]) -> None:
@@ -76,7 +78,9 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
         truth_known=known,
         truth_times=np.zeros(n, np.int64),
         truth_numbers=numbers,
-        truth_texts=_texts(table[columns.ground_truth]) if columns.ground_truth else Texts(np.full(n, -1, np.int32), []),
+        truth_texts=_texts(table[columns.ground_truth])
+        if columns.ground_truth
+        else Texts(np.full(n, -1, np.int32), []),
     )
 
 

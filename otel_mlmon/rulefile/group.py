@@ -17,7 +17,7 @@ from otel_mlmon.rulefile.rule import Labels
 
 def _reference(value: object) -> str:
     if isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is not supported yet; allowed is the name of a reference, e.g. training")  # noqa: TRY004
+        raise ValueError(f"{shown(value)} is not supported yet; allowed is the name of a reference, e.g. training")
     return text(value)
 
 

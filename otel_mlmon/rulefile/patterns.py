@@ -49,9 +49,9 @@ def output_glob(pattern: str) -> str:
 def text(value: object) -> str:
     """`value` if it is text of one line; ValueError says what it is instead."""
     if isinstance(value, (bool, int, float)):
-        raise ValueError(f"found {shown(value)}, allowed is text; put it in quotes")  # noqa: TRY004 - pydantic
+        raise ValueError(f"found {shown(value)}, allowed is text; put it in quotes")
     if not isinstance(value, str):
-        raise ValueError(f"found {shown(value)}, allowed is text")  # noqa: TRY004 - pydantic
+        raise ValueError(f"found {shown(value)}, allowed is text")
     if not value.strip():
         raise ValueError("found empty text")
     if not value.isprintable():

@@ -53,7 +53,7 @@ def parse_duration(value: object) -> int:
             return 0
         raise ValueError(f"found {value} without a unit; add one, e.g. {value}s")
     if not isinstance(value, str):
-        raise ValueError(f"found {shown(value)}, allowed is {_DURATION_EXAMPLES}")  # noqa: TRY004 - pydantic
+        raise ValueError(f"found {shown(value)}, allowed is {_DURATION_EXAMPLES}")
     text = value.strip()
     if text == "0":
         return 0

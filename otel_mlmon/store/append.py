@@ -65,7 +65,9 @@ def append_predictions(
         cursor.unregister("incoming")
     if batch.dropped:
         at = int(times.max()) if len(times) else received
-        cursor.execute("INSERT INTO mlmon_state.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped])
+        cursor.execute(
+            "INSERT INTO mlmon_state.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped]
+        )
     return Appended(batch.model, stored, len(batch) - stored, times), change
 
 

@@ -78,7 +78,8 @@ class Catalog:
                 f"ALTER TABLE predictions.{quoted(change.table)} ADD COLUMN {quoted(field.column)} {SQL_TYPE[type_]}"
             )
             cursor.execute(
-                "INSERT INTO mlmon_state.fields VALUES (?, ?, ?, ?, ?)", [model, name, field.column, type_, field.position]
+                "INSERT INTO mlmon_state.fields VALUES (?, ?, ?, ?, ?)",
+                [model, name, field.column, type_, field.position],
             )
             change.fields[name] = field
         return change.fields, change

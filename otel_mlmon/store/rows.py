@@ -96,7 +96,11 @@ def _other(column: pa.ChunkedArray) -> dict[str, list[tuple[int, str]]]:
 
 def _segment(key: str, cells: dict[str, FieldCells], given: pa.ChunkedArray) -> Texts:
     """Values of a segment key: what the application gave under that name, else the feature of that name."""
-    texts = [dict(items).get(key) if items else None for items in given.to_pylist()] if given.null_count < len(given) else []
+    texts = (
+        [dict(items).get(key) if items else None for items in given.to_pylist()]
+        if given.null_count < len(given)
+        else []
+    )
     if any(text is not None for text in texts):
         return encoded(pa.chunked_array([pa.array(texts, pa.string())]))
     cell = cells.get(key)

@@ -22,8 +22,8 @@ from otel_mlmon.store.documents import (
     read_documents,
     read_verdicts,
 )
-from otel_mlmon.store.window_rows import count_outside, read_examples
 from otel_mlmon.store.rows import read_rows
+from otel_mlmon.store.window_rows import count_outside, read_examples
 from otel_mlmon.values import Batch, GroundTruthBatch, PredictionBatch, RowBlock
 
 HOUR_NS = 3600 * 10**9

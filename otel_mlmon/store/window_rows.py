@@ -63,7 +63,11 @@ def read_examples(
 def _order(stored: StoredField | None, prediction: StoredField | None) -> str:
     if stored is None:
         numeric = prediction is not None and prediction.type == "number"
-        return f"abs(p.{quoted(prediction.column)} - t.number) DESC NULLS LAST, p._id" if prediction and numeric else "p._id"
+        return (
+            f"abs(p.{quoted(prediction.column)} - t.number) DESC NULLS LAST, p._id"
+            if prediction and numeric
+            else "p._id"
+        )
     letter = f"substr(p._states, {stored.position + 1}, 1)"
     odd = f"({letter} NOT IN ('i', 'f', 's', 'b')) DESC"
     if stored.type == "number":

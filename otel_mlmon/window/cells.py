@@ -86,9 +86,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
 
 def absent_cells(rows: int) -> FieldCells:
     """Cells of a field that none of the rows has."""
-    return FieldCells(
-        np.full(rows, ord("."), np.uint8), np.full(rows, np.nan), None, np.zeros(0, np.int64), []
-    )
+    return FieldCells(np.full(rows, ord("."), np.uint8), np.full(rows, np.nan), None, np.zeros(0, np.int64), [])
 
 
 def bin_index(x: npt.NDArray[np.float64], edges: tuple[float, ...]) -> npt.NDArray[np.int64]:
@@ -139,12 +137,12 @@ def _categories(
     old, width = present & (place >= 0), len(categories)
     flat = np.bincount(groups[old] * width + place[old], minlength=n_groups * width)
     fresh = present & (place < 0)
-    return flat.reshape(n_groups, width).astype(np.int64), _top(groups[fresh], texts.codes[fresh], texts.labels, n_groups)
+    return flat.reshape(n_groups, width).astype(np.int64), _top(
+        groups[fresh], texts.codes[fresh], texts.labels, n_groups
+    )
 
 
-def _heavy(
-    cells: FieldCells, of: Groups, x: npt.NDArray[np.float64], groups: Groups, n_groups: int
-) -> Maps:
+def _heavy(cells: FieldCells, of: Groups, x: npt.NDArray[np.float64], groups: Groups, n_groups: int) -> Maps:
     """The most frequent single values of each group, as JSON text."""
     if cells.texts is None:
         values, codes = np.unique(x, return_inverse=True)

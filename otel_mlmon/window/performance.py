@@ -76,9 +76,7 @@ def _confusion(
     return offsets.astype(np.int64), [k for (_, k), _ in items], np.array([n for _, n in items], dtype=np.int64)
 
 
-def performance_counts(
-    predictions: int, sums: npt.NDArray[np.float64], confusion: dict[str, int]
-) -> PerformanceCounts:
+def performance_counts(predictions: int, sums: npt.NDArray[np.float64], confusion: dict[str, int]) -> PerformanceCounts:
     """The value that rules judge, from summed sums and confusion counts."""
     named = {
         name: int(value) if name in _COUNTED else float(value) for name, value in zip(SUMS, sums.tolist(), strict=True)

@@ -26,7 +26,11 @@ class _Grouping:
 
 
 def profile_panes(
-    rows: RowBlock, references: Mapping[str, Reference | None], reference_name: str, segments: Sequence[str], pane_ns: int
+    rows: RowBlock,
+    references: Mapping[str, Reference | None],
+    reference_name: str,
+    segments: Sequence[str],
+    pane_ns: int,
 ) -> tuple[pa.Table, pa.Table]:
     """Field profiles and totals of every pane, version and segment that has rows, as tables for the store.
 
@@ -129,9 +133,7 @@ def _performance(
     n = len(of)
     prediction = None if reference is None else reference.fields.get(FIELD_PREDICTION)
     sums, confusion = count_performance(rows, prediction, groups, n)
-    apart = _Grouping(
-        grouping.version, groups, grouping.panes[of], [grouping.segments[group] for group in of.tolist()]
-    )
+    apart = _Grouping(grouping.version, groups, grouping.panes[of], [grouping.segments[group] for group in of.tolist()])
     zeros = np.zeros(n, np.int64)
     return _totals(
         rows.model, reference_name, apart, known=known_by, counts=zeros, lost=zeros, sums=sums, confusion=confusion

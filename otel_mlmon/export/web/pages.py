@@ -103,6 +103,6 @@ def _sql(alert: Alert) -> str:
     table = alert.target.model.replace('"', '""')
     version = alert.target.version.replace("'", "''")
     return (
-        f'SELECT * FROM predictions."{table}"\nWHERE _version = \'{version}\' '
+        f"SELECT * FROM predictions.\"{table}\"\nWHERE _version = '{version}' "
         f"AND _time >= {alert.verdict.start} AND _time < {alert.verdict.end};"
     )

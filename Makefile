@@ -1,0 +1,60 @@
+# Two commands do all set-up: `make demo` and `make test`. Needed: Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types imports check peers bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "otel_mlmon needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
+
+$(VENV)/.processor: $(BIN)/python pyproject.toml requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[processor]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.processor
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[processor]' --group dev
+	@touch $@
+
+demo: $(VENV)/.processor ## watch a model's silent failures being caught
+	$(BIN)/mlmon demo
+
+test: $(VENV)/.dev ## all tests; those that need a peer skip without it (see `make peers`)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## ruff, mending what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## who may import whom
+	$(BIN)/lint-imports
+
+check: lint types imports test ## everything that CI checks
+
+peers: ## bring Collector, Prometheus, Alertmanager, Chromium and a Node client, cached
+	scripts/install-peers
+
+bench: $(VENV)/.dev ## the figures of benchmarks/README.md
+	$(BIN)/python benchmarks/instrument.py
+	$(BIN)/python benchmarks/processor.py
+
+lock: ## pin what is installed now
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > requirements.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
