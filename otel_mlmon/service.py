@@ -15,6 +15,7 @@ import numpy.typing as npt
 from otel_mlmon import semconv
 from otel_mlmon.asgi import AsgiServer
 from otel_mlmon.config import Config, split_address
+from otel_mlmon.decode import decode
 from otel_mlmon.errors import BadReference
 from otel_mlmon.evaluate.clock import ModelClocks
 from otel_mlmon.evaluate.engine import Engine

@@ -62,7 +62,9 @@ def serve(tmp_path: Path) -> Serve:
         path = tmp_path / "mlmon.yaml"
         path.write_text(yaml.safe_dump(body))
         argv = [str(Path(sys.executable).parent / "mlmon"), "serve", "--config", str(path)]
-        with run_process(argv, ready=lambda: answers(http, "/v1/logs") and answers(web, "/healthz"), log=tmp_path / "mlmon.log") as process:
+        with run_process(
+            argv, ready=lambda: answers(http, "/v1/logs") and answers(web, "/healthz"), log=tmp_path / "mlmon.log"
+        ) as process:
             yield Processor(
                 f"http://127.0.0.1:{web}", f"http://127.0.0.1:{http}", grpc, http, web,
                 tmp_path / "mlmon.duckdb", process.pid,

@@ -109,7 +109,9 @@ def _history(store: Path, rule: str, segment: str) -> dict[int, float | None]:
     """
     with duckdb.connect(str(store), read_only=True) as connection:
         id_ = alert_id("bikes", rule, Target("bike-demand", "", segment))
-        rows = connection.execute("SELECT value FROM mlmon_state.verdicts WHERE alert = ? ORDER BY rowid", [id_]).fetchall()
+        rows = connection.execute(
+            "SELECT value FROM mlmon_state.verdicts WHERE alert = ? ORDER BY rowid", [id_]
+        ).fetchall()
         (oldest,) = connection.execute('SELECT min(_time) FROM predictions."bike-demand"').fetchall()[0]
     first = oldest // DAY * DAY + DAY
     return {first + index * DAY: value for index, (value,) in enumerate(rows)}

@@ -218,9 +218,7 @@ def _targets(port: int | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _serve(
-    kind: type[ServerT], tmp_path: Path, config: dict[str, Any], *flags: str
-) -> Iterator[ServerT]:
+def _serve(kind: type[ServerT], tmp_path: Path, config: dict[str, Any], *flags: str) -> Iterator[ServerT]:
     """Runs Prometheus or Alertmanager, which share their basic flags."""
     name = kind.__name__.lower()
     program = require_peer(name)

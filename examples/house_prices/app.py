@@ -1,0 +1,49 @@
+"""A price service: `HOUSE_PRICES_DIR=house-prices uvicorn examples.house_prices.app:app`.
+
+The lines that make it observable are marked. Where its OTLP goes is said by OTEL_EXPORTER_OTLP_ENDPOINT.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import joblib
+from fastapi import FastAPI
+
+import otel_mlmon
+from examples.house_prices.features import MODEL_NAME, row
+from examples.house_prices.train import made_up, train
+
+DIRECTORY = Path(os.environ.get("HOUSE_PRICES_DIR", "house-prices"))
+VERSION = os.environ.get("HOUSE_PRICES_VERSION", "1")
+
+if not (DIRECTORY / "model.joblib").exists():
+    train(made_up(), DIRECTORY)
+model = joblib.load(DIRECTORY / "model.joblib")
+app = FastAPI(title="house prices")
+
+otel_mlmon.configure(service_name="house-prices")  # (1) unless the application has set up OpenTelemetry itself
+monitor = otel_mlmon.Monitor(MODEL_NAME, VERSION)  # (2) one for each model
+
+
+@app.post("/predict")
+def predict(features: dict[str, Any]) -> dict[str, Any]:
+    """The price of a house, whatever is known of it."""
+    with monitor.prediction(features) as call:  # (3) around each prediction
+        call.value = float(model.predict([row(features)])[0])
+    return {"id": call.id, "price": call.value}
+
+
+@app.post("/sold")
+def sold(sale: dict[str, Any]) -> dict[str, str]:
+    """What a house was sold for, some time later."""
+    monitor.ground_truth(sale["id"], sale["price"])
+    return {"status": "noted"}
+
+
+@app.get("/healthz")
+def healthz() -> dict[str, str]:
+    """For whoever waits for the service."""
+    return {"status": "ok"}

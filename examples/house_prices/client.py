@@ -1,0 +1,123 @@
+"""Send requests: `python -m examples.house_prices.client --url http://127.0.0.1:8000 --requests 1000`.
+
+With --fault it sends them as a broken upstream would. The price that a house was sold for follows each request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import requests
+
+from examples.house_prices.features import TARGET
+from examples.house_prices.train import made_up
+
+House = dict[str, Any]
+
+
+def _drop(house: House) -> None:
+    house.pop("households", None)
+
+
+def _text(house: House) -> None:
+    house["housing_median_age"] = str(house["housing_median_age"])
+
+
+def _out_of_range(house: House) -> None:
+    house["population"] = house["population"] + 100_000.0
+
+
+def _default(house: House) -> None:
+    house["total_bedrooms"] = 500.0
+
+
+def _nothing(_house: House) -> None:
+    pass
+
+
+# Name → (what happens to a request, to which share of them).
+FAULTS: dict[str, tuple[Callable[[House], None], float]] = {
+    "none": (_nothing, 0.0),
+    "drop-field": (_drop, 0.2),
+    "string": (_text, 0.2),
+    "out-of-range": (_out_of_range, 0.1),
+    "default": (_default, 0.2),
+    "income-shift": (_nothing, 0.0),  # other people ask: only those in richer districts
+    "region-prices": (_nothing, 0.0),  # not the request: what houses in one region are sold for
+}
+FALLEN_REGION, FALLEN_BY = "INLAND", 0.5
+RICH = 3.5
+
+
+def broken(houses: Iterable[House], fault: str) -> Iterator[tuple[House, float]]:
+    """Requests and the prices that the houses will be sold for."""
+    change, share = FAULTS[fault]
+    for number, original in enumerate(houses):
+        if fault == "income-shift" and original["median_income"] < RICH:
+            continue
+        house = {key: None if value != value else value for key, value in original.items()}
+        price = float(house.pop(TARGET))
+        if (number * 0.618034) % 1.0 < share:  # spread evenly, the same each time
+            change(house)
+        if fault == "region-prices" and house["ocean_proximity"] == FALLEN_REGION:
+            price *= FALLEN_BY
+        yield house, price
+
+
+class Client:
+    """Sends requests over a few connections."""
+
+    def __init__(self, url: str, workers: int = 4) -> None:
+        self._url = url
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(workers)
+
+    def send(self, asked: Iterable[tuple[House, float]], rate: float = 0.0) -> Iterator[str]:
+        """Send each house and its later price; yields prediction ids. `rate`: requests a second, 0 for no limit."""
+        begun = time.monotonic()
+        for count, batch in enumerate(iter(lambda source=iter(asked): list(itertools.islice(source, 50)), [])):
+            yield from self._pool.map(self._one, batch)
+            if rate:
+                time.sleep(max(0.0, begun + (count + 1) * 50 / rate - time.monotonic()))
+
+    def _one(self, asked: tuple[House, float]) -> str:
+        house, price = asked
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        answer = session.post(f"{self._url}/predict", json=house, timeout=30)
+        answer.raise_for_status()
+        id_: str = answer.json()["id"]
+        session.post(f"{self._url}/sold", json={"id": id_, "price": price}, timeout=30).raise_for_status()
+        return id_
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--requests", type=int, default=1000, help="how many; 0 for no end")
+    parser.add_argument("--rate", type=float, default=50.0, help="requests a second; 0 for as fast as it goes")
+    parser.add_argument("--data", type=Path, help="CSV of houses, e.g. the requests.csv that training wrote")
+    parser.add_argument("--fault", choices=sorted(FAULTS), default="none")
+    arguments = parser.parse_args()
+    houses = (pd.read_csv(arguments.data) if arguments.data else made_up(seed=1)).to_dict("records")
+    endless = itertools.cycle(houses)
+    asked = itertools.islice(endless, arguments.requests) if arguments.requests else endless
+    for sent, _ in enumerate(Client(arguments.url).send(broken(asked, arguments.fault), arguments.rate), start=1):
+        if sent % 100 == 0:
+            print(f"\r{sent} requests", end="", file=sys.stderr)
+    print("", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
