@@ -14,6 +14,15 @@ from otel_mlmon.values import Alert, AlertState, Target, Verdict
 _log = logging.getLogger(__name__)
 
 
+LAST_BREACH = ("status", "reason", "start", "end", "value", "threshold", "p_value", "rows", "reference_rows", "message")
+
+
+def as_last_breached(alert: Alert) -> Alert:
+    """The alert with the verdict that it fired for, where that is known, in the place of its present one."""
+    breach = alert.verdict.evidence.get("breach")
+    return replace(alert, verdict=replace(alert.verdict, **breach)) if breach else alert
+
+
 def alert_id(group: str, rule: str, target: Target) -> str:
     """Stable over restarts and reloads: the same rule on the same target is the same alert."""
     key = json.dumps([group, rule, target.model, target.version, target.segment, target.field])
@@ -23,14 +32,15 @@ def alert_id(group: str, rule: str, target: Target) -> str:
 def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Verdict, before: Alert | None) -> Alert:
     """The alert as it is after a verdict.
 
-    While it goes on firing without a new breach, and just after it was resolved, it keeps the evidence of its breach.
+    While it goes on firing without a new breach, and after it was resolved, it keeps the evidence of its last breach.
     """
-    lasting = before is not None and state.phase == "firing" and verdict.status != "breach"
+    lasting = before is not None and verdict.status != "breach" and (state.phase == "firing" or state.resolved_at)
     annotations = before.annotations if lasting and before is not None else _annotations(rule, verdict)
     shown = verdict
     if verdict.status == "breach":
-        shown = replace(verdict, evidence={**verdict.evidence, "rule": _as_configured(group, rule)})
-    elif before is not None and (state.phase == "firing" or state.resolved_at):
+        last = {name: getattr(verdict, name) for name in LAST_BREACH}
+        shown = replace(verdict, evidence={**verdict.evidence, "rule": _as_configured(group, rule), "breach": last})
+    elif lasting and before is not None:
         shown = replace(verdict, evidence=before.verdict.evidence)
     return Alert(
         id_,

@@ -21,14 +21,15 @@ def step(
     An error keeps the state: that a rule cannot be evaluated says nothing about the model.
     """
     if status == "error" or (status == "no_data" and on_no_data == "keep"):
-        return state if not state.resolved_at else AlertState()
+        return state
     if status == "breach" or (status == "no_data" and on_no_data == "alert"):
         return _breach(state, time, for_ns)
     if state.phase == "firing":
         if time - state.last_breach < keep_firing_for_ns:
             return state
         return AlertState(resolved_at=time, since=state.since, fired_at=state.fired_at, last_breach=state.last_breach)
-    return AlertState()
+    # What was resolved stays so until the next breach: its report is still worth reading.
+    return state if state.resolved_at else AlertState()
 
 
 def _breach(state: AlertState, time: int, for_ns: int) -> AlertState:
