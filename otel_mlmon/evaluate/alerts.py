@@ -17,10 +17,11 @@ _log = logging.getLogger(__name__)
 LAST_BREACH = ("status", "reason", "start", "end", "value", "threshold", "p_value", "rows", "reference_rows", "message")
 
 
-def as_last_breached(alert: Alert) -> Alert:
-    """The alert with the verdict that it fired for, where that is known, in the place of its present one."""
-    breach = alert.verdict.evidence.get("breach")
-    return replace(alert, verdict=replace(alert.verdict, **breach)) if breach else alert
+def as_shown(alert: Alert) -> Alert:
+    """The alert as people want to see it: of what is over, with the verdict that it last fired for."""
+    evidence = {name: part for name, part in alert.verdict.evidence.items() if name != "breach"}
+    breach = alert.verdict.evidence.get("breach", {}) if alert.state.resolved_at else {}
+    return replace(alert, verdict=replace(alert.verdict, evidence=evidence, **breach))
 
 
 def alert_id(group: str, rule: str, target: Target) -> str:

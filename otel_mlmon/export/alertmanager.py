@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from otel_mlmon.export.delivery import Delivery, Periodic
-from otel_mlmon.export.links import labels_of, report_url
+from otel_mlmon.export.destination import Destination
+from otel_mlmon.export.links import annotations_of, labels_of, report_url
+from otel_mlmon.export.notifier import Notifier
+from otel_mlmon.export.plain import iso
 from otel_mlmon.export.source import ObserveDelivery
 from otel_mlmon.values import Alert
 
 _RESOLVED_FOR_S: Final = 15 * 60  # Prometheus sends a resolved alert for as long
 _MISSED: Final = 4  # an alert that is not sent for so many intervals ends by itself
+_AT_ONCE: Final = 256  # alerts in one request, as Prometheus does
+_RETRY_S: Final = 1.0
 
 
 class AlertmanagerNotifier:
-    """One Alertmanager."""
+    """One Alertmanager. It is told the state of now, so nothing queues up while it is away."""
 
     def __init__(
         self,
@@ -30,62 +34,67 @@ class AlertmanagerNotifier:
         resend_s: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`firing` tells all alerts that fire now; `clock` gives Unix seconds."""
+        """`firing` tells all alerts that fire now; `clock` gives Unix seconds; `external_url` is where our pages are."""
         self._external_url = external_url
         self._firing = firing
         self._resend_s = resend_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._resolved: dict[str, tuple[float, Alert]] = {}
-        self._began: dict[str, float] = {}  # when we first told of it: event time may be long ago
-        self._delivery = Delivery("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
-        self._timer = Periodic("mlmon-alertmanager", resend_s, self._send)
+        self._resolved: dict[str, tuple[float, Alert]] = {}  # by id, with the wall time at which we heard of it
+        self._destination = Destination("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
+        self._notifier = Notifier(
+            "mlmon-alertmanager", self._send, interval_s=resend_s, first_wait_s=_RETRY_S, longest_wait_s=resend_s
+        )
 
     def start(self) -> None:
         """Begin to send."""
-        self._timer.start()
+        self._notifier.start()
 
     def notify(self, changed: Sequence[Alert]) -> None:
-        """Alerts that began to fire or were resolved: they are sent at once."""
+        """Alerts that began to fire or were resolved: they are sent at once. Never blocks."""
         now = self._clock()
         with self._lock:
             for alert in changed:
-                if alert.state.phase == "firing":
-                    self._resolved.pop(alert.id, None)
-                elif alert.state.resolved_at:
+                if alert.state.phase != "firing" and alert.state.resolved_at:
                     self._resolved[alert.id] = (now, alert)
-        self._timer.soon()
+        self._notifier.soon()
 
     def stop(self) -> None:
         """Send a last time and end."""
-        self._timer.stop()
-        self._delivery.stop()
+        self._notifier.stop()
+        self._destination.close()
 
-    def _send(self) -> None:
+    def _send(self) -> float | None:
         now = self._clock()
+        firing = [alert for alert in self._firing() if alert.state.phase == "firing"]
+        again = {alert.id for alert in firing}
         with self._lock:
-            self._resolved = {k: (at, a) for k, (at, a) in self._resolved.items() if now - at < _RESOLVED_FOR_S}
-            resolved = list(self._resolved.values())
-        firing = list(self._firing())
-        ended = {alert.id for _, alert in resolved}
-        self._began = {k: v for k, v in self._began.items() if k in ended or any(a.id == k for a in firing)}
-        body = [self._alert(alert, now, now + _MISSED * self._resend_s) for alert in firing]
-        body += [self._alert(alert, now, at) for at, alert in resolved]
-        if body:
-            self._delivery.post(body)
+            self._resolved = {
+                id_: (heard, alert)
+                for id_, (heard, alert) in self._resolved.items()
+                if now - heard < _RESOLVED_FOR_S and id_ not in again
+            }
+            resolved = [alert for _, alert in self._resolved.values()]
+        body = [self._alert(alert, now) for alert in (*firing, *resolved)]
+        for first in range(0, len(body), _AT_ONCE):
+            answer = self._destination.post(json.dumps(body[first : first + _AT_ONCE]).encode(), "application/json")
+            # A refusal is about single alerts, of which Alertmanager has taken the others; the rest must go on.
+            if answer.outcome in {"busy", "unreachable"}:
+                return answer.wait_s
+        return None
 
-    def _alert(self, alert: Alert, now: float, ends_at: float) -> dict[str, Any]:
+    def _alert(self, alert: Alert, now: float) -> dict[str, Any]:
         url = report_url(self._external_url, alert.id)
-        # A replayed history fires in event time; Alertmanager knows only its own clock.
-        starts_at = self._began.setdefault(alert.id, min(now, ends_at))
+        now_ns = int(now * 1e9)
+        starts_at = min(alert.state.fired_at or now_ns, now_ns)
+        if alert.state.phase == "firing":
+            ends_at = now_ns + int(_MISSED * self._resend_s * 1e9)
+        else:
+            ends_at = min(alert.state.resolved_at, now_ns)
         return {
             "labels": labels_of(alert),
-            "annotations": {**alert.annotations, "description": alert.verdict.message, "report": url},
-            "startsAt": _iso(starts_at),
-            "endsAt": _iso(max(ends_at, starts_at)),
+            "annotations": annotations_of(alert, url),
+            "startsAt": iso(starts_at),
+            "endsAt": iso(max(ends_at, starts_at)),
             "generatorURL": url,
         }
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

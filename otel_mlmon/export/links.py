@@ -1,7 +1,10 @@
-"""How an alert is called outside: its labels, and the address of its report page."""
+"""How an alert is called outside: its labels, its texts, and the address of its report page."""
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+from otel_mlmon.export.plain import text
 from otel_mlmon.values import Alert
 
 
@@ -17,10 +20,17 @@ def labels_of(alert: Alert) -> dict[str, str]:
         "version": target.version,
         "segment": target.segment,
         "feature": target.field,
+        **alert.labels,
     }
-    return {**{key: value for key, value in named.items() if value}, **alert.labels}
+    return {key: text(str(value)) for key, value in named.items() if value}
+
+
+def annotations_of(alert: Alert, url: str) -> dict[str, str]:
+    """Texts for a person; a rule's own win, but for the address of the report page."""
+    named = {"description": alert.verdict.message, **alert.annotations, "report": url}
+    return {key: text(str(value)) for key, value in named.items() if value}
 
 
 def report_url(external_url: str, alert_id: str) -> str:
     """Where the report page of an alert is."""
-    return f"{external_url.rstrip('/')}/alerts/{alert_id}"
+    return f"{external_url.rstrip('/')}/alerts/{quote(alert_id, safe='')}"

@@ -1,4 +1,4 @@
-"""The text that Prometheus scrapes; names as its OTLP receiver would make them."""
+"""The text that Prometheus scrapes; names as its OTLP receiver would make them (dots to `_`, suffixes for units)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,36 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from otel_mlmon.export.plain import text
 from otel_mlmon.semconv import MetricName
 from otel_mlmon.values import HistogramValue, Point
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _UNIT_SUFFIX: Final = {"s": "_seconds", "By": "_bytes"}
 _INVALID: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
+def media_type(accept: str) -> str:
+    """The format that a scraper's Accept header prefers; text where it has no preference."""
+    wanted = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        if kind in wanted:
+            wanted[kind] = max(wanted[kind], _quality(parameters))
+    return OPENMETRICS if wanted["application/openmetrics-text"] > wanted["text/plain"] else TEXT
+
+
+def exposition(metrics: Iterable[tuple[MetricName, Sequence[Point]]], media: str = TEXT) -> str:
+    """A snapshot as text. A metric without points is left out; so is a value that is no number."""
+    openmetrics = media == OPENMETRICS
+    lines = [line for metric, points in metrics for line in _family(metric, points, openmetrics=openmetrics)]
+    return "".join([*lines, "# EOF\n"] if openmetrics else lines)
+
+
 def metric_name(metric: MetricName) -> str:
     """`mlmon.ingest.lag` in `s` is `mlmon_ingest_lag_seconds`; annotations such as `{row}` leave no trace."""
-    name = label_name(metric.name)
-    suffix = _UNIT_SUFFIX.get(metric.unit, "")
-    name = name if name.endswith(suffix) else f"{name}{suffix}"
+    name = _family_name(metric)
     return f"{name}_total" if metric.kind == "counter" else name
 
 
@@ -28,17 +45,18 @@ def label_name(attribute: str) -> str:
     return _INVALID.sub("_", attribute)
 
 
-def exposition(metrics: Iterable[tuple[MetricName, Sequence[Point]]]) -> str:
-    """Text format 0.0.4. A metric without points is left out; so is a value that is no number."""
-    return "".join(line for metric, points in metrics for line in _family(metric, points))
+def _family_name(metric: MetricName) -> str:
+    name, suffix = label_name(metric.name), _UNIT_SUFFIX.get(metric.unit, "")
+    return name if name.endswith(suffix) else f"{name}{suffix}"
 
 
-def _family(metric: MetricName, points: Sequence[Point]) -> Iterator[str]:
+def _family(metric: MetricName, points: Sequence[Point], *, openmetrics: bool) -> Iterator[str]:
     name = metric_name(metric)
     samples = [sample for point in points for sample in _samples(name, point)]
     if samples:
-        yield f"# HELP {name} {_escape_help(metric.description)}\n"
-        yield f"# TYPE {name} {metric.kind}\n"
+        named = _family_name(metric) if openmetrics else name  # OpenMetrics names a counter without its suffix
+        yield f"# HELP {named} {_escape(metric.description, quotes=openmetrics)}\n"
+        yield f"# TYPE {named} {metric.kind}\n"
         yield from samples
 
 
@@ -51,26 +69,38 @@ def _samples(name: str, point: Point) -> Iterator[str]:
     running = 0
     for bound, count in zip((*point.value.bounds, math.inf), point.value.counts, strict=True):
         running += count
-        yield _sample(f"{name}_bucket", {**labels, "le": _number(bound)}, running)
+        # "1.0" rather than "1": what Prometheus 3 makes of it anyway, and OpenMetrics demands.
+        le = "+Inf" if math.isinf(bound) else repr(float(bound))
+        yield _sample(f"{name}_bucket", {**labels, "le": le}, running)
     yield _sample(f"{name}_sum", labels, point.value.sum)
     yield _sample(f"{name}_count", labels, running)
 
 
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    inside = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
+    inside = ",".join(f'{key}="{_escape(said, quotes=True)}"' for key, said in labels.items())
     return f"{name}{{{inside}}} {_number(value)}\n" if inside else f"{name} {_number(value)}\n"
 
 
 def _number(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
-def _escape(text: str) -> str:
-    clean = text.encode("utf-8", "replace").decode()  # a lone surrogate from the wire must not spoil the whole scrape
-    return clean.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+def _escape(said: str, *, quotes: bool) -> str:
+    clean = text(said).replace("\\", r"\\").replace("\n", r"\n")
+    return clean.replace('"', r"\"") if quotes else clean
 
 
-def _escape_help(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n")
+def _quality(parameters: Sequence[str]) -> float:
+    """The `q` of one entry of an Accept header."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

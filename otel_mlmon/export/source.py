@@ -19,7 +19,7 @@ class HistoryPoint(NamedTuple):
 
 
 class MetricSource(Protocol):
-    """All metrics as of one moment."""
+    """All metrics as of one moment. No metric and no series comes twice."""
 
     def metrics(self) -> Iterable[tuple[MetricName, Sequence[Point]]]: ...
 
@@ -27,11 +27,26 @@ class MetricSource(Protocol):
 class AlertSource(Protocol):
     """Alerts and what is behind them."""
 
-    def alerts(self) -> Sequence[Alert]: ...
-    def alert(self, alert_id: str) -> Alert | None: ...
-    def history(self, alert_id: str) -> Sequence[HistoryPoint]: ...
-    def examples(self, alert_id: str) -> Sequence[Mapping[str, Any]]: ...
-    def status(self) -> Mapping[str, Any]: ...
+    def alerts(self) -> Sequence[Alert]:
+        """Pending, firing and just resolved ones."""
+        ...
+
+    def alert(self, alert_id: str) -> Alert | None:
+        """Any alert, inactive ones too."""
+        ...
+
+    def history(self, alert_id: str) -> Sequence[HistoryPoint]:
+        """Verdicts, oldest first."""
+        ...
+
+    def examples(self, alert_id: str) -> Sequence[Mapping[str, Any]]:
+        """Predictions that show what is wrong: prediction_id, time (ns), value, prediction, ground_truth, trace_id."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """JSON-able: version, uptime_s, models, rules, ingest, store_bytes, notes."""
+        ...
 
 
-ObserveDelivery = Callable[[str, str], None]  # (destination, outcome: sent or failed)
+# (destination, outcome). sent: taken. failed: an attempt was in vain. dropped: something will never be delivered.
+ObserveDelivery = Callable[[str, str], None]

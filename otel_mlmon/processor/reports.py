@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from otel_mlmon import semconv
-from otel_mlmon.evaluate.alerts import as_last_breached
+from otel_mlmon.evaluate.alerts import as_shown
 from otel_mlmon.evaluate.clock import ModelClocks
 from otel_mlmon.evaluate.engine import Engine
 from otel_mlmon.export.source import HistoryPoint
@@ -16,11 +16,6 @@ from otel_mlmon.rulefile import Group, format_duration
 from otel_mlmon.values import Alert
 
 EXAMPLES = 10
-
-
-def _shown(alert: Alert) -> Alert:
-    """Of what is over, people want to see what it was."""
-    return as_last_breached(alert) if alert.state.resolved_at else alert
 
 
 class ReportStore(Protocol):
@@ -62,7 +57,7 @@ class Reports:
     def alerts(self) -> list[Alert]:
         """Firing first, then pending, then resolved ones; the newest first."""
         order = {"firing": 0, "pending": 1, "inactive": 2}
-        shown = [_shown(a) for a in self._engine.alerts() if a.state.phase != "inactive" or a.state.resolved_at]
+        shown = [as_shown(a) for a in self._engine.alerts() if a.state.phase != "inactive" or a.state.resolved_at]
         return sorted(
             shown, key=lambda a: (order[a.state.phase], -a.state.since, a.rule, a.target.field, a.target.segment)
         )
@@ -70,7 +65,7 @@ class Reports:
     def alert(self, alert_id: str) -> Alert | None:
         """Any target's alert, inactive ones too: links outlive the incident."""
         alert = self._engine.alert(alert_id)
-        return None if alert is None else _shown(alert)
+        return None if alert is None else as_shown(alert)
 
     def history(self, alert_id: str) -> list[HistoryPoint]:
         """Verdicts, oldest first."""

@@ -2,59 +2,82 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from otel_mlmon.export.prometheus import CONTENT_TYPE, exposition
+from otel_mlmon.export.plain import plain, text
+from otel_mlmon.export.prometheus import exposition, media_type
 from otel_mlmon.export.source import AlertSource, MetricSource
-from otel_mlmon.export.web.pages import alerts_page, missing_page, overview_page, report_page
-from otel_mlmon.values import Alert
+from otel_mlmon.export.web.pages import alerts_page, missing_page, overview_page
+from otel_mlmon.export.web.report import report_page
+
+_log = logging.getLogger(__name__)
+_HEADERS = {
+    # Pages show text from the wire. It is escaped; should that ever fail, nothing in it may run or load.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_T = TypeVar("_T")
 
 
-def web_app(metrics: MetricSource, alerts: AlertSource, *, routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """The app; `routes` are further ones that others bring. Handlers run in a thread pool."""
+def web_app(
+    metrics: MetricSource,
+    alerts: AlertSource,
+    *,
+    routes: Sequence[BaseRoute] = (),
+    ready: Callable[[], bool] = lambda: True,
+) -> Starlette:
+    """The app; `routes` are further ones that others bring. Handlers run in a thread pool.
 
-    def scrape(_request: Request) -> Response:
-        return Response(exposition(metrics.metrics()), media_type=CONTENT_TYPE)
+    `ready` says whether predictions can be taken now.
+    """
+
+    def scrape(request: Request) -> Response:
+        media = media_type(request.headers.get("accept", ""))
+        return Response(
+            exposition(metrics.metrics(), media).encode(), headers={"Content-Type": media, "Vary": "Accept"}
+        )
 
     def overview(_request: Request) -> Response:
-        return HTMLResponse(overview_page(alerts.status(), alerts.alerts()))
+        return _page(overview_page(alerts.status(), alerts.alerts()))
 
     def listed(_request: Request) -> Response:
-        return HTMLResponse(alerts_page(alerts.alerts()))
+        return _page(alerts_page(alerts.alerts()))
 
     def report(request: Request) -> Response:
         alert = alerts.alert(request.path_params["id"])
         if alert is None:
-            return HTMLResponse(missing_page(request.path_params["id"]), 404)
-        return HTMLResponse(report_page(alert, alerts.history(alert.id), alerts.examples(alert.id)))
+            return _page(missing_page(request.path_params["id"]), 404)
+        missing: list[str] = []
+        history = _read("history", lambda: alerts.history(alert.id), missing)
+        examples = _read("sample predictions", lambda: alerts.examples(alert.id), missing)
+        return _page(report_page(alert, history, examples, missing))
 
     def status(_request: Request) -> Response:
-        return JSONResponse(plain(alerts.status()))
+        return _json(alerts.status())
 
     def alerts_json(_request: Request) -> Response:
-        return JSONResponse([plain(_document(alert)) for alert in alerts.alerts()])
+        return _json(alerts.alerts())
 
     def alert_json(request: Request) -> Response:
         alert = alerts.alert(request.path_params["id"])
         if alert is None:
-            return JSONResponse({"error": f"no alert {request.path_params['id']!r}"}, 404)
-        body = {
-            **_document(alert),
-            "history": [point._asdict() for point in alerts.history(alert.id)],
-            "examples": list(alerts.examples(alert.id)),
-        }
-        return JSONResponse(plain(body))
+            return _json({"error": f"no alert {request.path_params['id']!r}"}, 404)
+        return _json({**plain(alert), "history": alerts.history(alert.id), "examples": alerts.examples(alert.id)})
 
     def healthy(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
+
+    def readiness(_request: Request) -> Response:
+        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
 
     pages: dict[str, Callable[[Request], Response]] = {
         "/": overview,
@@ -62,7 +85,7 @@ def web_app(metrics: MetricSource, alerts: AlertSource, *, routes: Sequence[Base
         "/alerts/{id}": report,
         "/metrics": scrape,
         "/healthz": healthy,
-        "/readyz": healthy,
+        "/readyz": readiness,
         "/api/v1/status": status,
         "/api/v1/alerts": alerts_json,
         "/api/v1/alerts/{id}": alert_json,
@@ -70,16 +93,19 @@ def web_app(metrics: MetricSource, alerts: AlertSource, *, routes: Sequence[Base
     return Starlette(routes=[*(Route(path, handler) for path, handler in pages.items()), *routes])
 
 
-def _document(alert: Alert) -> dict[str, Any]:
-    return asdict(alert)
+def _page(html: str, status: int = 200) -> Response:
+    return HTMLResponse(text(html), status, headers=_HEADERS)
 
 
-def plain(value: Any) -> Any:
-    """The same value, fit for JSON: it has no NaN and no infinities."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
+def _json(value: Any, status: int = 200) -> Response:
+    return JSONResponse(plain(value), status)
+
+
+def _read(what: str, read: Callable[[], Sequence[_T]], missing: list[str]) -> Sequence[_T]:
+    """A part of the report that the page can do without: it says that it is missing."""
+    try:
+        return read()
+    except Exception:  # whatever the store has; the rest of the page is needed all the more
+        _log.exception("%s cannot be read", what)
+        missing.append(what)
+        return ()

@@ -1,0 +1,110 @@
+"""The report page of an alert: the evidence behind a verdict, in the order in which a person asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otel_mlmon.export.plain import plain
+from otel_mlmon.export.source import HistoryPoint
+from otel_mlmon.export.web import distributions, svg, timeline
+from otel_mlmon.export.web.wording import environment, number, shown
+from otel_mlmon.values import Alert
+
+_KNOWN_EVIDENCE = frozenset({"distribution", "numbers", "segments", "rule", "sql"})
+_EXAMPLE_COLUMNS = ("prediction_id", "time", "value", "prediction", "ground_truth", "trace_id")
+_MOST_COLUMNS = 12
+_MOST_ROWS = 200
+
+
+def report_page(
+    alert: Alert, history: Sequence[HistoryPoint], examples: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()
+) -> str:
+    """`missing` names the parts that could not be read."""
+    evidence = alert.verdict.evidence
+    picture, caption = distributions.draw(evidence.get("distribution"))
+    rule = evidence.get("rule")
+    rows = [dict(row) for row in examples if isinstance(row, Mapping)]
+    return environment.get_template("report.html").render(
+        root="..",
+        alert=alert,
+        verdict=alert.verdict,
+        target=alert.target,
+        state=alert.state,
+        headline=alert.annotations.get("summary") or _headline(alert),
+        annotations={k: v for k, v in alert.annotations.items() if k not in {"summary", "description"} and v},
+        times_limit=_times(alert.verdict.value, alert.verdict.threshold),
+        picture=picture,
+        caption=caption,
+        numbers=_numbers(_rows(evidence.get("numbers"))),
+        segments=_rows(evidence.get("segments")),
+        further={str(k): _short(v) for k, v in evidence.items() if k not in _KNOWN_EVIDENCE},
+        rule={str(k): _short(v) for k, v in rule.items()} if isinstance(rule, Mapping) else {},
+        timeline=timeline.draw(history),
+        examples=rows,
+        columns=_columns(rows, bool(alert.target.field)),
+        missing=missing,
+        sql=evidence["sql"] if isinstance(evidence.get("sql"), str) else _sql(alert),
+    )
+
+
+def _headline(alert: Alert) -> str:
+    target = alert.target
+    about = f" of {target.field}" if target.field else ""
+    where = f" in {target.segment}" if target.segment else ""
+    return f"{alert.rule}: {alert.method}{about}{where}"
+
+
+def _times(value: float | None, threshold: float | None) -> str:
+    """How far beyond the limit, as a factor; "" where that says nothing."""
+    much, limit = number(value), number(threshold)
+    if much is None or limit is None or limit <= 0 or much <= limit:
+        return ""
+    return f"{much / limit:.1f} × the limit" if much / limit < 1000 else "far beyond the limit"
+
+
+def _rows(found: Any) -> Sequence[Sequence[Any]]:
+    """Rows of three, whatever else the evidence holds."""
+    rows = found if isinstance(found, (list, tuple)) else ()
+    return [row for row in rows if isinstance(row, (list, tuple)) and len(row) == 3][:_MOST_ROWS]
+
+
+def _numbers(rows: Sequence[Sequence[Any]]) -> list[tuple[str, str, str]]:
+    """Name, reference, window; counts with their share of the rows, since the two have different numbers of rows."""
+    totals: Sequence[Any] = next((row for row in rows if row[0] == "rows"), (None, None, None))
+    return [
+        (str(row[0]), *(_with_share(row[side], None if row is totals else totals[side]) for side in (1, 2)))  # type: ignore[misc]
+        for row in rows
+    ]
+
+
+def _with_share(value: Any, total: Any) -> str:
+    counts = isinstance(value, int) and isinstance(total, int) and not isinstance(value, bool)
+    if not counts or not 0 <= value <= total or total == 0:
+        return shown(value)
+    return f"{shown(value)} ({svg.percent(value / total)})"
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], of_field: bool) -> list[str]:
+    """Known columns first, then whatever else the rows hold; a value is that of the alert's field."""
+    known = [name for name in _EXAMPLE_COLUMNS if of_field or name != "value"]
+    others = dict.fromkeys(str(key) for row in rows for key in row if key not in _EXAMPLE_COLUMNS)
+    return [*known, *others][:_MOST_COLUMNS]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (str, int, float)) or value is None:
+        return svg.cut(shown(value), 400)
+    return svg.cut(json.dumps(plain(value), ensure_ascii=False), 400)
+
+
+def _sql(alert: Alert) -> str:
+    table = alert.target.model.replace('"', '""')
+    version = alert.target.version.replace("'", "''")
+    start, end = alert.verdict.start, alert.verdict.end
+    if alert.verdict.status != "breach" and alert.state.last_breach:  # the evidence is older than the verdict
+        start, end = alert.state.last_breach - (end - start), alert.state.last_breach
+    return (
+        f"SELECT * FROM predictions.\"{table}\"\nWHERE _version = '{version}' AND _time >= {start} AND _time < {end};"
+    )

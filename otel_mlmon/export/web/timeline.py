@@ -1,0 +1,92 @@
+"""A rule's value over time, with its threshold. Where there was no data the line has a gap and the foot a mark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+from markupsafe import Markup
+
+from otel_mlmon.export.source import HistoryPoint
+from otel_mlmon.export.web import svg
+from otel_mlmon.export.web.wording import number, shown, when
+
+_LEFT, _TOP, _FOOT, _HEIGHT = 58.0, 12.0, 30.0, 220.0
+_PLOT, _ACROSS = _HEIGHT - _TOP - _FOOT, svg.WIDTH - _LEFT - 14
+_Step = tuple[int, float | None]
+_Place = Callable[[int, float], tuple[float, float]]
+
+
+def draw(points: Sequence[HistoryPoint]) -> Markup:
+    """The picture; empty when there is nothing to draw."""
+    if not points:
+        return Markup("")
+    # The same window may have been judged again when its ground truth came: the newest verdict counts.
+    points = sorted({point.end: point for point in points}.values())
+    values = [(point.end, number(point.value)) for point in points]
+    thresholds = [(point.end, number(point.threshold)) for point in points]
+    known = [value for _, value in (*values, *thresholds) if value is not None]
+    low, high = min([0.0, *known]), max([0.0, *known])
+    low, high = low - (high - low) * 0.08 * (low < 0), high + (high - low) * 0.08 or 1.0
+    first, last = points[0].end, points[-1].end
+
+    def at(end: int, value: float) -> tuple[float, float]:
+        across = (end - first) / (last - first) if last > first else 0.5
+        return _LEFT + across * _ACROSS, _TOP + _PLOT - (value - low) / (high - low) * _PLOT
+
+    parts = [*_axis(low, high, at, first), *_threshold(thresholds, at)]
+    parts += [svg.line("value", [at(end, value) for end, value in run]) for run in _runs(values)]
+    radius = 3.0 if len(points) <= 150 else 2.0
+    for point, (end, value) in zip(points, values, strict=True):
+        kind = point.status if point.status in {"ok", "breach", "no_data", "error"} else "error"
+        if value is None:
+            x = at(end, low)[0]
+            parts.append(svg.rectangle(kind, x - 1.5, _TOP + _PLOT - 7, 3, 7, f"{when(end)}: {point.status}"))
+        else:
+            parts.append(svg.dot(kind, *at(end, value), radius, f"{when(end)}: {shown(value)}, {point.status}"))
+    parts += _times(first, last)
+    return svg.picture(parts, _HEIGHT, "value over time")
+
+
+def _axis(low: float, high: float, at: _Place, first: int) -> list[str]:
+    parts = []
+    for mark in svg.round_steps(low, high):
+        y = at(first, mark)[1]
+        parts.append(svg.line("grid", [(_LEFT, y), (svg.WIDTH - 8, y)]))
+        parts.append(svg.words(_LEFT - 6, y + 4, shown(mark), "end"))
+    return parts
+
+
+def _threshold(thresholds: Sequence[_Step], at: _Place) -> list[str]:
+    parts = []
+    for run in _runs(thresholds):
+        line = [at(end, value) for end, value in run]
+        if len(line) == 1:  # a single point would not be seen
+            (x, y) = line[0]
+            line = [(max(x - 12, _LEFT), y), (min(x + 12, svg.WIDTH - 8), y)]
+        parts.append(svg.line("threshold", line))
+    return parts
+
+
+def _times(first: int, last: int) -> list[str]:
+    if last <= first:
+        return [svg.words(_LEFT + _ACROSS / 2, _HEIGHT - 10, when(first), "middle")]
+    places = (("start", first), ("middle", (first + last) // 2), ("end", last))
+    return [
+        svg.words(_LEFT + _ACROSS * place / 2, _HEIGHT - 10, when(end), anchor)
+        for place, (anchor, end) in enumerate(places)
+    ]
+
+
+def _runs(steps: Sequence[_Step]) -> Iterable[list[tuple[int, float]]]:
+    """Stretches without a gap: a window without a value ends one, and so does a window that was never judged."""
+    usual = median([after[0] - before[0] for before, after in zip(steps, steps[1:], strict=False)] or [0])
+    runs: list[list[tuple[int, float]]] = [[]]
+    before = steps[0][0]
+    for end, value in steps:
+        if value is None or end - before > 2.5 * usual:
+            runs.append([])
+        if value is not None:
+            runs[-1].append((end, value))
+        before = end
+    return [run for run in runs if run]

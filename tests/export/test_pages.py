@@ -1,0 +1,334 @@
+"""The pages that a person opens: what they say, and that nothing from the wire breaks or enters them."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from export.receivers import serving
+from export.samples import (
+    CATEGORIES,
+    DISTRIBUTION,
+    EXAMPLES,
+    HISTORY,
+    HOSTILE,
+    METRICS,
+    NAN,
+    NOW,
+    STATUS,
+    Demo,
+    alert,
+)
+from peers.processes import chromium_screenshot, require_peer
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from otel_mlmon.export.source import HistoryPoint
+from otel_mlmon.export.web import distributions, timeline, web_app
+from otel_mlmon.export.web.pages import alerts_page, overview_page
+from otel_mlmon.export.web.report import report_page
+from otel_mlmon.export.web.svg import percent, round_steps
+from otel_mlmon.export.web.wording import length, shown, sure, when
+
+VOID = {"meta", "br", "rect", "circle", "polyline"}
+
+
+class Page(HTMLParser):
+    """Elements and attributes of a page, which must be closed in order; and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "action"}]
+        assert not any(name.startswith("on") for name, _ in attrs)
+        if tag not in {"meta", "br", "polyline"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in {"style", "title"}:
+            self.words.append(data)
+
+
+def report(one=None, history=HISTORY, examples=EXAMPLES, **changes) -> Page:
+    return Page(report_page(one or alert(**changes), history, examples))
+
+
+def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
+    text = report().text
+    places = [
+        text.index(part)
+        for part in (
+            "median_income of house-prices has drifted: PSI 0.43",
+            "psi 0.427 between 4980 values",
+            "Since 2025-11-24 01:50 UTC (for 1 h 10 min); fired 2025-11-24 01:55 UTC",
+            "0.4271 2.1 × the limit limit 0.2 how sure p < 0.0001 by chance alone rows 4,980 reference 16,512",
+            "Reference and window",
+            "The numbers behind it",
+            "null 0 (0%) 120 (2.4%)",
+            "mean 3.881 4.731",
+            "Segments",
+            "ocean_proximity=INLAND 0.91 1,622",
+            "psi over time",
+            "Predictions to look at",
+            "0193-5b00-house 2025-11-24 03:00 UTC null 412,301 – 4bf92f3577b34da6a3ce929d0e0e4700",
+            "The rule",
+            "above 0.2",
+            "label severity warning",
+            "https://runbooks.example/drift",
+            'SELECT * FROM predictions."house-prices"',
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
+    text = report(status="no_data", reason="too_few_rows", value=None, last_breach=NOW - 120 * 10**9).text
+    assert (
+        "The newest verdict is not a breach. What follows is the evidence of the last breach, 2025-11-24 02:58 UTC."
+        in text
+    )
+    assert "no_data too few rows" in text
+    assert f"_time >= {NOW - 62 * 60 * 10**9} AND _time < {NOW - 2 * 60 * 10**9};" in text
+    assert "Evidence is kept for breaches only." in report(status="ok", evidence={}).text
+    assert "not a breach" not in report().text
+
+
+def test_only_web_addresses_become_links() -> None:
+    links = {"a": "https://x.example", "b": "javascript:alert(1)", "c": "data:text/html,x", "d": "http://y.example/<b>"}
+    found = [a for a in report(annotations=links).addresses if not a.startswith(".")]
+    assert found == ["https://x.example", "http://y.example/<b>"]
+
+
+def test_every_part_of_a_page_is_its_own() -> None:
+    page = report()
+    assert not page.tags & {"script", "link", "img", "iframe", "form", "object"}
+    assert all(address.startswith((".", "https://runbooks.example")) for address in page.addresses), page.addresses
+
+
+ODD = [NAN, float("inf"), None, "", "text", [], {}, True, -1, 10**400, HOSTILE, {"a": NAN}, [NAN]]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=[repr(o)[:12] for o in ODD])
+def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
+    everything = {
+        **dict.fromkeys(("distribution", "numbers", "segments", "rule", "sql", "something new"), odd),
+    }
+    nested = {
+        "distribution": {**DISTRIBUTION, "reference": [odd, 0.5], "window": [0.5, odd], "edges": [odd, 1.0, odd]},
+        "numbers": [[odd, odd, odd], ["rows", odd, 10], odd, ["short"]],
+        "segments": [[odd, odd, odd]],
+        "rule": {"a": odd, "b": [odd]},
+        "something new": odd,
+    }
+    number = odd if odd is None or isinstance(odd, float) else None
+    history = [HistoryPoint(NOW, number, number, "ok"), *HISTORY, HistoryPoint(NOW + 1, number, 0.1, "error")]
+    rows = [{"prediction_id": odd, "time": odd, "value": odd, "new": odd, "trace_id": odd}, {}]
+    for evidence in (
+        everything,
+        nested,
+        {"distribution": odd},
+        {**nested, "distribution": dict.fromkeys(DISTRIBUTION, odd)},
+    ):
+        one = alert(evidence=evidence, value=number, threshold=number, p_value=number, labels={"x": odd})
+        page = report_page(one, history, rows)
+        Page(page)
+        assert not re.search(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})', page)
+    for status in (
+        {},
+        dict.fromkeys(STATUS, odd),
+        {"models": [odd, {}], "rules": [{"verdicts": {"ok": odd}}], "notes": [odd]},
+    ):
+        Page(overview_page(status, [alert()]))
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    one = alert(
+        field=HOSTILE, model=HOSTILE, segment=f"k={HOSTILE}", version=HOSTILE, message=HOSTILE, rule=HOSTILE,
+        group=HOSTILE, labels={HOSTILE: HOSTILE}, annotations={"summary": HOSTILE, HOSTILE: HOSTILE}, id='"><script>',
+        evidence={
+            "distribution": {**CATEGORIES, "labels": [HOSTILE] * 7},
+            "numbers": [[HOSTILE, HOSTILE, HOSTILE]],
+            "segments": [[HOSTILE] * 3],
+            "rule": {HOSTILE: HOSTILE},
+            HOSTILE: HOSTILE,
+        },
+    )  # fmt: skip
+    history = [HistoryPoint(NOW, 1.0, 1.0, HOSTILE)]  # type: ignore[arg-type]
+    rows = [dict.fromkeys((*EXAMPLES[0], HOSTILE), HOSTILE)]
+    pages = [
+        report_page(one, history, rows, [HOSTILE]),
+        alerts_page([one]),
+        overview_page({"models": [{"model": HOSTILE}], "notes": [HOSTILE], "rules": [{"rule": HOSTILE}]}, [one]),
+    ]
+    for text in pages:
+        page = Page(text)
+        assert "script" not in page.tags
+        assert '<script>alert("x")</script>' in page.text
+        assert all(address.startswith(".") for address in page.addresses), page.addresses
+
+
+def test_a_picture_of_numbers_has_a_pair_of_bars_per_bin_and_its_edges() -> None:
+    picture, caption = distributions.draw(DISTRIBUTION)
+    assert picture.count('class="ref"') == picture.count('class="win"') == 12
+    assert "1.904 to 2.352" not in picture
+    assert "<title>1.9035 to 2.3523: reference 10.10%, window 3.50%</title>" in picture
+    labels = re.findall(r"<text[^>]*>([^<]*)", picture)
+    assert {"0.4999", "3.534", "15", html.escape("< 0.4999"), html.escape("> 15")} <= set(labels)
+    assert "bars of equal width are not equally wide ranges" in caption
+
+
+def test_a_picture_of_few_values_has_a_bar_per_value() -> None:
+    picture, caption = distributions.draw(
+        {
+            "kind": "numeric",
+            "edges": [1.0, 2.0, 3.0, 3.0],
+            "reference": [0, 0.5, 0.3, 0.2, 0],
+            "window": [0, 0.1, 0.3, 0.6, 0],
+        }
+    )
+    assert {"1", "2", "3"} <= set(re.findall(r"<text[^>]*>([^<]*)", picture))
+    assert caption.startswith("Share of the finite values in each bin. There is one bin for each value")
+
+
+def test_small_categories_are_summed_not_hidden() -> None:
+    n = 200
+    labels = [f"c{i}" for i in range(n)]
+    picture, _ = distributions.draw(
+        {"kind": "categorical", "labels": labels, "reference": [1 / n] * n, "window": [0.5, *[0.5 / (n - 1)] * (n - 1)]}
+    )
+    assert "180 smaller ones: reference 90.00%, window 45.23%" in picture
+    assert picture.count('class="ref"') == distributions.MOST_CATEGORIES + 1
+
+
+def test_the_history_has_gaps_where_there_was_no_data_or_no_verdict() -> None:
+    picture = timeline.draw(HISTORY)
+    assert picture.count('<polyline class="value"') == 2
+    assert picture.count('<polyline class="threshold"') == 1
+    assert picture.count('<rect class="no_data"') == 6
+    assert picture.count('<circle class="breach"') == 14
+    without = [point for i, point in enumerate(HISTORY) if not 30 <= i < 40]
+    assert timeline.draw(without).count('<polyline class="value"') == 3
+    judged_again = [*HISTORY, HISTORY[50]._replace(value=0.9, status="error")]
+    assert timeline.draw(judged_again).count("<circle") == timeline.draw(HISTORY).count("<circle")
+    assert timeline.draw(judged_again).count('<circle class="error"') == 1
+    assert timeline.draw([]) == ""
+    assert "circle" in timeline.draw(HISTORY[:1])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "–"), (NAN, "–"), ("", "–"), (0, "0"), (0.0, "0"), (-3.0, "-3"), (1234567, "1,234,567"),
+        (0.000123456, "0.0001235"), (12345.678, "12,346"), (1e15, "1e+15"), (float("inf"), "inf"), (True, "True"),
+        ("text", "text"), ({"a": NAN}, "{'a': None}"),
+    ],
+)  # fmt: skip
+def test_values_read(value, expected: str) -> None:
+    assert shown(value) == expected
+
+
+def test_times_shares_and_probabilities_read() -> None:
+    assert [when(t) for t in (0, None, "x", 2**90, -1e9, NOW)] == [
+        "–",
+        "–",
+        "–",
+        "–",
+        "1969-12-31 23:59 UTC",
+        "2025-11-24 03:00 UTC",
+    ]
+    seconds = (0, 59, 60, 3661, 90000, 86400 * 30)
+    assert [length(s * 10**9) for s in seconds] == ["0 s", "59 s", "1 min", "1 h 1 min", "1 d 1 h", "30 d"]
+    assert [sure(p) for p in (None, NAN, 0.0, 0.043, 1)] == [
+        "not tested",
+        "not tested",
+        "p < 0.0001",
+        "p = 0.043",
+        "p = 1",
+    ]
+    assert [percent(s) for s in (0, 1e-5, 0.012, 0.5)] == ["0%", "<0.1%", "1.2%", "50%"]
+    assert round_steps(0, 0.23) == pytest.approx([0, 0.1, 0.2])
+    assert round_steps(-1e-9, 3e-9)[0] == pytest.approx(-1e-9)
+    assert round_steps(1, 1) == [1]
+
+
+def test_the_overview_accounts_for_every_row() -> None:
+    text = Page(overview_page(STATUS, [alert()])).text
+    assert "received 1,301,725 = stored 1,301,710 + duplicates 12 + rejected 3" in text
+    assert "in flight" not in text
+    assert "1 firing" in text
+    assert "verdicts: ok 53 verdicts: breach 2 verdicts: no_data 3 verdicts: error 0" in text
+    assert "version 0.1.0, up 1 d 2 h, store 221.3 MB" in text
+    late = {**STATUS, "ingest": {**STATUS["ingest"], "received": 1_301_800}}
+    assert "rejected 3 + in flight 75" in Page(overview_page(late, [])).text
+    assert "Nothing fires" in Page(overview_page({}, [])).text
+
+
+def test_every_route_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+
+    demo, ready = Demo([alert(), alert(id="weird id", value=NAN, message=HOSTILE)], METRICS), [True]
+    app: Starlette = web_app(
+        demo, demo, ready=lambda: ready[0], routes=[Route("/more", lambda _: PlainTextResponse("more"))]
+    )
+    with serving(app) as port:
+
+        def get(path: str) -> requests.Response:
+            return requests.get(f"http://127.0.0.1:{port}{path}", timeout=5)
+
+        for path in ("/", "/alerts", "/alerts/4f1c2b7e90ad3c55", "/alerts/weird%20id"):
+            answer = get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            for address in Page(answer.text).addresses:
+                if address.startswith("."):
+                    there = requests.compat.urljoin(f"http://127.0.0.1:{port}{path}", address)
+                    assert requests.get(there, timeout=5).status_code == 200, address
+        assert get("/alerts/none").status_code == get("/api/v1/alerts/none").status_code == 404
+        assert "No alert none" in get("/alerts/none").text
+        assert get("/api/v1/alerts/none").json() == {"error": "no alert 'none'"}
+        assert get("/api/v1/status").json() == json.loads(json.dumps(STATUS))
+        assert [one["id"] for one in get("/api/v1/alerts").json()] == ["4f1c2b7e90ad3c55", "weird id"]
+        one = get("/api/v1/alerts/weird%20id").json()
+        assert (one["verdict"]["value"], one["target"]["field"], one["state"]["phase"]) == (
+            None,
+            "median_income",
+            "firing",
+        )
+        assert (len(one["history"]), one["history"][0]["status"], one["examples"][0]["value"]) == (60, "ok", "null")
+        assert (get("/healthz").status_code, get("/readyz").status_code, get("/more").text) == (200, 200, "more")
+        ready[0] = False
+        assert (get("/healthz").status_code, get("/readyz").status_code) == (200, 503)
+        demo.broken = OSError("disk gone")
+        page = get("/alerts/4f1c2b7e90ad3c55")
+        assert page.status_code == 200
+        assert "could not be read: sample predictions" in page.text
+        assert "The numbers behind it" in page.text
+
+
+@pytest.mark.peers
+def test_a_browser_shows_the_report_and_finds_nothing_missing(tmp_path) -> None:
+    require_peer("chromium")
+    demo = Demo([replace(alert(), labels={})], METRICS)
+    with serving(web_app(demo, demo)) as port:
+        chromium_screenshot(f"http://127.0.0.1:{port}/alerts/4f1c2b7e90ad3c55", tmp_path / "report.png", 1000, 1200)
+    assert (tmp_path / "report.png").stat().st_size > 40_000
