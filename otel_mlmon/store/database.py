@@ -13,6 +13,9 @@ import duckdb
 from otel_mlmon.errors import ConfigError, StoreUnavailable
 
 
+_CATALOG = "mlmon_file"
+
+
 class Database:
     """One open file. Threads each take their own cursor; transactions that write are serialised by one lock."""
 
@@ -22,9 +25,10 @@ class Database:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._connection = duckdb.connect(
-                str(path) if path else ":memory:", config={"memory_limit": memory_limit, "threads": threads}
-            )
+            self._connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit, "threads": threads})
+            if path is not None:
+                # Under a name of our own: a file called like one of our schemas would make every name ambiguous.
+                self._connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {_CATALOG}")
         except duckdb.Error as error:
             raise ConfigError(f"cannot open the store {path}: {_first_line(error)}") from error
         self._write_lock = threading.Lock()
@@ -33,7 +37,10 @@ class Database:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection for one thread's reads. Exhaust each result before the next query on it."""
         try:
-            return self._connection.cursor()
+            cursor = self._connection.cursor()
+            if self.path is not None:
+                cursor.execute(f"USE {_CATALOG}")
+            return cursor
         except duckdb.Error as error:
             raise StoreUnavailable(f"the store is closed: {_first_line(error)}") from error
 
