@@ -12,7 +12,6 @@ import duckdb
 
 from otel_mlmon.errors import ConfigError, StoreUnavailable
 
-
 _CATALOG = "mlmon_file"
 
 

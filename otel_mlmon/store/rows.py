@@ -37,7 +37,7 @@ def read_rows(
     columns = "".join(f", p.{quoted(field.column)}" for field in fields.values())
     query = (
         "SELECT p._time, p._version, p._states, p._other, p._lost, p._duration, p._segments, "
-        f"t.prediction_id IS NOT NULL AS known, coalesce(t.time, 0) AS known_at, t.number, t.text{columns} "
+        f"t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text{columns} "
         f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id"
     )
     found = cursor.sql(query, params=[model]).to_arrow_table()
@@ -55,10 +55,10 @@ def read_rows(
         durations=_floats(found["_duration"]),
         fields=cells,
         segments={key: _segment(key, cells, found["_segments"]) for key in segments},
-        truth_known=_numpy(found["known"]).astype(bool),
-        truth_times=_numpy(found["known_at"]).astype(np.int64),
-        truth_numbers=_floats(found["number"]),
-        truth_texts=encoded(found["text"]),
+        truth_known=_numpy(found["_known"]).astype(bool),
+        truth_times=_numpy(found["_known_at"]).astype(np.int64),
+        truth_numbers=_floats(found["_number"]),
+        truth_texts=encoded(found["_text"]),
     )
 
 

@@ -6,6 +6,7 @@ counted in the same pass, so that ten thousand panes of one row cost no more tha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
         minimum,
         maximum,
         new,
-        _heavy(cells, of, x, groups, n_groups),
+        _heavy(cells, of, x, groups, n_groups, reference.constants if reference else ()),
     )
 
 
@@ -137,19 +138,28 @@ def _categories(
     old, width = present & (place >= 0), len(categories)
     flat = np.bincount(groups[old] * width + place[old], minlength=n_groups * width)
     fresh = present & (place < 0)
-    return flat.reshape(n_groups, width).astype(np.int64), _top(
-        groups[fresh], texts.codes[fresh], texts.labels, n_groups
-    )
+    none = np.zeros(len(texts.labels), dtype=bool)
+    new = _top(groups[fresh], texts.codes[fresh], texts.labels.__getitem__, n_groups, none)
+    return flat.reshape(n_groups, width).astype(np.int64), new
 
 
-def _heavy(cells: FieldCells, of: Groups, x: npt.NDArray[np.float64], groups: Groups, n_groups: int) -> Maps:
-    """The most frequent single values of each group, as JSON text."""
+def _heavy(
+    cells: FieldCells,
+    of: Groups,
+    x: npt.NDArray[np.float64],
+    groups: Groups,
+    n_groups: int,
+    constants: Collection[str],
+) -> Maps:
+    """The most frequent single values of each group, as JSON text, and in any case the reference's `constants`."""
     if cells.texts is None:
         values, codes = np.unique(x, return_inverse=True)
-        return _top(of, codes.reshape(-1), [number_text(value) for value in values.tolist()], n_groups)
+        first = np.isin(values, [float(text) for text in constants if json_type(text) in ("int", "float")])
+        return _top(of, codes.reshape(-1), lambda code: number_text(float(values[code])), n_groups, first)
     held = (groups >= 0) & (cells.texts.codes >= 0)
     labels = cells.texts.labels if (cells.states == ord("b")).any() else [json_text(t) for t in cells.texts.labels]
-    return _top(groups[held], cells.texts.codes[held], labels, n_groups)
+    first = np.array([label in constants for label in labels], dtype=bool)
+    return _top(groups[held], cells.texts.codes[held], labels.__getitem__, n_groups, first)
 
 
 def number_text(value: float) -> str:
@@ -157,14 +167,18 @@ def number_text(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def _top(of: Groups, codes: npt.NDArray[Any], labels: list[str], n_groups: int) -> Maps:
-    """Per group, the HEAVY most frequent codes by label; ties go to the smaller code."""
-    pairs, counts = np.unique(of.astype(np.int64) * max(len(labels), 1) + codes, return_counts=True)
-    group, code = np.divmod(pairs, max(len(labels), 1))
-    order = np.lexsort((code, -counts, group))
-    group, code, counts = group[order], code[order], counts[order]
+def _top(
+    of: Groups, codes: npt.NDArray[Any], label: Callable[[int], str], n_groups: int, first: npt.NDArray[np.bool_]
+) -> Maps:
+    """Per group, the HEAVY most frequent codes, and all of those marked in `first`; ties go to the smaller code."""
+    width = max(len(first), 1)
+    pairs, counts = np.unique(of.astype(np.int64) * width + codes, return_counts=True)
+    group, code = np.divmod(pairs, width)
+    marked = first[code] if len(first) else np.zeros(0, bool)
+    order = np.lexsort((code, -counts, ~marked, group))
+    group, code, counts, marked = group[order], code[order], counts[order], marked[order]
     starts = np.searchsorted(group, np.arange(n_groups))
-    kept = np.arange(len(group)) - starts[group] < HEAVY if len(group) else np.zeros(0, bool)
+    kept = (np.arange(len(group)) - starts[group] < HEAVY) | marked if len(group) else np.zeros(0, bool)
     group, code, counts = group[kept], code[kept], counts[kept]
     offsets = np.searchsorted(group, np.arange(n_groups + 1)).astype(np.int64)
-    return offsets, [labels[c] for c in code.tolist()], counts.astype(np.int64)
+    return offsets, [label(c) for c in code.tolist()], counts.astype(np.int64)

@@ -113,6 +113,28 @@ def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
     assert "not a breach" not in report().text
 
 
+def test_a_resolved_alert_is_not_called_a_breach_of_now() -> None:
+    text = report(phase="inactive", resolved_at=NOW).text
+    assert "This is over: resolved 2025-11-24 03:00 UTC. What is shown is its last breach." in text
+    assert "last breach breach" in text
+    assert "verdict now" not in text
+
+
+def test_outcomes_that_came_as_text_are_short_but_names_stay_as_they_are() -> None:
+    text = report(examples=[{"ground_truth": "367.5805777679407", "prediction": "007.5", "value": "1.23456789"}]).text
+    assert "1.23456789 007.5 367.6" in text
+
+
+def test_one_wild_window_does_not_flatten_the_others() -> None:
+    calm = [HistoryPoint(NOW + i, 30.0 + i, 48.0, "ok") for i in range(9)]
+    wild = [HistoryPoint(NOW - 2, 1600.0, 48.0, "breach"), HistoryPoint(NOW - 1, -900.0, 48.0, "ok"), *calm]
+    picture = timeline.draw(wild)
+    assert "↑ up to 1,600" in picture
+    assert "↓ down to -900" in picture
+    assert ": 1,600, breach</title>" in picture
+    assert "up to" not in timeline.draw(calm) + timeline.draw(HISTORY)
+
+
 def test_only_web_addresses_become_links() -> None:
     links = {"a": "https://x.example", "b": "javascript:alert(1)", "c": "data:text/html,x", "d": "http://y.example/<b>"}
     found = [a for a in report(annotations=links).addresses if not a.startswith(".")]

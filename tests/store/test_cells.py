@@ -105,7 +105,9 @@ def test_the_newest_ground_truth_wins_and_unknown_ids_wait() -> None:
 
 def test_segments_come_from_the_application_or_from_a_feature() -> None:
     store = Store(None)
-    batch = predictions([{"town": "a", "rooms": 3}, {"town": "b", "rooms": 4}], segments={"client": ["web", None]}, times=[1, 2])
+    batch = predictions(
+        [{"town": "a", "rooms": 3}, {"town": "b", "rooms": 4}], segments={"client": ["web", None]}, times=[1, 2]
+    )
     store.commit([batch], 0)
     rows = _rows(store, "town", "client", "rooms", "nothing")
     named = {key: sorted(texts.labels) for key, texts in rows.segments.items()}

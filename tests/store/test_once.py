@@ -44,7 +44,7 @@ def test_a_failed_commit_leaves_nothing() -> None:
     store.commit([predictions([{"x": 1}], ids=["a"])], 0)
     broken = predictions([{"x": 1}], ids=["b"])
     object.__setattr__(broken, "ids", None)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, nothing may stay
+    with pytest.raises(Exception):  # noqa: B017 - whatever it is, nothing may stay
         store.commit([predictions([{"y": 1}], ids=["c"]), broken], 0)
     assert _ids(store) == ["a"]
     store.commit([predictions([{"y": 1}], ids=["c"])], 0)

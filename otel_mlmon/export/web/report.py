@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from otel_mlmon.values import Alert
 _KNOWN_EVIDENCE = frozenset({"distribution", "numbers", "segments", "rule", "sql"})
 _EXAMPLE_COLUMNS = ("prediction_id", "time", "value", "prediction", "ground_truth", "trace_id")
 _MOST_COLUMNS = 12
+_LONG_NUMBER = re.compile(r"-?\d{1,12}\.\d{4,}(e-?\d{1,2})?")
 _MOST_ROWS = 200
 
 
@@ -25,7 +27,7 @@ def report_page(
     evidence = alert.verdict.evidence
     picture, caption = distributions.draw(evidence.get("distribution"))
     rule = evidence.get("rule")
-    rows = [dict(row) for row in examples if isinstance(row, Mapping)]
+    rows = [_example(row) for row in examples if isinstance(row, Mapping)]
     return environment.get_template("report.html").render(
         root="..",
         alert=alert,
@@ -91,6 +93,15 @@ def _columns(rows: Sequence[Mapping[str, Any]], of_field: bool) -> list[str]:
     known = [name for name in _EXAMPLE_COLUMNS if of_field or name != "value"]
     others = dict.fromkeys(str(key) for row in rows for key in row if key not in _EXAMPLE_COLUMNS)
     return [*known, *others][:_MOST_COLUMNS]
+
+
+def _example(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with outcomes as people read them: a number may have come as text, with all its digits."""
+    shorter = dict(row)
+    for name in ("prediction", "ground_truth"):
+        if isinstance(text := row.get(name), str) and _LONG_NUMBER.fullmatch(text):
+            shorter[name] = float(text)
+    return shorter
 
 
 def _short(value: Any) -> str:

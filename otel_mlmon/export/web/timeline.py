@@ -13,6 +13,7 @@ from otel_mlmon.export.web.wording import number, shown, when
 
 _LEFT, _TOP, _FOOT, _HEIGHT = 58.0, 12.0, 30.0, 220.0
 _PLOT, _ACROSS = _HEIGHT - _TOP - _FOOT, svg.WIDTH - _LEFT - 14
+_MOST_LIMITS = 4.0
 _Step = tuple[int, float | None]
 _Place = Callable[[int, float], tuple[float, float]]
 
@@ -25,14 +26,13 @@ def draw(points: Sequence[HistoryPoint]) -> Markup:
     points = sorted({point.end: point for point in points}.values())
     values = [(point.end, number(point.value)) for point in points]
     thresholds = [(point.end, number(point.threshold)) for point in points]
-    known = [value for _, value in (*values, *thresholds) if value is not None]
-    low, high = min([0.0, *known]), max([0.0, *known])
+    low, high = _reach(values, thresholds)
     low, high = low - (high - low) * 0.08 * (low < 0), high + (high - low) * 0.08 or 1.0
     first, last = points[0].end, points[-1].end
 
     def at(end: int, value: float) -> tuple[float, float]:
         across = (end - first) / (last - first) if last > first else 0.5
-        return _LEFT + across * _ACROSS, _TOP + _PLOT - (value - low) / (high - low) * _PLOT
+        return _LEFT + across * _ACROSS, _TOP + _PLOT - (min(max(value, low), high) - low) / (high - low) * _PLOT
 
     parts = [*_axis(low, high, at, first), *_threshold(thresholds, at)]
     parts += [svg.line("value", [at(end, value) for end, value in run]) for run in _runs(values)]
@@ -44,8 +44,30 @@ def draw(points: Sequence[HistoryPoint]) -> Markup:
             parts.append(svg.rectangle(kind, x - 1.5, _TOP + _PLOT - 7, 3, 7, f"{when(end)}: {point.status}"))
         else:
             parts.append(svg.dot(kind, *at(end, value), radius, f"{when(end)}: {shown(value)}, {point.status}"))
-    parts += _times(first, last)
+    parts += [*_times(first, last), *_outside(values, low, high)]
     return svg.picture(parts, _HEIGHT, "value over time")
+
+
+def _reach(values: Sequence[_Step], thresholds: Sequence[_Step]) -> tuple[float, float]:
+    """Lowest and highest value to show. One wild window of long ago must not flatten what happens now."""
+    limits = [abs(value) for _, value in thresholds if value is not None]
+    known = [value for _, value in values if value is not None]
+    everything = [0.0, *known, *(value for _, value in thresholds if value is not None)]
+    low, high = min(everything), max(everything)
+    if limits and known and max(limits) > 0:
+        most = _MOST_LIMITS * max(*limits, abs(known[-1]))
+        low, high = max(low, -most), min(high, most)
+    return low, high
+
+
+def _outside(values: Sequence[_Step], low: float, high: float) -> list[str]:
+    known = [value for _, value in values if value is not None]
+    parts = []
+    if max(known, default=0.0) > high:
+        parts.append(svg.words(svg.WIDTH - 8, _TOP + 2, f"↑ up to {shown(max(known))}", "end"))
+    if min(known, default=0.0) < low:
+        parts.append(svg.words(svg.WIDTH - 8, _TOP + _PLOT - 10, f"↓ down to {shown(min(known))}", "end"))
+    return parts
 
 
 def _axis(low: float, high: float, at: _Place, first: int) -> list[str]:
