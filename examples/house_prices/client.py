@@ -84,10 +84,12 @@ class Client:
     def send(self, asked: Iterable[tuple[House, float]], rate: float = 0.0) -> Iterator[str]:
         """Send each house and its later price; yields prediction ids. `rate`: requests a second, 0 for no limit."""
         begun = time.monotonic()
-        for count, batch in enumerate(iter(lambda source=iter(asked): list(itertools.islice(source, 50)), [])):
+        source, count = iter(asked), 0
+        while batch := list(itertools.islice(source, 50)):
+            count += 1
             yield from self._pool.map(self._one, batch)
             if rate:
-                time.sleep(max(0.0, begun + (count + 1) * 50 / rate - time.monotonic()))
+                time.sleep(max(0.0, begun + count * 50 / rate - time.monotonic()))
 
     def _one(self, asked: tuple[House, float]) -> str:
         house, price = asked
@@ -116,7 +118,7 @@ def main() -> None:
     for sent, _ in enumerate(Client(arguments.url).send(broken(asked, arguments.fault), arguments.rate), start=1):
         if sent % 100 == 0:
             print(f"\r{sent} requests", end="", file=sys.stderr)
-    print("", file=sys.stderr)
+    print(file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class Engine:
             reference = self._reference_for(model, version, group.reference)
             for rule in group.rules:
                 verdicts = self._judge(
-                    group, rule, version, reference, windows.get(version, {}), ripe, model, start, time, status
+                    group, rule, version, reference, windows.get(version, {}), ripe, known, model, start, time, status
                 )
                 for verdict in verdicts:
                     key = alert_id(group.name, rule.alert, verdict.target)
@@ -120,6 +120,7 @@ class Engine:
         reference: Reference | None,
         windows: Mapping[str, WindowProfile],
         ripe: RipeWindows,
+        known: Mapping[str, Alert],
         model: str,
         start: int,
         end: int,
@@ -132,7 +133,12 @@ class Engine:
                     counts = windows[""].performance
                     status.coverage[version] = counts.with_truth / counts.predictions if counts.predictions else 0.0
                 return list(judge_performance(rule, model, version, reference, windows, start, end))
-            return list(judge_fields(rule, model, version, reference, windows, start, end, self._count_outside))
+            judged = {
+                alert.target.field
+                for alert in known.values()
+                if alert.rule == rule.alert and alert.target.version == version and alert.target.field
+            }
+            return list(judge_fields(rule, model, version, reference, windows, start, end, self._count_outside, judged))
         except Exception as error:
             _log.exception("rule %s of group %s failed for model %s", rule.alert, group.name, model)
             self.failures[group.name, rule.alert] = self.failures.get((group.name, rule.alert), 0) + 1

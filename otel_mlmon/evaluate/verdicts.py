@@ -42,10 +42,14 @@ def judge_fields(
     start: int,
     end: int,
     count_outside: OutsideCounter,
+    known: Iterable[str] = (),
 ) -> Iterator[Verdict]:
-    """Verdicts on every field that the rule selects, whole and by segment; `windows` is by segment."""
+    """Verdicts on every field that the rule selects, whole and by segment; `windows` is by segment.
+
+    `known` are fields that were judged before: when nothing comes any more, that is to be told of each.
+    """
     fields = list(reference.fields if reference else ())
-    fields += sorted({f for w in windows.values() for f in w.fields} - set(fields))
+    fields += sorted(({f for w in windows.values() for f in w.fields} | set(known)) - set(fields))
     for segment in expected_segments(rule, reference, windows.values()):
         window = windows.get(segment)
         for name in fields:

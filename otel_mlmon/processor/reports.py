@@ -78,9 +78,8 @@ class Reports:
         if alert is None:
             return []
         target, verdict = alert.target, alert.verdict
-        start, end = verdict.start, verdict.end
-        if verdict.status != "breach" and alert.state.last_breach:
-            start, end = alert.state.last_breach - (end - start), alert.state.last_breach
+        last = verdict.evidence.get("breach", {"start": verdict.start, "end": verdict.end})
+        start, end = last["start"], last["end"]
         found = self._store.examples(target.model, target.version, target.segment, target.field, start, end, EXAMPLES)
         return list(found)
 

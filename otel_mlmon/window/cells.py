@@ -73,11 +73,14 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
             bins, new = _categories(texts, reference.categories, groups, n_groups)
     elif reference is not None and reference.kind == "categorical":
         bins = np.zeros((n_groups, len(reference.categories)), dtype=np.int64)
+    with np.errstate(over="ignore"):  # sums of huge numbers are infinite, and then so is the deviation
+        total = np.bincount(of, weights=x, minlength=n_groups).astype(np.float64)
+        squares = np.bincount(of, weights=x * x, minlength=n_groups).astype(np.float64)
     return FieldCounts(
         counts,
         bins,
-        np.bincount(of, weights=x, minlength=n_groups).astype(np.float64),
-        np.bincount(of, weights=x * x, minlength=n_groups).astype(np.float64),
+        total,
+        squares,
         minimum,
         maximum,
         new,

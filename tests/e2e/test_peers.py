@@ -69,7 +69,10 @@ def test_predictions_of_nodes_sdk_through_a_collector_are_monitored_like_ours(
     mode: str, serve: Serve, tmp_path: Path
 ) -> None:
     client = require_peer("node-client")
-    with serve(RULES, window=WINDOW) as processor, collector(TO_PROCESSOR.format(grpc=processor.grpc_port), tmp_path) as relay:
+    with (
+        serve(RULES, window=WINDOW) as processor,
+        collector(TO_PROCESSOR.format(grpc=processor.grpc_port), tmp_path) as relay,
+    ):
         arguments = ["--endpoint", relay.url, "--count", "300", "--mode", mode, "--model", "node-model"]
         subprocess.run(["node", str(client), *arguments], check=True, timeout=120)
         _wait(lambda: _rows(processor, "node-model") == 300)
@@ -85,7 +88,9 @@ def test_predictions_of_nodes_sdk_through_a_collector_are_monitored_like_ours(
     assert [sorted(text) for (text,) in states] == [sorted("fisbf")]
 
 
-def test_a_collector_keeps_what_the_processor_cannot_take_and_nothing_is_stored_twice(serve: Serve, tmp_path: Path) -> None:
+def test_a_collector_keeps_what_the_processor_cannot_take_and_nothing_is_stored_twice(
+    serve: Serve, tmp_path: Path
+) -> None:
     client = require_peer("node-client")
     with serve(RULES, window=WINDOW) as processor:
         ports = (processor.grpc_port, processor.http_port, processor.web_port)
@@ -133,7 +138,9 @@ def test_prometheus_alertmanager_and_the_dashboards_see_an_incident_and_its_end(
                 chromium_screenshot(alert["annotations"]["report"], shot, 900, 1400)
                 assert shot.stat().st_size > 20_000
             _send_until(monitor, rng, broken=True, done=lambda: bool(server.query("mlmon_alert_state == 2")))
-            checked = subprocess.run([promtool, "check", "metrics"], input=processor.metrics(), capture_output=True, text=True, check=False)
+            checked = subprocess.run(
+                [promtool, "check", "metrics"], input=processor.metrics(), capture_output=True, text=True, check=False
+            )
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
             _send(monitor, rng, 4, broken=True)
             empty = [(file, panel, expr) for file, panel, expr in expressions() if not server.query(expr)]
