@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import netrc  # noqa: F401 - requests imports it at its first request; see _renew
 import os
 import threading
 import weakref
@@ -10,6 +11,7 @@ from typing import Any, Final
 import requests
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 
 _sessions: Final[weakref.WeakSet[requests.Session]] = weakref.WeakSet()
 
@@ -50,8 +52,11 @@ def _partial_success(response: requests.Response) -> tuple[int, str]:
 
 
 def _renew() -> None:
-    # A kept-alive connection that parent and child both write to mixes up their requests.
+    # A kept-alive connection that parent and child both write to mixes up their requests, and a lock that the
+    # exporting thread held in the parent is never released in the child: those of pools and cookies are made anew here,
+    # and that of an import is avoided by importing nothing on the way of an export.
     for session in list(_sessions):
+        session.cookies = RequestsCookieJar()
         for scheme in list(session.adapters):
             session.mount(scheme, HTTPAdapter())
 
