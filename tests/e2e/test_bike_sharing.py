@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Serve
+from live import Serve, real
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from otel_mlmon.evaluate.alerts import alert_id
@@ -38,11 +38,7 @@ groups:
 @pytest.fixture(scope="module")
 def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model fitted to the first three months, and its predictions for the two years."""
-    from conftest import DATA
-
-    if not (DATA / "bike_sharing_hourly.csv").exists():
-        pytest.skip("the real data sets are not here (MLMON_TEST_DATA names their folder)")
-    table = pd.read_csv(DATA / "bike_sharing_hourly.csv")
+    table = pd.read_csv(real("bike_sharing_hourly.csv"))
     table["at"] = pd.to_datetime(table["dteday"]) + pd.to_timedelta(table["hr"], unit="h")
     first = table["at"] < "2011-04-01"
     model = HistGradientBoostingRegressor(random_state=0).fit(table.loc[first, FEATURES], table.loc[first, "cnt"])

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from conftest import Processor, Serve
+from live import Processor, Serve, real
 from peers.processes import answers, free_ports, run_process
 
 from examples.house_prices.client import Client, broken
@@ -62,12 +62,8 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's model, trained on half of the data."""
-    from conftest import DATA
-
-    if not (DATA / "california_housing.csv").exists():
-        pytest.skip("the real data sets are not here (MLMON_TEST_DATA names their folder)")
     out = tmp_path_factory.mktemp("house-prices")
-    _run(sys.executable, "-m", "examples.house_prices.train", "--data", DATA / "california_housing.csv", "--out", out)
+    _run(sys.executable, "-m", "examples.house_prices.train", "--data", real("california_housing.csv"), "--out", out)
     return out
 
 

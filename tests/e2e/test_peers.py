@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Processor, Serve
 from grafana.expressions import expressions
+from live import Processor, Serve
 from peers.processes import alertmanager, chromium_screenshot, collector, find_peer, prometheus, require_peer
 
 from otel_mlmon.instrument.monitor import Monitor

@@ -1,4 +1,4 @@
-"""Every PromQL expression that Grafana would run, with its variables filled in."""
+"""Every PromQL expression of the dashboards and of the provisioned alert rules, ready for a Prometheus."""
 
 from __future__ import annotations
 
@@ -10,29 +10,50 @@ from typing import Any
 
 import yaml
 
-GRAFANA = Path(__file__).parents[2] / "grafana"
-DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-ALERTS = GRAFANA / "provisioning" / "alerting" / "otel_mlmon.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+ALERT_FILES = sorted((ROOT / "grafana" / "provisioning" / "alerting").glob("*.yaml"))
+_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)(?::\w+)?\}")
 
 
 def expressions() -> list[tuple[str, str, str]]:
-    """(file, panel or rule, expression) of all dashboards and alert rules."""
+    """(file, panel or alert rule, expression). Grafana's intervals are one minute, other variables match anything."""
     found = []
     for path in DASHBOARDS:
-        for panel in json.loads(path.read_text())["panels"]:
-            found += [(path.name, panel["title"], filled(target["expr"])) for target in panel.get("targets", [])]
-    for rule in alert_rules():
-        found += [(ALERTS.name, rule["title"], d["model"]["expr"]) for d in rule["data"] if "expr" in d["model"]]
+        dashboard = json.loads(path.read_text("utf-8"))
+        found += [
+            (path.name, f"{panel['title']} {target['refId']}", substituted(target["expr"]))
+            for panel in panels(dashboard)
+            for target in panel.get("targets", ())
+        ]
+    for path in ALERT_FILES:
+        found += [
+            (path.name, f"{rule['title']} {query['refId']}", substituted(query["model"]["expr"]))
+            for rule in alert_rules(path)
+            for query in rule["data"]
+            if query["datasourceUid"] != "__expr__"
+        ]
     return found
 
 
-def alert_rules() -> Iterator[dict[str, Any]]:
-    """Provisioned alert rules."""
-    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Panels, those folded into a row included."""
+    for panel in dashboard["panels"]:
+        yield panel
+        yield from panel.get("panels", ())
+
+
+def alert_rules(path: Path) -> Iterator[dict[str, Any]]:
+    """The rules of one provisioning file."""
+    for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
         yield from group["rules"]
 
 
-def filled(expression: str) -> str:
-    """Variables as Grafana would fill them in: everything, over the last minute."""
-    expression = expression.replace("$__rate_interval", "1m").replace("$__interval", "15s")
-    return re.sub(r"\$\{?\w+\}?", ".*", expression)
+def variables(expr: str) -> set[str]:
+    """Names of the Grafana variables in an expression."""
+    return {found[1] or found[2] for found in _VARIABLE.finditer(expr)}
+
+
+def substituted(expr: str) -> str:
+    """An expression without Grafana variables."""
+    return _VARIABLE.sub(lambda found: "1m" if (found[1] or found[2]).startswith("__") else ".*", expr)
