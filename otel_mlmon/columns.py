@@ -17,6 +17,7 @@ ColumnType = Literal["int", "float", "string", "bool"]
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
+_EXACT: Final = 2**53  # whole numbers up to here are exact as floats
 _TYPE_OF: Final[dict[type, ColumnType]] = {int: "int", float: "float", str: "string", bool: "bool"}
 
 
@@ -139,6 +140,16 @@ def json_type(text: str) -> ValueType:
     if text == "null":
         return "null"
     return "int" if text.lstrip("-").isdigit() else "float"
+
+
+def number_text(value: float) -> str:
+    """One name for a finite number, as JSON text, whatever type it came in.
+
+    >>> [number_text(v) for v in [1, 1.0, -0.0, 0.1, 1234567.0, 1e300]]
+    ['1', '1', '0', '0.1', '1234567', '1e+300']
+    """
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) <= _EXACT else repr(number)
 
 
 def is_nan(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,13 +95,24 @@ def _field(field: FieldReference) -> dict[str, Any]:
 def _read_field(name: str, body: Mapping[str, Any]) -> FieldReference:
     if body["kind"] not in ("numeric", "categorical"):
         raise ValueError(f"field {name!r} has kind {body['kind']!r}, allowed are 'numeric', 'categorical'")
+    edges = tuple(float(edge) for edge in body.get("edges", ()))
+    categories = tuple(str(category) for category in body.get("categories", ()))
+    profile = _read_profile(body["profile"])
+    if any(not low <= high for low, high in pairwise(edges)):
+        raise ValueError(f"the edges of field {name!r} are not in order")
+    for what, counts, wanted in (
+        ("bins", profile.bins, len(edges) + 1),
+        ("categories", profile.categories, len(categories)),
+    ):
+        if counts is not None and len(counts) != wanted:
+            raise ValueError(f"field {name!r} has counts of {len(counts)} {what}, its reference has {wanted}")
     return FieldReference(
         name=name,
         type=str(body["type"]),
         kind=body["kind"],
-        profile=_read_profile(body["profile"]),
-        edges=tuple(float(edge) for edge in body.get("edges", ())),
-        categories=tuple(str(category) for category in body.get("categories", ())),
+        profile=profile,
+        edges=edges,
+        categories=categories,
         constants={str(value): float(share) for value, share in body["constants"].items()},
     )
 

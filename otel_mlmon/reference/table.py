@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from otel_mlmon.columns import number_text
 from otel_mlmon.errors import BadReference
 from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.values import FieldCells, RowBlock, Texts
@@ -46,7 +47,10 @@ def read_table(path: Path) -> pa.Table:
 
 
 def check_columns(path: Path, table: pa.Table, wanted: Sequence[str]) -> None:
-    """Raise BadReference when a column that was named is not in the file."""
+    """Raise BadReference when a column that was named is not in the file, or is there twice."""
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise BadReference(f"{path}: more than one column is called {', '.join(map(repr, twice))}")
     for name in wanted:
         if name and name not in table.column_names:
             raise BadReference(f"{path}: no column {name!r}; the file has {', '.join(map(repr, table.column_names))}")
@@ -59,14 +63,23 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
     n = table.num_rows
     if n == 0:
         raise BadReference(f"{path}: the file has no rows")
+    for name in table.column_names:
+        if name not in columns.exclude and not _usable(table[name].type):
+            raise BadReference(
+                f"{path}: column {name!r} has type {table[name].type}; allowed are numbers, texts, booleans and times; "
+                "exclude it"
+            )
     apart = {columns.prediction, columns.ground_truth, *columns.exclude}
     features = columns.features or tuple(name for name in table.column_names if name not in apart)
     fields = {name: cells_of(table[name]) for name in features}
     if columns.prediction:
         fields[FIELD_PREDICTION] = cells_of(table[columns.prediction])
     truth = cells_of(table[columns.ground_truth]) if columns.ground_truth else None
-    known = np.zeros(n, bool) if truth is None else ~np.isin(truth.states, (ord("n"), ord(".")))
-    numbers = truth.numbers if truth is not None and truth.numbers is not None else np.full(n, np.nan)
+    known, numbers = np.zeros(n, bool), np.full(n, np.nan)
+    if truth is not None:
+        known = truth.states != ord("n")
+        if truth.numbers is not None:
+            known, numbers = known & ~np.isnan(truth.numbers), truth.numbers
     return RowBlock(
         model=model,
         times=np.zeros(n, np.int64),
@@ -84,10 +97,19 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
     )
 
 
+def _usable(type_: pa.DataType) -> bool:
+    kind = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return not pa.types.is_nested(kind) and not any(
+        test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    )
+
+
 def cells_of(column: pa.ChunkedArray) -> FieldCells:
     """One column's cells, with the letters that the store would give them."""
     valid = np.asarray(pc.is_valid(column).to_numpy())
     type_ = column.type
+    if pa.types.is_null(type_):  # nothing says what it would hold: a number, as everywhere else
+        column, type_ = column.cast(pa.float64()), pa.float64()
     letter = "s"
     numbers, texts = None, None
     if pa.types.is_boolean(type_):
@@ -102,10 +124,13 @@ def cells_of(column: pa.ChunkedArray) -> FieldCells:
 
 
 def _texts(column: pa.ChunkedArray) -> Texts:
-    if pa.types.is_floating(column.type):
-        values = column.to_numpy()
-        labels, codes = np.unique(values, return_inverse=True)
-        return Texts(np.where(np.isnan(values), -1, codes).astype(np.int32), [f"{v:g}" for v in labels.tolist()])
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+        there = ~np.isnan(values)
+        labels, found = np.unique(values[there], return_inverse=True)
+        codes = np.full(len(values), -1, dtype=np.int32)
+        codes[there] = found.reshape(-1)
+        return Texts(codes, [number_text(value) for value in labels.tolist()])
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Texts(codes, encoded.dictionary.to_pylist())

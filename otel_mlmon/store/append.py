@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.columns import json_text
+from otel_mlmon.columns import is_nan, json_text, number_text
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.database import quoted
@@ -63,7 +65,7 @@ def append_predictions(
             [int(times.min()) - dedup_margin_ns, int(times.max()) + dedup_margin_ns],
         ).fetchall()[0]
         cursor.unregister("incoming")
-    if batch.dropped:
+    if batch.dropped and (stored or not len(batch)):  # a batch that is sent again has told already
         at = int(times.max()) if len(times) else received
         cursor.execute(
             "INSERT INTO mlmon_state.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped]
@@ -81,7 +83,8 @@ def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, rec
     for name, column in batch.fields.items():
         stored = fields[name]
         cells = states.cells(column, stored.type, lost)
-        columns[stored.column] = cells.values
+        if stored.type:
+            columns[stored.column] = cells.values
         letters[:, stored.position] = cells.states
         for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
             others[row] = {**(others[row] or {}), name: text}
@@ -114,23 +117,13 @@ def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, rec
 def append_ground_truth(
     cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
 ) -> Appended:
-    """Append ground truths; an identical one (same id, time and value) is a duplicate, a different one a correction."""
-    numbers: list[float | None] = []
-    texts: list[str | None] = []
+    """Append ground truths; an identical one (same id, time and value) is a duplicate, a different one a correction.
+
+    A null or NaN takes back what was known. The order of the batch is kept: the last one of an id holds.
+    """
     values = batch.values
-    for row, value in enumerate(values.values.to_pylist()):
-        if value is None and values.other is not None and values.other[row].is_valid:
-            texts.append(values.other[row].as_py())
-            numbers.append(None)
-        elif isinstance(value, bool):
-            texts.append(json_text(value))
-            numbers.append(float(value))
-        elif isinstance(value, (int, float)):
-            texts.append(class_name(value))
-            numbers.append(float(value))
-        else:
-            texts.append(value)
-            numbers.append(None)
+    others = [None] * len(batch) if values.other is None else values.other.to_pylist()
+    truths = [_truth(value, other) for value, other in zip(values.values.to_pylist(), others, strict=True)]
     n = len(batch)
     incoming = pa.table(
         {
@@ -138,9 +131,10 @@ def append_ground_truth(
             "prediction_id": batch.ids,
             "time": batch.times,
             "received": pa.array(np.full(n, received, dtype=np.int64)),
-            "number": pa.array(numbers, pa.float64()),
-            "text": pa.array(texts, pa.string()),
+            "number": pa.array([number for number, _ in truths], pa.float64()),
+            "text": pa.array([text for _, text in truths], pa.string()),
             "seq": pa.array(np.full(n, seq, dtype=np.int64)),
+            "place": pa.array(np.arange(n)),
         }
     )
     times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -148,16 +142,25 @@ def append_ground_truth(
     if n:
         cursor.register("incoming", incoming)
         (stored,) = cursor.execute(
-            "INSERT INTO mlmon_state.ground_truth SELECT * FROM (SELECT DISTINCT * FROM incoming) fresh ANTI JOIN "
+            "INSERT INTO mlmon_state.ground_truth SELECT * EXCLUDE (place) FROM (SELECT * FROM incoming QUALIFY "
+            "row_number() OVER (PARTITION BY prediction_id, time, text ORDER BY place DESC) = 1) fresh ANTI JOIN "
             "(SELECT * FROM mlmon_state.ground_truth WHERE model = ? AND time BETWEEN ? AND ?) known "
             "ON fresh.prediction_id = known.prediction_id AND fresh.time = known.time "
-            "AND fresh.text IS NOT DISTINCT FROM known.text",
+            "AND fresh.text IS NOT DISTINCT FROM known.text ORDER BY fresh.place",
             [batch.model, int(times.min()), int(times.max())],
         ).fetchall()[0]
         cursor.unregister("incoming")
     return Appended(batch.model, stored, n - stored, times)
 
 
-def class_name(value: float) -> str:
-    """A number as the name of a class: 1 and 1.0 are the same class."""
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
+def _truth(value: Any, other: str | None) -> tuple[float | None, str | None]:
+    """A true outcome as a number, where it is one, and as the name of a class: 1 and 1.0 are the same class."""
+    if value is None and other is not None:
+        value = json.loads(states.canonical(other))
+    if value is None or is_nan(value):
+        return None, None
+    if isinstance(value, str):
+        return None, value
+    if isinstance(value, (int, float)):
+        return float(value), json_text(value) if isinstance(value, bool) else number_text(value)
+    return None, json_text(value)

@@ -21,7 +21,7 @@ _META = (
 
 @dataclass(frozen=True, slots=True)
 class StoredField:
-    """Where a field's values are: `type` is number, string or bool."""
+    """Where a field's values are: `type` is number, string or bool; both "" until a first value tells."""
 
     name: str
     column: str
@@ -64,19 +64,27 @@ class Catalog:
         wanted: Mapping[str, str],
         pending: Catalog.Change | None = None,
     ) -> tuple[dict[str, StoredField], Catalog.Change]:
-        """Create what is missing for `wanted` (field → type). Call `keep` with the change after the commit."""
+        """Create what is missing for `wanted` (field → type). Call `keep` with the change after the commit.
+
+        A field of type "" gets a position but no column yet: nulls do not say what the column will have to hold.
+        """
         change = pending or Catalog.Change(model, self._tables.get(model), dict(self._fields.get(model, {})))
         if change.table is None:
-            change.table = self._free_table_name(model)
+            change.table = _free_table_name(cursor, model)
             cursor.execute(f"CREATE TABLE predictions.{quoted(change.table)} ({_META})")
             cursor.execute("INSERT INTO mlmon_state.models VALUES (?, ?)", [model, change.table])
         for name, type_ in wanted.items():
-            if name in change.fields:
+            known = change.fields.get(name)
+            if known is not None and (known.type or not type_):
                 continue
-            field = StoredField(name, _free_column(name, change.fields), type_, len(change.fields))
-            cursor.execute(
-                f"ALTER TABLE predictions.{quoted(change.table)} ADD COLUMN {quoted(field.column)} {SQL_TYPE[type_]}"
-            )
+            position = len(change.fields) if known is None else known.position
+            field = StoredField(name, _free_column(name, change.fields) if type_ else "", type_, position)
+            if type_:
+                cursor.execute(
+                    f"ALTER TABLE predictions.{quoted(change.table)} "
+                    f"ADD COLUMN {quoted(field.column)} {SQL_TYPE[type_]}"
+                )
+            cursor.execute("DELETE FROM mlmon_state.fields WHERE model = ? AND field = ?", [model, name])
             cursor.execute(
                 "INSERT INTO mlmon_state.fields VALUES (?, ?, ?, ?, ?)",
                 [model, name, field.column, type_, field.position],
@@ -98,9 +106,11 @@ class Catalog:
         table: str | None
         fields: dict[str, StoredField]
 
-    def _free_table_name(self, model: str) -> str:
-        taken = {table.lower() for table in self._tables.values()}
-        return _free(model or "unnamed", taken)
+
+def _free_table_name(cursor: duckdb.DuckDBPyConnection, model: str) -> str:
+    """Read in the transaction itself, which may have created tables for other models just before."""
+    taken = {table.lower() for (table,) in cursor.execute("SELECT table_name FROM mlmon_state.models").fetchall()}
+    return _free(model or "unnamed", taken)
 
 
 def _free_column(field: str, fields: Mapping[str, StoredField]) -> str:
@@ -112,6 +122,7 @@ def _free_column(field: str, fields: Mapping[str, StoredField]) -> str:
 
 
 def _free(name: str, taken: set[str]) -> str:
+    name = name.replace("\0", "_")  # which no SQL can name
     candidate, count = name, 2
     while candidate.lower() in taken:
         candidate, count = f"{name}_{count}", count + 1

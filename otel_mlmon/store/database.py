@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from otel_mlmon.errors import ConfigError, StoreUnavailable
+from otel_mlmon.errors import ConfigError, MlmonError, RejectedInput, StoreUnavailable
 
 _CATALOG = "mlmon_file"
 
@@ -21,17 +21,21 @@ class Database:
     def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
         """Open or create `path`; None keeps everything in memory. Raises ConfigError when it cannot be opened."""
         self.path = path
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit, "threads": threads})
             if path is not None:
                 # Under a name of our own: a file called like one of our schemas would make every name ambiguous.
                 self._connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {_CATALOG}")
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise ConfigError(f"cannot open the store {path}: {_first_line(error)}") from error
         self._write_lock = threading.Lock()
-        self._migrate()
+        try:
+            self._migrate()
+        except (duckdb.Error, MlmonError) as error:
+            self._connection.close()
+            raise ConfigError(f"cannot open the store {path}: {_first_line(error)}") from error
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection for one thread's reads. Exhaust each result before the next query on it."""
@@ -47,7 +51,8 @@ class Database:
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor inside a transaction: committed at the end, rolled back on any exception.
 
-        Raises StoreUnavailable when DuckDB fails (disk full, file gone); then nothing was written.
+        Raises StoreUnavailable when DuckDB fails (disk full, file gone), and RejectedInput when it is the data that
+        it cannot take and never will; in both cases nothing was written.
         """
         with self._write_lock:
             cursor = self.cursor()
@@ -55,6 +60,9 @@ class Database:
                 cursor.execute("BEGIN")
                 yield cursor
                 cursor.execute("COMMIT")
+            except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
+                _rollback(cursor)
+                raise RejectedInput(f"cannot be stored: {_first_line(error)}", "unstorable") from error
             except duckdb.Error as error:
                 _rollback(cursor)
                 raise StoreUnavailable(f"commit failed: {_first_line(error)}") from error

@@ -57,8 +57,12 @@ def read_values(
     end: int,
     segments: Sequence[str],
     limit: int,
+    always: Sequence[str],
 ) -> list[tuple[str, str, str, str, str, int]]:
-    """Summed single values: (version, segment, field, "new" or "heavy", value, count), the `limit` most frequent."""
+    """Summed single values: (version, segment, field, "new" or "heavy", value, count).
+
+    Of each field the `limit` most frequent, and heavy ones that are in `always`.
+    """
     parts = [
         f"SELECT version, segment, field, '{kind}' AS kind, unnest(map_entries({kind}), recursive := true) "
         f"FROM mlmon_state.profiles WHERE model = $1 AND reference = $2 AND pane >= $3 AND pane < $4 "
@@ -69,8 +73,8 @@ def read_values(
         "SELECT version, segment, field, kind, key, n FROM ("
         f"SELECT version, segment, field, kind, key, sum(value)::BIGINT AS n FROM ({' UNION ALL '.join(parts)}) "
         "GROUP BY ALL) QUALIFY row_number() OVER "
-        "(PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $6",
-        [model, reference, start, end, list(segments), limit],
+        "(PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $6 OR (kind = 'heavy' AND list_contains($7, key))",
+        [model, reference, start, end, list(segments), limit, list(always)],
     ).fetchall()
     return [(v, s, f, kind, key, int(n)) for v, s, f, kind, key, n in rows]
 

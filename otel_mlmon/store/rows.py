@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_mlmon.columns import number_text
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
@@ -19,7 +20,7 @@ from otel_mlmon.values import FieldCells, RowBlock, Texts
 # The newest ground truth of each id that `ids` selects.
 _TRUTH = (
     "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
-    "QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, time DESC) = 1"
+    "QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
 )
 
 
@@ -34,19 +35,19 @@ def read_rows(
     """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for."""
     where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
     truth = _TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
-    columns = "".join(f", p.{quoted(field.column)}" for field in fields.values())
+    placed = [name for name, field in fields.items() if field.column]
+    columns = "".join(f", p.{quoted(fields[name].column)}" for name in placed)
     query = (
         "SELECT p._time, p._version, p._states, p._other, p._lost, p._duration, p._segments, "
         f"t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text{columns} "
-        f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id"
+        f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t "
+        "ON p._id = t.prediction_id AND t.text IS NOT NULL"
     )
     found = cursor.sql(query, params=[model]).to_arrow_table()
     letters = states.matrix(found["_states"], len(fields))
     other = _other(found["_other"])
-    cells = {
-        name: _cells(found[11 + index], field, letters, other.get(name, []))
-        for index, (name, field) in enumerate(fields.items())
-    }
+    held = {name: found[11 + index] for index, name in enumerate(placed)}
+    cells = {name: _cells(held.get(name), field, letters, other.get(name, [])) for name, field in fields.items()}
     return RowBlock(
         model=model,
         times=_numpy(found["_time"]).astype(np.int64),
@@ -73,13 +74,19 @@ def encoded(column: pa.ChunkedArray) -> Texts:
 
 
 def _cells(
-    column: pa.ChunkedArray, field: StoredField, letters: states.Bytes, other: list[tuple[int, str]]
+    column: pa.ChunkedArray | None, field: StoredField, letters: states.Bytes, other: list[tuple[int, str]]
 ) -> FieldCells:
-    numeric = field.type == "number"
+    numbers, texts = None, None
+    if column is None:
+        numbers = np.full(len(letters), np.nan)
+    elif field.type == "number":
+        numbers = _floats(column)
+    else:
+        texts = encoded(column)
     return FieldCells(
         states=letters[:, field.position],
-        numbers=_floats(column) if numeric else None,
-        texts=None if numeric else encoded(column),
+        numbers=numbers,
+        texts=texts,
         other_rows=np.array([row for row, _ in other], dtype=np.int64),
         other_texts=[text for _, text in other],
     )
@@ -95,24 +102,29 @@ def _other(column: pa.ChunkedArray) -> dict[str, list[tuple[int, str]]]:
 
 
 def _segment(key: str, cells: dict[str, FieldCells], given: pa.ChunkedArray) -> Texts:
-    """Values of a segment key: what the application gave under that name, else the feature of that name."""
-    texts = (
-        [dict(items).get(key) if items else None for items in given.to_pylist()]
-        if given.null_count < len(given)
-        else []
-    )
-    if any(text is not None for text in texts):
-        return encoded(pa.chunked_array([pa.array(texts, pa.string())]))
-    cell = cells.get(key)
-    n = len(given)
-    if cell is None:
+    """Values of a segment key: what the application gave under that name, else the feature of that name, row by row."""
+    own = _own_segment(cells.get(key), len(given))
+    if given.null_count == len(given):
+        return own
+    codes, place = own.codes.copy(), {label: code for code, label in enumerate(own.labels)}
+    for row, items in enumerate(given.to_pylist()):
+        for name, text in items or ():
+            if name == key:
+                codes[row] = place.setdefault(text, len(place))
+    return Texts(codes, list(place))
+
+
+def _own_segment(cells: FieldCells | None, n: int) -> Texts:
+    if cells is None:
         return Texts(np.full(n, -1, np.int32), [])
-    if cell.texts is not None:
-        return cell.texts
-    assert cell.numbers is not None
-    values, codes = np.unique(cell.numbers, return_inverse=True)
-    placed = np.where(np.isnan(cell.numbers), -1, codes).astype(np.int32)
-    return Texts(placed, [f"{value:g}" for value in values.tolist()])
+    if cells.texts is not None:
+        return cells.texts
+    assert cells.numbers is not None
+    there = ~np.isnan(cells.numbers)
+    values, found = np.unique(cells.numbers[there], return_inverse=True)
+    codes = np.full(n, -1, np.int32)
+    codes[there] = found.reshape(-1)
+    return Texts(codes, [number_text(value) for value in values.tolist()])
 
 
 def _numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ which were written before a field existed read right.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,22 +44,26 @@ class Cells:
 
 
 def stored_type(column: FieldColumn) -> str:
-    """Type of the stored column that suits a field first seen in this column: number, string or bool."""
-    if pa.types.is_boolean(column.values.type):
+    """Type of the stored column that suits this one: number, string or bool; "" as long as there is no value."""
+    return "" if column.values.null_count == len(column.values) else _kind(column.values.type)
+
+
+def _kind(type_: pa.DataType) -> str:
+    if pa.types.is_boolean(type_):
         return "bool"
-    return "string" if pa.types.is_string(column.values.type) else "number"
+    return "string" if pa.types.is_string(type_) else "number"
 
 
 def cells(column: FieldColumn, stored: str, lost: npt.NDArray[np.bool_]) -> Cells:
     """Split a column into values that fit `stored`, letters, and the values of other types."""
     values, n = column.values, len(column.values)
-    fits = stored_type(column) == stored
+    fits = _kind(values.type) == stored
     states = np.full(n, _letter(values.type), dtype=np.uint8)
     valid = np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False), dtype=bool)
     states[~valid] = NULL
     other: dict[int, str] = {}
     if not fits:
-        moved, values = np.flatnonzero(valid), pa.nulls(n, _ARROW[stored])
+        moved, values = np.flatnonzero(valid), pa.nulls(n, _ARROW.get(stored, pa.null()))
         other.update((int(row), json_text(_scalar(column.values[row]))) for row in moved)
     elif stored == "number":
         values, big = _as_double(values)
@@ -67,7 +72,7 @@ def cells(column: FieldColumn, stored: str, lost: npt.NDArray[np.bool_]) -> Cell
         states[np.asarray(column.absent.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)] = ABSENT
     if column.other is not None:
         rows = np.flatnonzero(pc.is_valid(column.other).to_numpy(zero_copy_only=False))
-        other.update((int(row), column.other[int(row)].as_py()) for row in rows)
+        other.update((int(row), canonical(column.other[int(row)].as_py())) for row in rows)
     if stored == "number" and other:
         values = _take_numbers(values, states, other)
     if other:
@@ -85,6 +90,15 @@ def _letter(type_: pa.DataType) -> int:
     if pa.types.is_boolean(type_):
         return BOOL
     return STRING if pa.types.is_string(type_) else FLOAT
+
+
+def canonical(text: str) -> str:
+    """JSON text in one spelling; what a client sent that is no JSON counts as a text. Later stages rely on it."""
+    try:
+        plain = json_text(json.loads(text))
+    except (ValueError, RecursionError):
+        plain = json_text(text)
+    return plain.encode(errors="replace").decode()  # half a surrogate pair is legal in JSON, and nowhere else
 
 
 def _scalar(value: pa.Scalar) -> Any:

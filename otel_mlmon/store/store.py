@@ -54,11 +54,11 @@ class Store:
         self._expected[model] = dict(types)
 
     def commit(self, batches: Iterable[Batch], received: int) -> list[Appended]:
-        """Append all batches in one transaction. Raises StoreUnavailable, and then nothing was stored."""
+        """Append all batches in one transaction. Raises StoreUnavailable or RejectedInput; then nothing was stored."""
         results: list[Appended] = []
         changes: dict[str, Catalog.Change] = {}
-        seq = self._seq + 1
         with self._database.transaction() as cursor:
+            seq = self._seq + 1
             for batch in batches:
                 if isinstance(batch, GroundTruthBatch):
                     results.append(append_ground_truth(cursor, batch, seq=seq, received=received))
@@ -209,11 +209,18 @@ class Store:
             return pane_profiles.read_profiles(cursor, model, reference, start, end, segments)
 
     def profile_values(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], limit: int
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        limit: int,
+        always: Sequence[str] = (),
     ) -> list[tuple[str, str, str, str, str, int]]:
-        """Summed single values of the panes in [start, end)."""
+        """Summed single values of the panes in [start, end): the `limit` most frequent, and those of `always`."""
         with self._cursor() as cursor:
-            return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit)
+            return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit, always)
 
     def totals(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
@@ -303,6 +310,7 @@ class Store:
         tables = [table for model in self._catalog.models() if (table := self._catalog.table(model))]
         parts = [f"SELECT max(_seq) AS seq FROM {table}" for table in tables]
         parts.append("SELECT max(seq) AS seq FROM mlmon_state.ground_truth")
+        parts.append("SELECT max(seq) AS seq FROM mlmon_state.progress")  # retention may have deleted all the rows
         with self._cursor() as cursor:
             (newest,) = cursor.execute(f"SELECT max(seq) FROM ({' UNION ALL '.join(parts)})").fetchall()[0]
         return int(newest or 0)

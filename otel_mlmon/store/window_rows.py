@@ -32,17 +32,17 @@ def read_examples(
     """
     stored = fields.get(field)
     prediction = fields.get(FIELD_PREDICTION)
-    value = f"p.{quoted(stored.column)}::VARCHAR" if stored else "NULL"
+    value = f"p.{quoted(stored.column)}::VARCHAR" if stored and stored.column else "NULL"
     state = f"substr(p._states, {stored.position + 1}, 1)" if stored else "''"
-    shown = f"p.{quoted(prediction.column)}" if prediction else "NULL"
+    shown = f"p.{quoted(prediction.column)}" if prediction and prediction.column else "NULL"
     order = _order(stored, prediction)
     condition, extra = _in_segment(fields, segment)
     parameters: list[Any] = [field, model, version, start, end, *extra]
     rows = cursor.execute(
         f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
         "coalesce(t.text, t.number::VARCHAR) "
-        f"FROM {table} p LEFT JOIN (SELECT prediction_id, last(number ORDER BY seq) AS number, "
-        "last(text ORDER BY seq) AS text FROM mlmon_state.ground_truth WHERE model = ? GROUP BY prediction_id) t "
+        f"FROM {table} p LEFT JOIN (SELECT prediction_id, last(number ORDER BY seq, rowid) AS number, "
+        "last(text ORDER BY seq, rowid) AS text FROM mlmon_state.ground_truth WHERE model = ? GROUP BY prediction_id) t "
         f"ON p._id = t.prediction_id WHERE p._version = ? AND p._time >= ? AND p._time < ?{condition} "
         f"ORDER BY {order} LIMIT {int(limit)}",
         parameters,
@@ -70,6 +70,8 @@ def _order(stored: StoredField | None, prediction: StoredField | None) -> str:
         )
     letter = f"substr(p._states, {stored.position + 1}, 1)"
     odd = f"({letter} NOT IN ('i', 'f', 's', 'b')) DESC"
+    if not stored.column:
+        return f"{odd}, p._id"
     if stored.type == "number":
         column = f"p.{quoted(stored.column)}"
         return f"{odd}, abs({column} - avg({column}) OVER ()) DESC NULLS LAST, p._id"
@@ -90,27 +92,34 @@ def count_outside(
 ) -> int:
     """Finite numbers of `field` below `low` or above `high` in a window; None is no bound."""
     stored = fields.get(field)
-    if stored is None or stored.type != "number":
+    if stored is None:
         return 0
-    column = f"p.{quoted(stored.column)}"
+    # Numbers that the column cannot hold are in `_other`; texts there are quoted and so are no numbers.
+    own = f"p.{quoted(stored.column)}" if stored.type == "number" else "NULL"
     condition, extra = _in_segment(fields, segment)
+    least, most = float("-inf") if low is None else low, float("inf") if high is None else high
     (count,) = cursor.execute(
-        f"SELECT count(*) FROM {table} p WHERE p._version = ? AND p._time >= ? AND p._time < ? "
-        f"AND isfinite({column}) AND ({column} < ? OR {column} > ?){condition}",
-        [version, start, end, float("-inf") if low is None else low, float("inf") if high is None else high, *extra],
+        f"SELECT count(*) FROM (SELECT coalesce({own}, TRY_CAST(p._other[?] AS DOUBLE)) AS x FROM {table} p "
+        f"WHERE p._version = ? AND p._time >= ? AND p._time < ?{condition}) WHERE isfinite(x) AND (x < ? OR x > ?)",
+        [field, version, start, end, *extra, least, most],
     ).fetchall()[0]
     return int(count)
 
 
-def _in_segment(fields: dict[str, StoredField], segment: str) -> tuple[str, list[str]]:
-    """SQL condition on the row alias `p`, and its parameter, for a segment "key=value"; "" for the whole."""
+def _in_segment(fields: dict[str, StoredField], segment: str) -> tuple[str, list[Any]]:
+    """SQL condition on the row alias `p`, and its parameters, for a segment "key=value"; "" for the whole."""
     if not segment:
         return "", []
     key, _, wanted = segment.partition("=")
     column = fields.get(key)
-    given = f"p._segments['{key.replace(chr(39), chr(39) * 2)}']"
-    own = "NULL"
-    if column is not None:
-        name = f"p.{quoted(column.column)}"
-        own = f"printf('%g', {name})" if column.type == "number" else f"{name}::VARCHAR"  # as rows are read
-    return f" AND coalesce({given}, {own}) = ?", [wanted]
+    given = "p._segments[?]"
+    if column is None or not column.column:
+        return f" AND {given} = ?", [key, wanted]
+    name = f"p.{quoted(column.column)}"
+    if column.type != "number":
+        return f" AND coalesce({given}, {name}::VARCHAR) = ?", [key, wanted]
+    try:
+        number = float(wanted)
+    except ValueError:
+        return f" AND {given} = ?", [key, wanted]
+    return f" AND CASE WHEN {given} IS NULL THEN {name} = ? ELSE {given} = ? END", [key, number, key, wanted]

@@ -6,6 +6,7 @@ counted in the same pass, so that ten thousand panes of one row cost no more tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.columns import json_text, json_type
+from otel_mlmon.columns import json_text, json_type, number_text
 from otel_mlmon.values import FieldCells, FieldReference, Texts
 
 # The scalar counts of a profile, in the order in which they are stored.
@@ -48,12 +49,11 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     counts = np.zeros((n_groups, len(COUNTS)), dtype=np.int64)
     for letter, name in _LETTER_COUNT.items():
         counts[:, _AT[name]] = _count(groups, inside & (cells.states == ord(letter)), n_groups)
-    numbers = _numbers(cells)
+    numbers, is_number = _numbers(cells)
     for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
         if groups[row] >= 0:
             counts[groups[row], _AT[json_type(text)]] += 1
-    held = inside & ((cells.states == ord("i")) | (cells.states == ord("f")))
-    counts[:, _AT["nan"]] = _count(groups, held & np.isnan(numbers), n_groups)
+    counts[:, _AT["nan"]] = _count(groups, inside & is_number & np.isnan(numbers), n_groups)
     counts[:, _AT["infinite"]] = _count(groups, inside & np.isinf(numbers), n_groups)
     finite = np.flatnonzero(inside & np.isfinite(numbers))
     of, x = groups[finite], numbers[finite]
@@ -66,13 +66,10 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     bins = np.zeros((n_groups, 0), dtype=np.int64)
     if reference is not None and reference.kind == "numeric":
         bins = _bins(of, x, reference.edges, n_groups)
-    texts = cells.texts
-    if texts is not None:
-        counts[:, _AT["empty"]] = _count(groups, inside & _is_label(texts, ""), n_groups)
-        if reference is not None and reference.kind == "categorical":
-            bins, new = _categories(texts, reference.categories, groups, n_groups)
-    elif reference is not None and reference.kind == "categorical":
-        bins = np.zeros((n_groups, len(reference.categories)), dtype=np.int64)
+    texts, names = _texts(cells)
+    counts[:, _AT["empty"]] = _count(groups, inside & _is_label(texts, ""), n_groups)
+    if reference is not None and reference.kind == "categorical":
+        bins, new = _categories(texts, reference.categories, groups, n_groups)
     with np.errstate(over="ignore"):  # sums of huge numbers are infinite, and then so is the deviation
         total = np.bincount(of, weights=x, minlength=n_groups).astype(np.float64)
         squares = np.bincount(of, weights=x * x, minlength=n_groups).astype(np.float64)
@@ -84,7 +81,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
         minimum,
         maximum,
         new,
-        _heavy(cells, of, x, groups, n_groups, reference.constants if reference else ()),
+        _heavy(of, x, texts, names, groups, n_groups, reference.constants if reference else ()),
     )
 
 
@@ -109,18 +106,31 @@ def _bins(of: Groups, x: npt.NDArray[np.float64], edges: tuple[float, ...], n_gr
     return flat.reshape(n_groups, width).astype(np.int64)
 
 
-def _numbers(cells: FieldCells) -> npt.NDArray[np.float64]:
-    numbers = cells.numbers if cells.numbers is not None else np.full(len(cells.states), np.nan)
-    big = [
-        (row, float(text))
-        for row, text in zip(cells.other_rows, cells.other_texts, strict=True)
-        if json_type(text) in ("int", "float")
-    ]
-    if big:
-        numbers = numbers.copy()
-        for row, number in big:
-            numbers[row] = number
-    return numbers
+def _numbers(cells: FieldCells) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Numbers wherever they are stored (NaN where there is none), and which cells hold one, NaN included."""
+    numbers = np.full(len(cells.states), np.nan) if cells.numbers is None else cells.numbers.copy()
+    there = (cells.states == ord("i")) | (cells.states == ord("f"))
+    for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
+        if json_type(text) in ("int", "float"):
+            numbers[row], there[row] = float(text), True
+    return numbers, there
+
+
+def _texts(cells: FieldCells) -> tuple[Texts, list[str]]:
+    """Texts and truth values wherever they are stored, so that counts do not depend on which type came first.
+
+    Second: the JSON text of each label.
+    """
+    own = cells.texts or Texts(np.full(len(cells.states), -1, np.int32), [])
+    names = list(own.labels) if (cells.states == ord("b")).any() else [json_text(label) for label in own.labels]
+    labels, codes, place = list(own.labels), own.codes.copy(), {name: code for code, name in enumerate(names)}
+    for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
+        kind = json_type(text)
+        if kind in ("string", "bool"):
+            codes[row] = place.setdefault(text, len(place))
+            if len(place) > len(labels):
+                labels.append(json.loads(text) if kind == "string" else text)
+    return Texts(codes, labels), list(place)
 
 
 def _count(groups: Groups, mask: npt.NDArray[np.bool_], n_groups: int) -> npt.NDArray[np.int64]:
@@ -135,6 +145,9 @@ def _is_label(texts: Texts, label: str) -> npt.NDArray[np.bool_]:
 def _categories(
     texts: Texts, categories: tuple[str, ...], groups: Groups, n_groups: int
 ) -> tuple[npt.NDArray[np.int64], Maps]:
+    first: dict[str, int] = {}  # a text "true" and a truth value are one category
+    same = np.array([first.setdefault(label, code) for code, label in enumerate(texts.labels)] + [-1], dtype=np.int64)
+    texts = Texts(same[texts.codes].astype(np.int32), texts.labels)
     known = {name: index for index, name in enumerate(categories)}
     place = np.array([known.get(label, -1) for label in texts.labels] + [-1], dtype=np.int64)[texts.codes]
     present = (groups >= 0) & (texts.codes >= 0)
@@ -147,27 +160,28 @@ def _categories(
 
 
 def _heavy(
-    cells: FieldCells,
     of: Groups,
     x: npt.NDArray[np.float64],
+    texts: Texts,
+    names: list[str],
     groups: Groups,
     n_groups: int,
     constants: Collection[str],
 ) -> Maps:
     """The most frequent single values of each group, as JSON text, and in any case the reference's `constants`."""
-    if cells.texts is None:
-        values, codes = np.unique(x, return_inverse=True)
-        first = np.isin(values, [float(text) for text in constants if json_type(text) in ("int", "float")])
-        return _top(of, codes.reshape(-1), lambda code: number_text(float(values[code])), n_groups, first)
-    held = (groups >= 0) & (cells.texts.codes >= 0)
-    labels = cells.texts.labels if (cells.states == ord("b")).any() else [json_text(t) for t in cells.texts.labels]
-    first = np.array([label in constants for label in labels], dtype=bool)
-    return _top(groups[held], cells.texts.codes[held], labels.__getitem__, n_groups, first)
-
-
-def number_text(value: float) -> str:
-    """JSON text of a number; 0, 0.0 and -0.0 are one value."""
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    values, codes = np.unique(x, return_inverse=True)
+    held = (groups >= 0) & (texts.codes >= 0)
+    first = np.concatenate([
+        np.isin(values, [float(text) for text in constants if json_type(text) in ("int", "float")]),
+        np.array([name in constants for name in names], dtype=bool),
+    ])  # fmt: skip
+    return _top(
+        np.concatenate([of, groups[held]]),
+        np.concatenate([codes.reshape(-1), texts.codes[held] + len(values)]),
+        lambda code: number_text(values[code]) if code < len(values) else names[code - len(values)],
+        n_groups,
+        first,
+    )
 
 
 def _top(

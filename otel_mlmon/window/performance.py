@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.columns import number_text
 from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.values import FieldReference, PerformanceCounts, RowBlock
-from otel_mlmon.window.cells import Groups, Maps, number_text
+from otel_mlmon.window.cells import Groups, Maps
 
 # The sums of a pane's totals, in the order in which they are stored; names as in PerformanceCounts.
 SUMS: Final = (
@@ -35,16 +36,17 @@ def count_performance(
     if cells.numbers is not None:
         both = inside & np.isfinite(cells.numbers) & np.isfinite(rows.truth_numbers)
         truth, of = rows.truth_numbers[both], groups[both]
-        error = cells.numbers[both] - truth
         nonzero = truth != 0
-        relative = np.zeros_like(error)
-        np.divide(np.abs(error), np.abs(truth), out=relative, where=nonzero)
-        columns = (
-            np.ones_like(error), error, np.abs(error), error**2, error**4, truth, truth**2, np.abs(truth), relative,
-            nonzero.astype(float),
-        )  # fmt: skip
-        for index, values in enumerate(columns, start=1):
-            sums[:, index] = np.bincount(of, weights=values, minlength=n_groups)
+        with np.errstate(over="ignore"):  # sums of huge numbers are infinite, and then so is the metric
+            error = cells.numbers[both] - truth
+            relative = np.zeros_like(error)
+            np.divide(np.abs(error), np.abs(truth), out=relative, where=nonzero)
+            columns = (
+                np.ones_like(error), error, np.abs(error), error**2, error**4, truth, truth**2, np.abs(truth), relative,
+                nonzero.astype(float),
+            )  # fmt: skip
+            for index, values in enumerate(columns, start=1):
+                sums[:, index] = np.bincount(of, weights=values, minlength=n_groups)
     if not has_classes(reference, cells.numbers is None):
         return sums, empty
     if cells.texts is not None:

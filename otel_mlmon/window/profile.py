@@ -36,13 +36,14 @@ def profile_panes(
 
     `references` maps each model version that occurs to what its bins come from.
     """
-    profiles, totals = [], []
+    profiles: list[pa.Table] = []
+    totals: list[pa.Table] = []
     for code, version in enumerate(rows.versions.labels):
         reference = references.get(version)
         of_version = rows.versions.codes == code
         for grouping in _groupings(rows, version, of_version, segments, pane_ns):
             if len(grouping.panes):
-                profiles.append(_profiles(rows, reference, reference_name, grouping))
+                profiles.extend(_profiles(rows, reference, reference_name, grouping))
                 totals.append(_rows(rows, reference_name, grouping))
                 totals.append(_performance(rows, reference, reference_name, grouping, pane_ns))
     return _concat(profiles), _concat(totals)
@@ -75,7 +76,7 @@ def _grouping(
     return _Grouping(version, groups, starts[of_pane] if len(pairs) else starts, labels)
 
 
-def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, grouping: _Grouping) -> pa.Table:
+def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, grouping: _Grouping) -> list[pa.Table]:
     expected = {} if reference is None else reference.fields
     names = list(dict.fromkeys([*expected, *rows.fields]))
     n = len(grouping.panes)
@@ -83,7 +84,7 @@ def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, 
     for name in names:
         cells: FieldCells = rows.fields.get(name) or absent_cells(len(rows))
         seen.append((name, count_cells(cells, expected.get(name), grouping.groups, n)))
-    return pa.concat_tables([_field_table(rows.model, reference_name, grouping, name, c) for name, c in seen])
+    return [_field_table(rows.model, reference_name, grouping, name, c) for name, c in seen]
 
 
 def _field_table(model: str, reference: str, grouping: _Grouping, name: str, counts: FieldCounts) -> pa.Table:

@@ -34,7 +34,14 @@ class PaneStore(Protocol):
     ) -> None: ...
     def profiles(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
     def profile_values(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], limit: int
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        limit: int,
+        always: Sequence[str] = (),
     ) -> list[tuple[str, str, str, str, str, int]]: ...
     def totals(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
@@ -101,6 +108,8 @@ class Windows:
             for pane in self._store.panes_after(model, 0, self.pane_ns):
                 if pane >= since:
                     dirty[pane] = 0
+        # First, so that whatever is not redone before a crash is redone after it: then the plan is no longer news.
+        self._store.set_progress(model, 0)
         self._store.put("plan", {model: fingerprint})
 
     def close(self, model: str, upto: int) -> int:
@@ -108,28 +117,35 @@ class Windows:
         plan = self._plans.get(model)
         if plan is None or model not in self._store.models():
             return 0
-        self._look_at_ground_truth(model)
+        newest = self._store.seq()
+        self._look_at_ground_truth(model, newest)
         with self._lock:
             due = {p: s for p, s in self._dirty.get(model, {}).items() if p + self.pane_ns <= upto}
         panes = sorted(due)
         for first in range(0, len(panes), PANES_AT_ONCE):
             self._redo(model, plan, panes[first : first + PANES_AT_ONCE], due)
         if panes:
-            self._note_progress(model)
+            self._note_progress(model, newest)
         return len(panes)
 
-    def _look_at_ground_truth(self, model: str) -> None:
+    def _look_at_ground_truth(self, model: str, newest: int) -> None:
+        since = self._truth_seq.get(model, 0)
         with self._lock:
-            if model not in self._truth_waiting:
-                return
+            waiting = model in self._truth_waiting
             self._truth_waiting.discard(model)
-        upto, since = self._store.seq(), self._truth_seq.get(model, 0)
-        panes = self._store.panes_of_ground_truth_after(model, since, self.pane_ns)
+        if not waiting:  # the newest commit may be one that nobody has told us of yet
+            self._truth_seq[model] = max(since, newest - 1)
+            return
+        try:
+            panes = self._store.panes_of_ground_truth_after(model, since, self.pane_ns)
+        except BaseException:
+            self.touch_ground_truth(model)
+            raise
         with self._lock:
             dirty = self._dirty.setdefault(model, {})
             for pane in panes:
                 dirty.setdefault(pane, since + 1)
-            self._truth_seq[model] = upto
+            self._truth_seq[model] = max(since, newest)
 
     def _redo(self, model: str, plan: Plan, panes: list[int], due: dict[int, int]) -> None:
         with self._lock:  # what is committed from here on makes a pane dirty again
@@ -149,10 +165,11 @@ class Windows:
                     self._dirty[model][pane] = min(due[pane], self._dirty[model].get(pane, due[pane]))
             raise
 
-    def _note_progress(self, model: str) -> None:
+    def _note_progress(self, model: str, newest: int) -> None:
+        """All before `newest`, the last commit when the work began: of that one we may not have been told yet."""
         with self._lock:
             waiting = self._dirty.get(model, {}).values()
-            seq = min([self._truth_seq.get(model, 0), *(s - 1 for s in waiting)])
+            seq = min([newest - 1, self._truth_seq.get(model, 0), *(s - 1 for s in waiting)])
         self._store.set_progress(model, max(seq, 0))
 
     def window(
@@ -187,9 +204,10 @@ class Windows:
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], versions: Iterable[str]
     ) -> dict[tuple[str, str], dict[str, FieldProfile]]:
         references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
+        constants = {value for fields in references.values() for field in fields.values() for value in field.constants}
         return sum_profiles(
             self._store.profiles(model, reference, start, end, segments),
-            self._store.profile_values(model, reference, start, end, segments, HEAVY),
+            self._store.profile_values(model, reference, start, end, segments, HEAVY, sorted(constants)),
             references,
         )
 

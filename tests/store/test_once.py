@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from batches import SECOND, ground_truth, predictions
 
-from otel_mlmon.errors import ConfigError, StoreUnavailable
+from otel_mlmon.errors import ConfigError, RejectedInput, StoreUnavailable
 from otel_mlmon.store import Store
 
 HOUR = 3600 * SECOND
@@ -39,16 +41,84 @@ def test_the_same_ground_truth_twice_is_a_duplicate_and_another_a_correction() -
     assert found == [1, 0, 1]
 
 
-def test_a_failed_commit_leaves_nothing() -> None:
+def test_a_duplicate_is_known_by_its_id_as_far_as_the_margin_reaches() -> None:
+    store = Store(None, dedup_margin_ns=HOUR)
+    store.commit([predictions([{"x": 1}], ids=["a"], times=[10 * HOUR])], 0)
+    stored = [
+        store.commit([predictions([{"x": 2}], ids=["a"], times=[at])], 0)[0].stored
+        for at in (10 * HOUR, 9 * HOUR, 11 * HOUR, 11 * HOUR + 1)
+    ]
+    assert stored == [0, 0, 0, 1]
+
+
+def test_rows_that_the_sender_lost_are_told_once_however_often_the_batch_comes() -> None:
+    store = Store(None)
+    for _ in range(3):
+        store.commit([predictions([{"x": 1}] * 2, dropped=5)], 0)
+    assert store.dropped("m", 0, HOUR) == {"v1": 5}
+    store.commit([predictions([], dropped=2)], 7)  # a batch of nothing but the news
+    assert store.dropped("m", 0, HOUR) == {"v1": 7}
+
+
+def test_models_whose_names_differ_in_case_only_may_come_in_one_commit() -> None:
+    store = Store(None)
+    store.commit([predictions([{"x": n}], ids=[m], model=m) for n, m in enumerate(["Prices", "prices", "PRICES"])], 0)
+    for n, model in enumerate(["Prices", "prices", "PRICES"]):
+        rows = store.rows(model, [], [(0, HOUR)])
+        assert rows is not None
+        assert rows.fields["x"].numbers.tolist() == [n]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ids", [None, pa.array([None], pa.string())])
+def test_a_commit_with_an_impossible_batch_leaves_nothing_and_is_not_asked_for_again(ids: pa.Array | None) -> None:
     store = Store(None)
     store.commit([predictions([{"x": 1}], ids=["a"])], 0)
     broken = predictions([{"x": 1}], ids=["b"])
-    object.__setattr__(broken, "ids", None)
-    with pytest.raises(Exception):  # noqa: B017 - whatever it is, nothing may stay
-        store.commit([predictions([{"y": 1}], ids=["c"]), broken], 0)
-    assert _ids(store) == ["a"]
+    object.__setattr__(broken, "ids", ids)
+    with pytest.raises((RejectedInput, TypeError)):
+        store.commit([predictions([{"y": 1}], ids=["c"]), predictions([{"z": 1}], model="new"), broken], 0)
+    assert (_ids(store), store.models()) == (["a"], ["m"])
     store.commit([predictions([{"y": 1}], ids=["c"])], 0)
     assert _ids(store) == ["a", "c"]
+
+
+_DISK_FULL = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from batches import predictions
+from otel_mlmon.errors import StoreUnavailable
+from otel_mlmon.store import Store
+store = Store(Path({path!r}))
+def commit(name):
+    ids = [f"{{name}}-{{i}}" for i in range(2000)]
+    return store.commit([predictions([{{"x": id_ * 9}} for id_ in ids], ids=ids)], 0)[0].stored
+def rows():
+    return store.query("SELECT count(*), count(DISTINCT _id) FROM predictions.m")[0]
+assert commit("a") == 2000
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (store.size_bytes() + 20_000, hard))
+for _ in range(2):
+    try:
+        commit("b")
+    except StoreUnavailable as error:
+        assert "commit failed" in str(error), error
+    else:
+        raise AssertionError("the disk was not full")
+assert rows() == (2000, 2000), rows()
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+assert commit("b") == 2000
+assert rows() == (4000, 4000), rows()
+"""
+
+
+def test_a_full_disk_is_a_temporary_failure_that_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "s.duckdb"
+    code = _DISK_FULL.format(tests=str(Path(__file__).parents[1]), path=str(path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    store = Store(path)
+    assert store.query("SELECT count(*), count(DISTINCT _id) FROM predictions.m") == [(4000, 4000)]
 
 
 def test_a_closed_store_is_a_temporary_failure() -> None:
@@ -62,7 +132,9 @@ def test_two_processes_cannot_own_one_file(tmp_path: Path) -> None:
     store = Store(tmp_path / "s.duckdb")
     code = f"from pathlib import Path; from otel_mlmon.store import Store; Store(Path({str(tmp_path / 's.duckdb')!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "ConfigError: cannot open the store" in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ConfigError: cannot open the store" in last
+    assert "lock" in last
     store.close()
 
 
@@ -70,6 +142,12 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.duckdb").write_text("not a database, but long enough to be looked at" * 100)
     with pytest.raises(ConfigError, match=r"s\.duckdb"):
         Store(tmp_path / "s.duckdb")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"file/s\.duckdb"):
+        Store(tmp_path / "file" / "s.duckdb")
 
 
 @pytest.mark.parametrize("stem", ["mlmon", "predictions", "mlmon_state", "main"])
@@ -106,10 +184,75 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     ids = _ids(store)
     assert len(ids) == len(set(ids))
     assert {f"{number}-{i}" for number in acknowledged for i in range(5)} <= set(ids)
+    # Whoever got no answer sends again; commits are still numbered upwards.
+    newest = store.seq()
+    unsure = [f"{max(acknowledged) + more}-{i}" for more in (0, 1) for i in range(5)]
+    store.commit([predictions([{"x": 1}] * 10, ids=unsure)], 0)
+    again = _ids(store)
+    assert len(again) == len(set(again))
+    assert set(unsure) <= set(again)
+    assert store.seq() == newest + 1
 
 
-def test_retention_deletes_what_is_older(tmp_path: Path) -> None:
+def test_retention_deletes_what_is_older_and_nothing_of_other_models() -> None:
     store = Store(None)
-    store.commit([predictions([{"x": 1}] * 3, times=[0, 10 * HOUR, 20 * HOUR])], 0)
+    store.commit([predictions([{"x": 1}] * 3, times=[0, 10 * HOUR, 20 * HOUR], dropped=3)], 0)
+    store.commit([predictions([{"x": 1}], times=[0], model="other")], 0)
+    store.commit([ground_truth(["id-0", "id-2"], [1.0, 2.0], times=[HOUR, 21 * HOUR])], 0)
     assert store.delete_before("m", 15 * HOUR) == 2
     assert store.span("m") == (20 * HOUR, 20 * HOUR, 1)
+    assert store.span("other") == (0, 0, 1)
+    assert store.query("SELECT prediction_id FROM mlmon_state.ground_truth") == [("id-2",)]
+
+
+def test_commits_are_numbered_upwards_even_after_everything_was_deleted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.duckdb")
+    for number in range(5):
+        store.commit([predictions([{"x": 1}], ids=[f"{number}"])], 0)
+    store.set_progress("m", 5)
+    store.delete_before("m", HOUR)
+    store.close()
+    store = Store(tmp_path / "s.duckdb")
+    store.commit([predictions([{"x": 1}], ids=["new"])], 0)
+    assert store.panes_after("m", store.progress("m"), SECOND) == {0}
+
+
+def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.duckdb")
+    store.commit([predictions([{"x": 0}] * 10, ids=[f"0-{i}" for i in range(10)])], 0)
+    done, failures = threading.Event(), []
+
+    def read() -> None:
+        seen = 0
+        try:
+            while not done.is_set():
+                rows = store.rows("m", ["x"], [(0, HOUR)])
+                assert rows is not None
+                assert len(rows) % 10 == 0
+                assert len(rows) >= seen
+                seen = len(rows)
+                assert store.count_outside("m", "v1", "", "x", 0, HOUR, 0, 1000) == 0
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            failures.append(error)
+
+    def write(name: int) -> None:
+        try:
+            for number in range(15):  # each with a new field, so that the table changes as well
+                ids = [f"{name}-{number}-{i}" for i in range(10)]
+                store.commit([predictions([{"x": number, f"f{name}-{number}": 1}] * 10, ids=ids)], 0)
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    writers = [threading.Thread(target=write, args=(name,)) for name in (1, 2)]
+    for thread in (*readers, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert failures == []
+    assert store.span("m") == (0, 9 * SECOND, 310)
+    assert store.seq() == 31
+    assert store.query("SELECT count(DISTINCT _seq) FROM predictions.m") == [(31,)]
