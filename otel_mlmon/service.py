@@ -124,7 +124,9 @@ class Service:
     def start(self) -> None:
         """Sinks first: whoever receives something must have somewhere to put it."""
         receive = self._config.receive
-        app = web_app(self.snapshot, self.reports, routes=reference_routes(self.references))
+        app = web_app(
+            self.snapshot, self.reports, routes=reference_routes(self.references), ready=self._evaluator.is_alive
+        )
         self._web = AsgiServer(app, *split_address(self._config.web.listen))
         self.web_url = f"http://{_shown(self._config.web.listen, self._web.start())}"
         external = (self._config.web.external_url or self.web_url).rstrip("/")
@@ -203,7 +205,9 @@ class Service:
         for model in self.store.models():
             now = self._clocks.now(model, self._clock())
             if now is not None:
-                self.store.delete_before(model, now - self._config.store.retention)
+                before = now - self._config.store.retention
+                self.store.delete_before(model, before)
+                self.store.forget_verdicts([a.id for a in self.engine.alerts() if a.target.model == model], before)
         self.store.checkpoint()
 
     def _count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:

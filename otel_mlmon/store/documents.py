@@ -48,3 +48,10 @@ def read_verdicts(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> 
         [alert, limit],
     ).fetchall()
     return [(a, e, s, v, t) for a, e, s, v, t in reversed(rows)]
+
+
+def delete_verdicts(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:
+    """Delete the verdicts of these alerts on windows that ended before `before`."""
+    cursor.execute(
+        'DELETE FROM mlmon_state.verdicts WHERE "end" < ? AND alert IN (SELECT unnest(?))', [before, list(alerts)]
+    )

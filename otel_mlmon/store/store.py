@@ -18,6 +18,7 @@ from otel_mlmon.store.documents import (
     VerdictRow,
     append_verdicts,
     delete_documents,
+    delete_verdicts,
     put_document,
     read_documents,
     read_verdicts,
@@ -265,6 +266,11 @@ class Store:
         """History of one alert's verdicts, oldest first."""
         with self._cursor() as cursor:
             return read_verdicts(cursor, alert, limit)
+
+    def forget_verdicts(self, alerts: Sequence[str], before: int) -> None:
+        """Retention: delete these alerts' verdicts on windows that ended before `before` (ns)."""
+        with self._database.transaction() as cursor:
+            delete_verdicts(cursor, alerts, before)
 
     # ---- housekeeping
 

@@ -232,7 +232,7 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
                 assert len(rows) >= seen
                 seen = len(rows)
                 assert store.count_outside("m", "v1", "", "x", 0, HOUR, 0, 1000) == 0
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
+        except BaseException as error:
             failures.append(error)
 
     def write(name: int) -> None:
@@ -240,7 +240,7 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
             for number in range(15):  # each with a new field, so that the table changes as well
                 ids = [f"{name}-{number}-{i}" for i in range(10)]
                 store.commit([predictions([{"x": number, f"f{name}-{number}": 1}] * 10, ids=ids)], 0)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failures.append(error)
 
     readers = [threading.Thread(target=read) for _ in range(2)]
@@ -256,3 +256,10 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
     assert store.span("m") == (0, 9 * SECOND, 310)
     assert store.seq() == 31
     assert store.query("SELECT count(DISTINCT _seq) FROM predictions.m") == [(31,)]
+
+
+def test_retention_forgets_old_verdicts_of_the_alerts_that_are_named() -> None:
+    store = Store(None)
+    store.append_verdicts((alert, end, "ok", 0.0, None) for alert in ("a", "b") for end in (1, 2, 3))
+    store.forget_verdicts(["a"], 3)
+    assert [[end for _, end, *_ in store.verdicts(alert)] for alert in ("a", "b")] == [[3], [1, 2, 3]]
