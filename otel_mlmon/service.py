@@ -284,6 +284,8 @@ class Service:
 
     def _notes(self) -> list[str]:
         notes = [] if self._rules.ok else ["the rule files have mistakes; older rules are in force (see the log)"]
+        if not self._scheduler.groups:
+            notes.append("no rules are in force: name rule files with `--rules` or in the configuration")
         known = {reference.model for reference in self.references.all()}
         notes += [
             f"model {model!r} has no reference: make one with `mlmon reference create FILE --model {model}`"
