@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
 from itertools import pairwise
@@ -68,9 +69,23 @@ def from_document(document: Any, where: str) -> Reference:
         raise BadReference(f"{where}: damaged reference: {type(error).__name__}: {error}") from error
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts with unusual line ends, which would be read back as blanks otherwise."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _LINE_ENDS.search(text) else None)
+
+
+_LINE_ENDS: Final = re.compile("[\r\x85\u2028\u2029\ufeff]")
+_Dumper.add_representer(str, _text)
+
+
 def write_artefact(reference: Reference, path: Path) -> None:
     """Write the YAML file."""
-    text = yaml.dump(to_document(reference), default_flow_style=None, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump(
+        to_document(reference), Dumper=_Dumper, default_flow_style=None, sort_keys=False, allow_unicode=True, width=110
+    )
     path.write_text(f"# What is normal for a model, made by `mlmon reference create`. No raw rows.\n{text}", "utf-8")
 
 

@@ -77,6 +77,8 @@ def _measure(
 
 
 def _values(fields: pa.Table) -> Sequence[tuple[str, str, str, str, str, int]]:
+    if not fields.num_rows:
+        return []
     return [
         (row["version"], row["segment"], row["field"], kind, key, count)
         for row in fields.select(["version", "segment", "field", "new", "heavy"]).to_pylist()

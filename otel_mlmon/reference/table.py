@@ -63,14 +63,12 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
     n = table.num_rows
     if n == 0:
         raise BadReference(f"{path}: the file has no rows")
-    for name in table.column_names:
-        if name not in columns.exclude and not _usable(table[name].type):
-            raise BadReference(
-                f"{path}: column {name!r} has type {table[name].type}; allowed are numbers, texts, booleans and times; "
-                "exclude it"
-            )
     apart = {columns.prediction, columns.ground_truth, *columns.exclude}
     features = columns.features or tuple(name for name in table.column_names if name not in apart)
+    for name in filter(None, (*features, columns.prediction, columns.ground_truth, *columns.segments)):
+        if not _usable(table[name].type):
+            found = table[name].type
+            raise BadReference(f"{path}: column {name!r} has type {found}, which is no plain value; exclude it")
     fields = {name: cells_of(table[name]) for name in features}
     if columns.prediction:
         fields[FIELD_PREDICTION] = cells_of(table[columns.prediction])

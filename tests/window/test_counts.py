@@ -31,7 +31,7 @@ def _reference(*fields: FieldReference) -> Reference:
 
 REFERENCE = _reference(
     FieldReference("n", "float", "numeric", EMPTY, edges=EDGES),
-    FieldReference("c", "string", "categorical", EMPTY, categories=("a", "true", "")),
+    FieldReference("c", "string", "categorical", EMPTY, categories=("a", "false", "")),
 )
 
 

@@ -86,17 +86,32 @@ def test_late_rows_that_were_committed_before_a_crash_are_found(tmp_path: Path) 
     assert _state(windows)[0] == 103
 
 
-def test_a_commit_that_windows_have_not_been_told_of_is_not_taken_for_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_truth", [False, True])
+def test_a_commit_that_windows_have_not_been_told_of_is_not_taken_for_done(tmp_path: Path, with_truth: bool) -> None:
     store = Store(tmp_path / "s.duckdb")
     windows = _windows(store)
     _commit(store, windows, [1])
+    if with_truth:
+        store.commit([ground_truth(["0-1"], [3.0])], 0)
+        windows.touch_ground_truth("m")
     _commit(store, None, [15])
-    windows.close("m", EVER)  # between the commit of the second and the word of it
+    windows.close("m", EVER)  # between the commit of the last one and the word of it
     store.close()
     store = Store(tmp_path / "s.duckdb")
     windows = _windows(store)
     windows.close("m", EVER)
-    assert _state(windows)[0] == 2
+    assert _state(windows)[:2] == (2, int(with_truth))
+
+
+def test_ground_truth_that_windows_have_not_been_told_of_is_not_overlooked() -> None:
+    store = Store(None)
+    windows = _windows(store)
+    _commit(store, windows, [1])
+    store.commit([ground_truth(["0-1"], [3.0])], 0)
+    windows.close("m", EVER)
+    windows.touch_ground_truth("m")
+    windows.close("m", EVER)
+    assert _state(windows) == (1, 1, -2.0)
 
 
 def test_a_changed_plan_is_carried_out_even_when_a_crash_comes_first(tmp_path: Path) -> None:
