@@ -11,6 +11,7 @@ from typing import Any
 
 import joblib
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 import otel_mlmon
 from examples.house_prices.features import MODEL_NAME, row
@@ -25,7 +26,14 @@ model = joblib.load(DIRECTORY / "model.joblib")
 app = FastAPI(title="house prices")
 
 otel_mlmon.configure(service_name="house-prices")  # (1) unless the application has set up OpenTelemetry itself
-monitor = otel_mlmon.Monitor(MODEL_NAME, VERSION)  # (2) one for each model
+monitor = otel_mlmon.Monitor(MODEL_NAME, VERSION, segments=["ocean_proximity"])  # (2) one for each model
+
+
+class Sale(BaseModel):
+    """What became of a prediction: its id, and the price that was paid."""
+
+    id: str
+    price: float
 
 
 @app.post("/predict")
@@ -37,9 +45,9 @@ def predict(features: dict[str, Any]) -> dict[str, Any]:
 
 
 @app.post("/sold")
-def sold(sale: dict[str, Any]) -> dict[str, str]:
+def sold(sale: Sale) -> dict[str, str]:
     """What a house was sold for, some time later."""
-    monitor.ground_truth(sale["id"], sale["price"])
+    monitor.ground_truth(sale.id, sale.price)
     return {"status": "noted"}
 
 

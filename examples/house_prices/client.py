@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import threading
 import time
@@ -103,21 +104,58 @@ class Client:
         return id_
 
 
-def main() -> None:
-    """Command line."""
+class Bar:
+    """How far it is: a line that is drawn again on a terminal, now and then a line where there is none."""
+
+    def __init__(self, total: int, width: int = 40) -> None:
+        self._total = total
+        self._width = width
+        self._begun = time.monotonic()
+        self._every = 25 if sys.stderr.isatty() else 1000
+
+    def at(self, sent: int) -> None:
+        """So many have been sent."""
+        if sent % self._every and sent != self._total:
+            return
+        filled = self._width * sent // self._total if self._total else 0
+        drawn = f"[{'#' * filled:<{self._width}}] {sent}/{self._total}" if self._total else f"{sent} requests"
+        speed = sent / max(time.monotonic() - self._begun, 1e-9)
+        print(f"{drawn}  {speed:.0f}/s", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--requests", type=int, default=1000, help="how many; 0 for no end")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second; 0 for as fast as it goes")
-    parser.add_argument("--data", type=Path, help="CSV of houses, e.g. the requests.csv that training wrote")
+    parser.add_argument(
+        "--data", type=Path, help="CSV of houses  [default: the requests.csv that training wrote, else made-up houses]"
+    )
     parser.add_argument("--fault", choices=sorted(FAULTS), default="none")
     arguments = parser.parse_args()
-    houses = (pd.read_csv(arguments.data) if arguments.data else made_up(seed=1)).to_dict("records")
-    endless = itertools.cycle(houses)
-    asked = itertools.islice(endless, arguments.requests) if arguments.requests else endless
-    for sent, _ in enumerate(Client(arguments.url).send(broken(asked, arguments.fault), arguments.rate), start=1):
-        if sent % 100 == 0:
-            print(f"\r{sent} requests", end="", file=sys.stderr)
+    if arguments.data and not arguments.data.is_file():
+        parser.error(f"{arguments.data}: no such file")
+    return arguments
+
+
+def main() -> None:
+    """Command line."""
+    arguments = _arguments()
+    trained = Path(os.environ.get("HOUSE_PRICES_DIR", "house-prices")) / "requests.csv"
+    data: Path | None = arguments.data or (trained if trained.is_file() else None)
+    endless = itertools.cycle((pd.read_csv(data) if data else made_up(seed=1)).to_dict("records"))
+    # Cut after the fault: one of them leaves requests out.
+    asked: Iterable[tuple[House, float]] = broken(endless, arguments.fault)
+    if arguments.requests:
+        asked = itertools.islice(asked, arguments.requests)
+    bar = Bar(arguments.requests)
+    try:
+        for sent, _ in enumerate(Client(arguments.url).send(asked, arguments.rate), start=1):
+            bar.at(sent)
+    except requests.ConnectionError as error:
+        sys.exit(f"{arguments.url} cannot be reached: {error}")
+    except KeyboardInterrupt:
+        pass
     print(file=sys.stderr)
 
 

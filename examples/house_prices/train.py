@@ -1,13 +1,15 @@
 """Train the model: `python -m examples.house_prices.train [--data housing.csv] [--out DIR]`.
 
-Writes `model.joblib` and `validation.csv`, which holds houses that the model was not fitted to, with its predictions:
-what `mlmon reference create` makes a reference from. Without --data it makes up houses with the same columns, so that
-nothing need be downloaded; with --data it reads the California housing data set.
+Writes `model.joblib`, `validation.csv` (houses that the model was not fitted to, with its predictions: what
+`mlmon reference create` makes a reference from) and `requests.csv` (what the client asks about). Reads the California
+housing data set from --data or HOUSE_PRICES_DATA; without either it makes up houses with the same columns, so that
+nothing need be downloaded.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import joblib
@@ -59,9 +61,16 @@ def train(data: pd.DataFrame, out: Path) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="CSV of the California housing data  [default: made-up houses]")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("HOUSE_PRICES_DATA") or None,
+        help="CSV of the California housing data  [default: HOUSE_PRICES_DATA, else made-up houses]",
+    )
     parser.add_argument("--out", type=Path, default=Path("house-prices"), help="directory to write to")
     arguments = parser.parse_args()
+    if arguments.data and not arguments.data.is_file():
+        parser.error(f"{arguments.data}: no such file")
     data = pd.read_csv(arguments.data) if arguments.data else made_up()
     missing = {*NUMBERS, "ocean_proximity", TARGET} - set(data.columns)
     if missing:
