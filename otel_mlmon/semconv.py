@@ -81,7 +81,7 @@ SEGMENT: Final = "mlmon.segment"  # "key=value", empty for the whole
 OUTCOME: Final = "mlmon.outcome"
 REASON: Final = "mlmon.reason"
 TRANSPORT: Final = "mlmon.transport"  # grpc | http
-SIGNAL: Final = "mlmon.signal"  # logs | spans | metrics
+SIGNAL: Final = "mlmon.signal"  # logs | traces | metrics
 DESTINATION: Final = "mlmon.destination"  # alertmanager | webhook | otlp
 
 Kind = Literal["gauge", "counter", "histogram"]

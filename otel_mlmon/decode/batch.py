@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_mlmon import semconv
-from otel_mlmon.decode.reject import BAD_BATCH, NO_MODEL_NAME, UNKNOWN_ENCODING, RejectedRecord
+from otel_mlmon.decode.reject import BAD_BATCH, MOST_ROWS, NO_MODEL_NAME, UNKNOWN_ENCODING, RejectedRecord
 from otel_mlmon.values import FieldColumn, GroundTruthBatch, PredictionBatch
 
 _OPTIONAL: Final[dict[str, pa.DataType]] = {
@@ -34,7 +34,7 @@ def prediction_batch(attributes: Mapping[str, Any], body: Any) -> PredictionBatc
     return PredictionBatch(
         model=model,
         version=semconv.VERSION_UNKNOWN if version is None else str(version),
-        ids=_required(table, semconv.COLUMN_ID, pa.string()),
+        ids=_ids(table),
         times=_required(table, semconv.COLUMN_TIME, pa.int64()),
         fields={name: _field(table, column) for name, column in _fields(table).items()},
         segments={
@@ -58,7 +58,7 @@ def ground_truth_batch(attributes: Mapping[str, Any], body: Any) -> GroundTruthB
         raise _bad(table.num_rows, f"no column {semconv.COLUMN_GROUND_TRUTH!r}; found {_names(table)}")
     return GroundTruthBatch(
         model,
-        _required(table, semconv.COLUMN_ID, pa.string()),
+        _ids(table),
         _required(table, semconv.COLUMN_TIME, pa.int64()),
         _field(table, semconv.COLUMN_GROUND_TRUTH),
     )
@@ -83,6 +83,8 @@ def _open(attributes: Mapping[str, Any], body: Any) -> tuple[str, pa.Table]:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _bad(rows, f"the body is no Arrow IPC stream: {error}") from error
+    if table.num_rows > MOST_ROWS:
+        raise _bad(table.num_rows, f"the batch has {table.num_rows} rows; allowed are {MOST_ROWS}")
     if len(set(table.column_names)) != len(table.column_names):
         raise _bad(table.num_rows, f"a column comes twice; found {_names(table)}")
     if semconv.BATCH_SIZE in attributes and size != table.num_rows:
@@ -130,6 +132,14 @@ def _values(table: pa.Table, name: str) -> pa.Array:
     if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         return _cast(table, name, pa.string())
     raise _bad(table.num_rows, f"column {name!r} has type {type_}; allowed are integers, floats, strings and booleans")
+
+
+def _ids(table: pa.Table) -> pa.Array:
+    ids = _required(table, semconv.COLUMN_ID, pa.string())
+    empty = int(pc.sum(pc.equal(ids, "")).as_py() or 0)
+    if empty:  # they would pass for one and the same prediction
+        raise _bad(table.num_rows, f"column {semconv.COLUMN_ID!r} has {empty} empty texts; each row needs its own id")
+    return ids
 
 
 def _required(table: pa.Table, name: str, type_: pa.DataType) -> pa.Array:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Any, Final, Literal, TypeVar
 
-from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from otel_mlmon.errors import RejectedInput
@@ -31,7 +30,9 @@ def parse(kind: type[_Request], body: bytes, encoding: Literal["protobuf", "json
         if not isinstance(content, dict):
             raise RejectedInput(f"not an OTLP request in JSON: found {type(content).__name__}, allowed is an object")
         return ParseDict(_ids_as_base64(content, 0), request, ignore_unknown_fields=True, max_recursion_depth=_DEEPEST)
-    except (ValueError, ParseError, RecursionError, binascii.Error) as error:
+    except RejectedInput:
+        raise
+    except Exception as error:  # ParseDict lets out anything, SystemError too, for JSON of the wrong shape
         raise RejectedInput(f"not an OTLP request in JSON: {error}") from error
 
 

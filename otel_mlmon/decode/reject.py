@@ -12,6 +12,8 @@ BAD_VALUE: Final = "bad_value"
 BAD_BATCH: Final = "bad_batch"
 UNKNOWN_ENCODING: Final = "unknown_encoding"
 
+MOST_ROWS: Final = 1_000_000  # of one batch event; a few bytes can claim billions of nulls
+
 
 class RejectedRecord(Exception):
     """One record is unusable. `rows` is how many predictions or ground truths went with it."""
@@ -19,7 +21,7 @@ class RejectedRecord(Exception):
     def __init__(self, reason: str, message: str, rows: int = 1) -> None:
         super().__init__(message)
         self.reason = reason
-        self.rows = max(rows, 1)
+        self.rows = min(max(rows, 1), MOST_ROWS)  # the sender's own figure, where the batch cannot be read
 
 
 class Rejections:

@@ -22,6 +22,7 @@ from otel_mlmon.values import Batch, Decoded
 Signal = Literal["logs", "traces", "metrics"]
 _OLD_EVENT_NAME: Final = "event.name"  # where the name was before LogRecord had a field for it
 _NEWEST_TIME: Final = 2**63 - 1
+_MOST_LOST: Final = 2**31 - 1  # fits the column; the wire allows more
 
 
 class _Found:
@@ -74,8 +75,16 @@ def _log(found: _Found, record: LogRecord, received_ns: int) -> None:
         elif event == semconv.EVENT_GROUND_TRUTH:
             found.truths.append(ground_truth_row(given, time=time))
         else:
-            lost, trace_id, span_id = record.dropped_attributes_count, record.trace_id.hex(), record.span_id.hex()
-            found.predictions.append(prediction_row(given, time=time, trace_id=trace_id, span_id=span_id, lost=lost))
+            found.predictions.append(
+                prediction_row(
+                    given,
+                    time=time,
+                    observed=record.observed_time_unix_nano,
+                    trace_id=record.trace_id.hex(),
+                    span_id=record.span_id.hex(),
+                    lost=min(record.dropped_attributes_count, _MOST_LOST),
+                )
+            )
     except RejectedRecord as error:
         found.rejections.add(error)
 
@@ -94,7 +103,7 @@ def _span(found: _Found, span: Span, received_ns: int) -> None:
                 time=_time(start, end, received_ns),
                 trace_id=span.trace_id.hex(),
                 span_id=span.span_id.hex(),
-                lost=span.dropped_attributes_count,
+                lost=min(span.dropped_attributes_count, _MOST_LOST),
                 duration=(end - start) / 1e9 if end >= start > 0 else None,
             )
         )
@@ -103,8 +112,8 @@ def _span(found: _Found, span: Span, received_ns: int) -> None:
 
 
 def _time(*candidates: int) -> int:
-    """The first time that is set and fits."""
-    return next(time for time in candidates if 0 < time <= _NEWEST_TIME)
+    """The first time that is set and fits; the last one, our own, stands in for all."""
+    return next((time for time in candidates if 0 < time <= _NEWEST_TIME), candidates[-1])
 
 
 def _body(record: LogRecord) -> Any:

@@ -40,15 +40,22 @@ class GroundTruthRow:
 
 
 def prediction_row(
-    attributes: Mapping[str, Any], *, time: int, trace_id: str, span_id: str, lost: int, duration: float | None = None
+    attributes: Mapping[str, Any],
+    *,
+    time: int,
+    trace_id: str,
+    span_id: str,
+    lost: int,
+    observed: int = 0,
+    duration: float | None = None,
 ) -> PredictionRow:
     """A prediction from a record's attributes. `time` (ns) holds unless the attributes say otherwise.
 
-    Without a prediction id the content makes one, so that a record which is sent again is still known again.
+    Without a prediction id the content makes one, so that a record which is sent again is still known again. `observed`
+    (ns, 0 for none) keeps apart those that are alike: many clocks have only milliseconds.
     """
-    model = _model(attributes)
-    stated = attributes.get(semconv.PREDICTION_TIMESTAMP)
-    time = stated if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0 else time
+    model, version = _model(attributes), _text(attributes, semconv.MODEL_VERSION, semconv.VERSION_UNKNOWN)
+    time = _time(attributes, time)
     fields = features(attributes)
     if semconv.PREDICTION_VALUE in attributes:
         fields[semconv.FIELD_PREDICTION] = attributes[semconv.PREDICTION_VALUE]
@@ -60,16 +67,17 @@ def prediction_row(
         for key, value in attributes.items()
         if key.startswith(semconv.SEGMENT_PREFIX) and value is not None
     }
-    seconds = attributes.get(semconv.PREDICTION_DURATION, duration)
+    stated = attributes.get(semconv.PREDICTION_DURATION)
+    seconds = float(stated) if isinstance(stated, (int, float)) and not isinstance(stated, bool) else duration
     error_type = attributes.get(semconv.ERROR_TYPE)
     return PredictionRow(
         model,
-        _text(attributes, semconv.MODEL_VERSION, semconv.VERSION_UNKNOWN),
-        _id(attributes) or _content_id(model, time, trace_id, span_id, fields),
+        version,
+        _id(attributes) or _content_id([model, version, time, observed, trace_id, span_id, segments], fields),
         time,
         fields,
         segments,
-        float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
+        seconds,
         trace_id or None,
         span_id or None,
         None if error_type is None else str(error_type),
@@ -127,7 +135,23 @@ def _model(attributes: Mapping[str, Any]) -> str:
 
 def _id(attributes: Mapping[str, Any]) -> str:
     value = attributes.get(semconv.PREDICTION_ID)
+    if isinstance(value, (list, dict, bytes)):
+        raise RejectedRecord(BAD_VALUE, f"{semconv.PREDICTION_ID} is {_kind(value)}; allowed is a text")
     return "" if value is None else str(value)
+
+
+def _time(attributes: Mapping[str, Any], otherwise: int) -> int:
+    """The stated time. One that cannot be read is no reason to put the prediction into the wrong window."""
+    stated = attributes.get(semconv.PREDICTION_TIMESTAMP)
+    if stated is None:
+        return otherwise
+    whole = isinstance(stated, int) or (isinstance(stated, float) and stated.is_integer())
+    if isinstance(stated, bool) or not whole or not 0 < stated < 2**63:
+        found = repr(stated) if isinstance(stated, (int, float)) else _kind(stated)
+        raise RejectedRecord(
+            BAD_VALUE, f"{semconv.PREDICTION_TIMESTAMP} is {found}; allowed is a positive integer, ns since the epoch"
+        )
+    return int(stated)
 
 
 def _text(attributes: Mapping[str, Any], key: str, default: str) -> str:
@@ -135,8 +159,8 @@ def _text(attributes: Mapping[str, Any], key: str, default: str) -> str:
     return default if value is None else str(value)
 
 
-def _content_id(model: str, time: int, trace_id: str, span_id: str, fields: Mapping[str, Any]) -> str:
-    text = json_text([model, time, trace_id, span_id, sorted(fields.items(), key=lambda item: item[0])])
+def _content_id(about: list[Any], fields: Mapping[str, Any]) -> str:
+    text = json_text([about, sorted(fields.items(), key=lambda item: item[0])])
     return "content-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

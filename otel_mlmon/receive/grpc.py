@@ -28,7 +28,7 @@ class GrpcReceiver:
         self, ingest: Ingest, host: str, port: int, *, max_body_bytes: int = 64 * 1024 * 1024, observe: Observe = ignore
     ) -> None:
         """Nothing is bound before `start`."""
-        self._address = f"{host}:{port}"
+        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._server = grpc.server(
             ThreadPoolExecutor(_WORKERS, thread_name_prefix="mlmon-grpc"),
             options=[
@@ -65,6 +65,7 @@ def _handler(signal: Signal, ingest: Ingest, observe: Observe) -> Handler:
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
         try:
             receipt = ingest(signal, body, "protobuf")
+            content = serialised(response(signal, receipt), "protobuf")
         except Exception as error:  # whatever it is: an exception that escapes is UNKNOWN, and the data is lost
             found = answer(error)
             observe("grpc", signal, found.outcome)
@@ -75,6 +76,6 @@ def _handler(signal: Signal, ingest: Ingest, observe: Observe) -> Handler:
             context.abort(found.grpc, found.status.message)
             raise AssertionError("abort raises") from error
         observe("grpc", signal, "partial" if receipt.rejected else "ok")
-        return serialised(response(signal, receipt), "protobuf")
+        return content
 
     return export

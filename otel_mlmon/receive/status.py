@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import grpc
@@ -11,9 +12,11 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from otel_mlmon.errors import RejectedInput, Retryable, TooLarge
+from otel_mlmon.receive.responses import sayable
 
 _log = logging.getLogger(__name__)
 _NANOS: Final = 10**9
+_CODES: Final = {HTTPStatus.NOT_FOUND: code_pb2.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED: code_pb2.UNIMPLEMENTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,26 @@ def answer(error: Exception) -> Answer:
     return _temporary(f"internal error: {type(error).__name__}", 5.0)
 
 
+def unsupported(http: HTTPStatus, message: str) -> Answer:
+    """The answer to an HTTP request that is refused before its body is looked at."""
+    code = _CODES.get(http, code_pb2.INVALID_ARGUMENT)
+    return Answer("rejected", http, grpc.StatusCode.INVALID_ARGUMENT, _status(code, message))
+
+
 def _permanent(error: Exception, http: int, grpc_code: grpc.StatusCode, code: int) -> Answer:
-    return Answer("rejected", http, grpc_code, status_pb2.Status(code=code, message=str(error)))
+    return Answer("rejected", http, grpc_code, _status(code, str(error)))
 
 
 def _temporary(message: str, retry_after_s: float) -> Answer:
     detail = any_pb2.Any()
     detail.Pack(_retry_info(retry_after_s))
-    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=message, details=[detail])
+    status = _status(code_pb2.UNAVAILABLE, message)
+    status.details.append(detail)
     return Answer("retry", 503, grpc.StatusCode.UNAVAILABLE, status, retry_after_s)
+
+
+def _status(code: int, message: str) -> status_pb2.Status:
+    return status_pb2.Status(code=code, message=sayable(message))
 
 
 def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 from typing import Any
@@ -19,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from otel_mlmon.columns import json_text
 from otel_mlmon.decode import decode
 from otel_mlmon.errors import RejectedInput
-from otel_mlmon.values import Decoded, PredictionBatch
+from otel_mlmon.values import Decoded, FieldColumn, PredictionBatch
 
 IDENTITY = {"mlmon.model.name": "m", "mlmon.model.version": "v", "mlmon.prediction.id": "p"}
 
@@ -97,6 +98,56 @@ def _otlp_json(request: Any) -> Any:
     return MessageToDict(request)
 
 
+def test_a_feature_that_one_record_lacks_and_another_has_as_null_is_absent_in_the_first_only() -> None:
+    rows = [{"x": 1, "y": "a"}, {"y": None}, {"x": None, "y": "b"}]
+    request = _logs(*(("mlmon.prediction", {**IDENTITY, "mlmon.features": row}, None) for row in rows))
+    (batch,) = _decode(request).batches
+    assert isinstance(batch, PredictionBatch)
+    x, y = batch.fields["x"], batch.fields["y"]
+    assert (x.values.to_pylist(), x.absent.to_pylist()) == ([1, None, None], [False, True, False])
+    assert (y.values.to_pylist(), y.absent) == (["a", None, "b"], None)
+
+
+def test_a_record_that_a_limit_cut_says_so_however_much_was_lost() -> None:
+    request = _logs(("mlmon.prediction", IDENTITY, None), ("mlmon.prediction", IDENTITY, None))
+    whole, cut = request.resource_logs[0].scope_logs[0].log_records
+    whole.dropped_attributes_count, cut.dropped_attributes_count = 3, 2**32 - 1
+    (batch,) = _decode(request).batches
+    assert isinstance(batch, PredictionBatch)
+    assert batch.lost.to_pylist() == [3, 2**31 - 1]
+
+
+def _plain(found: Decoded) -> Any:
+    """Everything decoded, as values that compare; NaN as a word."""
+    return repr([(type(batch).__name__, {k: _shown(getattr(batch, k)) for k in batch.__slots__}) for batch in found.batches]
+                + [found.rejected, found.ignored])  # fmt: skip
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _shown(item) for name, item in value.items()}
+    if isinstance(value, FieldColumn):
+        return [_shown(value.values), _shown(value.absent), _shown(value.other)]
+    return (str(value.type), value.to_pylist()) if isinstance(value, pa.Array) else value
+
+
+def test_protobuf_and_json_of_the_same_request_decode_alike() -> None:
+    truth = {**IDENTITY, "mlmon.ground_truth.value": "cheap"}
+    request = _logs(
+        ("mlmon.prediction", {**IDENTITY, "mlmon.features": VALUES, "mlmon.prediction.score.a": 0.5}, "shown"),
+        ("mlmon.prediction.batch", BATCH, _arrow(GOOD)),
+        ("mlmon.ground_truth", truth, None),
+        ("mlmon.prediction", {"mlmon.feature.x": 1}, None),
+        ("another.event", {}, None),
+    )
+    record = request.resource_logs[0].scope_logs[0].log_records[0]
+    record.trace_id, record.span_id, record.dropped_attributes_count = b"\xab" * 16, b"\xcd" * 8, 4
+    content = _otlp_json(request)
+    # What OTLP's JSON has otherwise than protobuf's: ids in hex.
+    content["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0].update(traceId="AB" * 16, spanId="cd" * 8)
+    assert _plain(_decode(request)) == _plain(decode("logs", json.dumps(content).encode(), "json", received_ns=9))
+
+
 def test_a_span_with_features_is_a_prediction_and_one_that_only_names_it_is_not() -> None:
     request = ExportTraceServiceRequest()
     spans = request.resource_spans.add().scope_spans.add().spans
@@ -153,6 +204,13 @@ REJECTED: dict[str, tuple[dict[str, Any], Any, str, str]] = {
     "not Arrow": (BATCH, b"hello", "bad_batch", "no Arrow IPC stream"),
     "no ids": (BATCH, _arrow({k: v for k, v in GOOD.items() if k != "prediction_id"}), "bad_batch", "'prediction_id'"),
     "a null id": (BATCH, _arrow({**GOOD, "prediction_id": ["a", None]}), "bad_batch", "nulls"),
+    "ids that are empty": (BATCH, _arrow({**GOOD, "prediction_id": ["a", ""]}), "bad_batch", "empty"),
+    "billions of rows in a few bytes": (
+        {k: v for k, v in BATCH.items() if "size" not in k},
+        _arrow(dict.fromkeys(("prediction_id", "time_unix_nano", "feature.x"), pa.nulls(2**31 - 1))),
+        "bad_batch",
+        "allowed are 1000000",
+    ),
     "wrong size": ({**BATCH, "mlmon.batch.size": 3}, _arrow(GOOD), "bad_batch", "says 3 rows, the batch has 2"),
     "a feature of a strange type": (BATCH, _arrow({**GOOD, "feature.y": [[1], [2]]}), "bad_batch", "'feature.y'"),
     "a time of a strange type": (BATCH, _arrow({**GOOD, "time_unix_nano": ["x", "y"]}), "bad_batch", "time_unix_nano"),
@@ -209,6 +267,13 @@ SINGLE = {
         "no_model_name",
         "an integer",
     ),
+    "a timestamp in words": (
+        "mlmon.prediction",
+        {**IDENTITY, "mlmon.prediction.timestamp": "2026-01-01"},
+        "bad_value",
+        "ns since the epoch",
+    ),
+    "an id that is a list": ("mlmon.prediction", {**IDENTITY, "mlmon.prediction.id": ["p"]}, "bad_value", "a list"),
     "ground truth without id": (
         "mlmon.ground_truth",
         {"mlmon.model.name": "m", "mlmon.ground_truth.value": 1},
@@ -235,17 +300,76 @@ def test_a_bad_record_among_good_ones_is_rejected_by_itself(
     assert says in found.message
 
 
-def test_a_record_without_an_id_gets_the_same_one_each_time_it_is_sent() -> None:
-    attributes = {"mlmon.model.name": "m", "mlmon.feature.x": 1}
-    ids = [_decode(_logs(("mlmon.prediction", attributes, None))).batches[0].ids[0].as_py() for _ in range(2)]
-    other = _decode(_logs(("mlmon.prediction", {**attributes, "mlmon.feature.x": 2}, None))).batches[0].ids[0].as_py()
-    assert ids[0] == ids[1] != other
+def test_a_record_without_an_id_gets_the_same_one_each_time_it_is_sent_and_no_other_gets_it() -> None:
+    attributes = {"mlmon.model.name": "m", "mlmon.model.version": "1", "mlmon.feature.x": 1}
+    request = _logs(("mlmon.prediction", attributes, None))
+    seen_later = copy.deepcopy(request)
+    seen_later.resource_logs[0].scope_logs[0].log_records[0].observed_time_unix_nano = 77
+    others = {
+        "another value": _logs(("mlmon.prediction", {**attributes, "mlmon.feature.x": 2}, None)),
+        "a double": _logs(("mlmon.prediction", {**attributes, "mlmon.feature.x": 1.0}, None)),
+        "another version": _logs(("mlmon.prediction", {**attributes, "mlmon.model.version": "2"}, None)),
+        "the same millisecond": seen_later,
+    }
+    ids = {name: _decode(other).batches[0].ids[0].as_py() for name, other in others.items()}
+    first, again = (_decode(request).batches[0].ids[0].as_py() for _ in range(2))
+    assert first == again
+    assert len({first, *ids.values()}) == 5, ids
 
 
-@settings(max_examples=300, deadline=None)
-@given(body=st.binary(max_size=300), cut=st.integers(0, 200), signal=st.sampled_from(["logs", "traces", "metrics"]), encoding=st.sampled_from(["protobuf", "json"]))  # fmt: skip
+SIGNALS = st.sampled_from(["logs", "traces", "metrics"])
+REAL = _logs(
+    ("mlmon.prediction", {**IDENTITY, "mlmon.features": VALUES, "mlmon.feature.y": [1, {"a": b"b"}]}, None),
+    ("mlmon.prediction.batch", BATCH, _arrow(GOOD)),
+    ("mlmon.ground_truth", {**IDENTITY, "mlmon.ground_truth.value": 2}, None),
+)
+FUZZ = settings(max_examples=300, deadline=None)
+
+
+@FUZZ
+@given(body=st.binary(max_size=300), cut=st.integers(0, 2000), signal=SIGNALS, encoding=st.sampled_from(["protobuf", "json"]))  # fmt: skip
 def test_no_bytes_raise_anything_but_a_rejection(body: bytes, cut: int, signal: Any, encoding: Any) -> None:
-    real = _logs(("mlmon.prediction.batch", BATCH, _arrow(GOOD))).SerializeToString()
-    for candidate in (body, real[:cut] + body, real[:cut] + body[:3] + real[cut + 3 :]):
+    real = REAL.SerializeToString()
+    for candidate in (body, real[:cut] + body, real[:cut] + body[:3] + real[cut + len(body[:3]) :]):
         with contextlib.suppress(RejectedInput):
             decode(signal, candidate, encoding, received_ns=9)
+
+
+@FUZZ
+@given(place=st.integers(0, 2000), put=st.binary(min_size=1, max_size=8), cut=st.booleans())
+def test_no_damage_to_a_batch_reaches_beyond_its_record(place: int, put: bytes, cut: bool) -> None:
+    stream = _arrow(GOOD)
+    place %= len(stream)
+    damaged = stream[:place] + put + (b"" if cut else stream[place + len(put) :])
+    found = _decode(_logs(("mlmon.prediction.batch", BATCH, damaged), ("mlmon.prediction", IDENTITY, None)))
+    assert found.batches[-1].ids.to_pylist() == ["p"]
+    assert len(found.batches) == 2 or sum(found.rejected.values()) == 2
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.just(10**400)
+    | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@FUZZ
+@given(put=JSON, data=st.data())
+def test_no_json_of_another_shape_raises_anything_but_a_rejection(put: Any, data: st.DataObject) -> None:
+    content = _otlp_json(REAL)
+    place: Any = content
+    while True:  # walk down to anywhere
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(place[key], (dict, list)) or not place[key] or data.draw(st.integers(0, 9)) == 0:
+            break
+        place = place[key]
+    place[key] = put
+    with contextlib.suppress(RejectedInput):
+        decode("logs", json.dumps(content).encode(), "json", received_ns=9)

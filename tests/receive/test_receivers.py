@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import inspect
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +16,15 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_mlmon import errors
 from otel_mlmon.asgi import AsgiServer
@@ -104,6 +112,34 @@ def test_the_exporters_of_opentelemetry_are_understood(peer: Peer, exporter: str
     assert peer.outcomes == [(exporter[:4], "logs", "ok")]
 
 
+def test_spans_are_understood_and_metrics_are_taken_and_left_alone(peer: Peer) -> None:
+    tracing = TracerProvider(shutdown_on_exit=False)
+    tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=peer.http.replace("logs", "traces"))))
+    with tracing.get_tracer("test").start_as_current_span("predict m") as span:
+        span.set_attributes({"mlmon.model.name": "m", "mlmon.prediction.id": "p1", "mlmon.feature.a": 1})
+    tracing.shutdown()
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=peer.http.replace("logs", "metrics")))
+    metering = MeterProvider([reader], shutdown_on_exit=False)
+    metering.get_meter("test").create_counter("c").add(1)
+    metering.shutdown()
+    assert [batch.ids.to_pylist() for found in peer.decoded for batch in found.batches] == [["p1"]]
+    assert peer.outcomes == [("http", "traces", "ok"), ("http", "metrics", "ok")]
+
+
+def test_json_is_answered_in_json(peer: Peer) -> None:
+    peer.receipt = Receipt(2, "two have no model name")
+    got = _post(peer, b'{"resourceLogs": []}', **{"Content-Type": "application/json; charset=utf-8"})
+    assert (got.status_code, got.headers["Content-Type"]) == (200, "application/json")
+    assert got.json() == {"partialSuccess": {"rejectedLogRecords": "2", "errorMessage": "two have no model name"}}
+
+
+def test_a_gzip_body_may_be_several_streams(peer: Peer) -> None:
+    request = _request()
+    body = gzip.compress(request[:20]) + gzip.compress(b"") + gzip.compress(request[20:])
+    assert _post(peer, body, **{"Content-Encoding": "gzip"}).status_code == 200
+    assert len(peer.decoded[0].batches) == 1
+
+
 BAD = {
     "not OTLP": (b"hello, is this OTLP?", {}, 400),
     "truncated protobuf": (_request()[:-3], {}, 400),
@@ -113,10 +149,20 @@ BAD = {
     "JSON of another kind": (b"[]", {"Content-Type": "application/json"}, 400),
     "gzip that is none": (b"plain", {"Content-Encoding": "gzip"}, 400),
     "truncated gzip": (gzip.compress(_request())[:-9], {"Content-Encoding": "gzip"}, 400),
+    "gzip that ends within its header": (gzip.compress(_request())[:3], {"Content-Encoding": "gzip"}, 400),
+    "gzip with something behind it": (gzip.compress(_request()) + b"more", {"Content-Encoding": "gzip"}, 400),
     "unknown encoding": (_request(), {"Content-Encoding": "br"}, 400),
     "too large": (b"x" * (LIMIT + 1), {}, 413),
     "a gzip bomb": (gzip.compress(b"\0" * 50_000_000), {"Content-Encoding": "gzip"}, 413),
 }
+
+
+def _said(got: requests.Response) -> str:
+    """The message of the `google.rpc.Status` that every refusal has for a body."""
+    if got.headers["Content-Type"] == "application/json":
+        return str(got.json()["message"])
+    assert got.headers["Content-Type"] == "application/x-protobuf"
+    return str(status_pb2.Status.FromString(got.content).message)
 
 
 @pytest.mark.parametrize(("body", "headers", "status"), BAD.values(), ids=BAD)
@@ -125,11 +171,8 @@ def test_bad_http_requests_get_a_permanent_answer_and_the_service_goes_on(
 ) -> None:
     got = _post(peer, body, **headers)
     assert got.status_code == status
-    if status != 415:
-        said = (
-            status_pb2.Status.FromString(got.content) if "json" not in headers.get("Content-Type", "") else got.json()
-        )
-        assert said.message if isinstance(said, status_pb2.Status) else said["message"]
+    assert _said(got)
+    assert peer.outcomes == [("http", "logs", "rejected")]
     assert _post(peer, _request()).status_code == 200
 
 
@@ -142,8 +185,13 @@ def test_bad_grpc_requests_get_a_permanent_answer_and_the_service_goes_on(peer: 
 
 
 def test_other_methods_and_paths(peer: Peer) -> None:
-    assert requests.get(peer.http, timeout=10).status_code == 405
-    assert requests.post(peer.http.replace("logs", "profiles"), timeout=10).status_code == 404
+    get = requests.get(peer.http, timeout=10)
+    assert (get.status_code, get.headers["Allow"]) == (405, "POST")
+    assert "allowed are POST /v1/logs" in _said(get)
+    profiles = requests.post(peer.http.replace("logs", "profiles"), json={}, timeout=10)
+    assert (profiles.status_code, profiles.headers["Content-Type"]) == (404, "application/json")
+    assert "/v1/profiles" in _said(profiles)
+    assert peer.outcomes == [("http", "logs", "rejected")]
     assert _post(peer, b"").status_code == 200, "an empty request is a good one"
 
 
@@ -165,6 +213,25 @@ def test_what_may_pass_later_is_answered_so_that_it_comes_again(peer: Peer, fail
     assert {outcome for _, _, outcome in peer.outcomes} == {"retry"}
 
 
+@pytest.mark.parametrize("message", ["column 'x', " * 5000, "ü" * 20_000, "half a pair: \ud800"])
+def test_no_message_is_too_long_or_too_odd_to_be_answered(peer: Peer, message: str) -> None:
+    peer.fail = errors.StoreUnavailable(message)
+    with pytest.raises(grpc.RpcError) as caught:
+        _call(peer, _request())
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "google.rpc.retryinfo-bin" in dict(caught.value.trailing_metadata())
+    assert _post(peer, _request()).status_code == 503
+    peer.fail, peer.receipt = None, Receipt(1, message)
+    assert _call(peer, _request()).partial_success.rejected_log_records == 1
+
+
+def test_a_gzip_bomb_over_grpc_is_refused_for_good(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        _call(peer, b"\0" * 50_000_000, grpc.Compression.Gzip)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "google.rpc.retryinfo-bin" not in dict(caught.value.trailing_metadata())
+
+
 def test_rejected_records_are_a_partial_success(peer: Peer) -> None:
     peer.receipt = Receipt(3, "three have no model name")
     partial = _call(peer, _request()).partial_success
@@ -172,18 +239,27 @@ def test_rejected_records_are_a_partial_success(peer: Peer) -> None:
     assert ExportLogsServiceResponse.FromString(_post(peer, _request()).content).partial_success == partial
 
 
+ANSWERS = {
+    errors.RejectedInput: ("rejected", 400, "INVALID_ARGUMENT"),
+    errors.TooLarge: ("rejected", 413, "RESOURCE_EXHAUSTED"),
+    # Everything else may pass later; what nobody foresaw is sent again rather than lost.
+    errors.Retryable: ("retry", 503, "UNAVAILABLE"),
+    errors.Overloaded: ("retry", 503, "UNAVAILABLE"),
+    errors.StoreUnavailable: ("retry", 503, "UNAVAILABLE"),
+    errors.MlmonError: ("retry", 503, "UNAVAILABLE"),
+    errors.ConfigError: ("retry", 503, "UNAVAILABLE"),
+    errors.RuleFileError: ("retry", 503, "UNAVAILABLE"),
+    errors.BadReference: ("retry", 503, "UNAVAILABLE"),
+    errors.EvaluationError: ("retry", 503, "UNAVAILABLE"),
+}
+
+
 def test_every_error_of_ours_has_an_answer() -> None:
-    table = {
-        errors.RejectedInput("x"): ("rejected", 400, "INVALID_ARGUMENT"),
-        errors.TooLarge("x"): ("rejected", 413, "RESOURCE_EXHAUSTED"),
-        errors.Retryable("x"): ("retry", 503, "UNAVAILABLE"),
-        errors.Overloaded("x"): ("retry", 503, "UNAVAILABLE"),
-        errors.StoreUnavailable("x"): ("retry", 503, "UNAVAILABLE"),
-        errors.EvaluationError("x"): ("retry", 503, "UNAVAILABLE"),
-    }
-    for error, expected in table.items():
-        found = answer(error)
-        assert (found.outcome, found.http, found.grpc.name) == expected, error
+    ours = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
+    assert set(ANSWERS) == ours
+    for kind, expected in ANSWERS.items():
+        found = answer(kind([]) if kind is errors.RuleFileError else kind("x"))
+        assert (found.outcome, found.http, found.grpc.name) == expected, kind
 
 
 def test_a_taken_port_is_a_clear_error(peer: Peer) -> None:
@@ -192,3 +268,19 @@ def test_a_taken_port_is_a_clear_error(peer: Peer) -> None:
         AsgiServer(otlp_app(peer), "127.0.0.1", port).start()
     with pytest.raises(errors.ConfigError, match="taken"):
         GrpcReceiver(peer, "127.0.0.1", int(peer.grpc.split(":")[1])).start()
+
+
+def test_both_listen_on_ipv6(peer: Peer) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    http, rpc = AsgiServer(otlp_app(peer), "::1", 0), GrpcReceiver(peer, "::1", 0)
+    peer.http, peer.grpc = f"http://[::1]:{http.start()}/v1/logs", f"[::1]:{rpc.start()}"
+    try:
+        assert _post(peer, _request()).status_code == 200
+        assert not _call(peer, _request()).HasField("partial_success")
+    finally:
+        rpc.stop(1)
+        http.stop()
