@@ -53,8 +53,13 @@ bench: $(VENV)/.dev ## the figures of benchmarks/README.md
 	$(BIN)/python benchmarks/instrument.py
 	$(BIN)/python benchmarks/processor.py
 
-lock: ## pin what is installed now
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > requirements.lock
+lock: ## pin anew: the newest versions that pyproject.toml allows
+	rm -rf $(VENV)/lock
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[processor]' --group dev
+	$(VENV)/lock/bin/python -m pip freeze --exclude-editable > requirements.lock
+	rm -rf $(VENV)/lock
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
