@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from otel_mlmon.stats.drift import DRIFT_METHODS
+from otel_mlmon.stats.drift.methods import COUNT_METHODS
 
 WINDOWS = 500
 
@@ -28,24 +28,24 @@ def rare_categories(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.nd
     return rng.multinomial(10_000, share), rng.multinomial(n, share)
 
 
-@pytest.mark.parametrize("name", sorted(DRIFT_METHODS))
+@pytest.mark.parametrize("name", sorted(COUNT_METHODS))
 @pytest.mark.parametrize("n", [200, 2000])
 @pytest.mark.parametrize("draw", [quantile_bins, rare_categories])
 def test_false_alarms_are_as_rare_as_promised(
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]], n: int, name: str
 ) -> None:
     rng = np.random.default_rng(20_000 + n)
-    p_values = np.array([DRIFT_METHODS[name](*draw(rng, n)).p_value for _ in range(WINDOWS)])
+    p_values = np.array([COUNT_METHODS[name](*draw(rng, n)).p_value for _ in range(WINDOWS)])
     assert (p_values < 0.01).mean() <= 0.03
     assert (p_values < 0.5).mean() > 0.1, "p-values that are never small would pass the first test"
 
 
-@pytest.mark.parametrize("name", sorted(DRIFT_METHODS))
+@pytest.mark.parametrize("name", sorted(COUNT_METHODS))
 def test_a_shift_of_half_a_deviation_is_found_in_200_rows(name: str) -> None:
     rng = np.random.default_rng(3)
     edges = np.concatenate([[-np.inf], np.quantile(rng.normal(size=10_000), np.linspace(0, 1, 11)[1:-1]), [np.inf]])
     found = [
-        DRIFT_METHODS[name](
+        COUNT_METHODS[name](
             np.histogram(rng.normal(size=10_000), edges)[0], np.histogram(rng.normal(0.5, size=200), edges)[0]
         ).p_value
         < 0.01

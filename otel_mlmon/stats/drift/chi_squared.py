@@ -33,10 +33,16 @@ def chi_squared(reference: Counts, window: Counts) -> Effect:
     pair = occupied(reference, window)
     if pair is None:
         return UNDEFINED
-    return Effect(_cramers_v(*pair), _p_value(*pair))
+    return Effect(cramers_v(*pair), _p_value(*pair))
 
 
-def _cramers_v(reference: Floats, window: Floats) -> float:
+def cramers_v(reference: Floats, window: Floats) -> float:
+    """Bias-corrected V of two occupied count vectors; see `chi_squared`.
+
+    >>> import numpy as np
+    >>> round(cramers_v(np.array([10.0, 30.0]), np.array([30.0, 10.0])), 4)
+    0.4903
+    """
     n, m, k = float(window.sum()), float(reference.sum()), len(reference)
     p, q = reference / m, window / n
     phi_squared = float(((p - q) ** 2 / (p + q)).sum()) / 2  # X² / rows of the table in which both sides weigh 1/2

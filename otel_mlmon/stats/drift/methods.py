@@ -1,28 +1,106 @@
-"""The drift methods by name. A new one is a module beside this and a line here."""
+"""The drift methods by name. A new one is a function in a module beside this and a line here."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from otel_mlmon.stats.drift.cells import g_test, hellinger, l_infinity
 from otel_mlmon.stats.drift.chi_squared import chi_squared
+from otel_mlmon.stats.drift.distribution import Distribution, coarse
 from otel_mlmon.stats.drift.jensen_shannon import jensen_shannon
 from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
+from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift, wasserstein
+from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises
 from otel_mlmon.stats.drift.psi import psi
+from otel_mlmon.stats.effect import Effect
 
 if TYPE_CHECKING:
-    from otel_mlmon.stats.effect import Effect
     from otel_mlmon.values import Counts
 
-DriftMethod = Callable[["Counts", "Counts"], "Effect"]
-"""(reference, window) to Effect."""
+OnCounts = Callable[["Counts", "Counts"], Effect]
+DriftMethod = Callable[[Distribution, Distribution], Effect]
+"""(reference, window) to Effect. The value is the distance of the distributions, what chance alone adds taken off; the p-value
+counts rows for what they are worth."""
 
-DRIFT_METHODS: dict[str, DriftMethod] = {
+
+def _of_cells(method: OnCounts, unbiased: Callable[[float, float], float]) -> DriftMethod:
+    """A method on unordered cells: ordered bins are merged to about ten first, on more of which it is weak and biased.
+
+    `unbiased` takes off what chance alone gives: (value, (cells - 1) (1/n + 1/m)).
+    """
+
+    def measure(reference: Distribution, window: Distribution) -> Effect:
+        if reference.edges:
+            index = coarse(reference.counts)
+            reference, window = reference.merged(index), window.merged(index)
+        raw, sure = method(reference.counts, window.counts), method(reference.independent, window.independent)
+        occupied = int(((reference.counts + window.counts) > 0).sum())
+        n, m = window.rows / window.design_effect, reference.rows / reference.design_effect
+        chance = (occupied - 1) * (1 / n + 1 / m) if n and m else math.nan
+        return Effect(unbiased(raw.value, chance), sure.p_value)
+
+    return measure
+
+
+def _of_bins(method: OnCounts) -> DriftMethod:
+    """A method on ordered bins, all of them."""
+
+    def measure(reference: Distribution, window: Distribution) -> Effect:
+        return Effect(
+            method(reference.counts, window.counts).value, method(reference.independent, window.independent).p_value
+        )
+
+    return measure
+
+
+def _root_of_difference(scale: float) -> Callable[[float, float], float]:
+    """For distances whose square is a divergence with mean chance / scale: Taylor's expansion around equality."""
+    return lambda value, chance: math.sqrt(max(value * value - chance / scale, 0.0)) if value == value else value
+
+
+def _as_it_is(value: float, _chance: float) -> float:
+    return value
+
+
+COUNT_METHODS: dict[str, OnCounts] = {
     "psi": psi,
     "kolmogorov_smirnov": kolmogorov_smirnov,
     "jensen_shannon": jensen_shannon,
+    "hellinger": hellinger,
+    "anderson_darling": anderson_darling,
+    "cramer_von_mises": cramer_von_mises,
     "chi_squared": chi_squared,
+    "g_test": g_test,
+    "l_infinity": l_infinity,
+}
+"""Those that need nothing but counts, as the literature has them."""
+
+_WITHOUT_CHANCE: dict[str, Callable[[float, float], float]] = {
+    "psi": lambda value, chance: float(np.maximum(value - chance, 0.0)),
+    "jensen_shannon": _root_of_difference(8 * math.log(2)),
+    "hellinger": _root_of_difference(8.0),
+    "chi_squared": _as_it_is,
+    "g_test": _as_it_is,
+    "l_infinity": _as_it_is,
 }
 
-NEEDS_ORDERED_BINS: frozenset[str] = frozenset({"kolmogorov_smirnov"})
+DRIFT_METHODS: dict[str, DriftMethod] = {
+    **{name: _of_bins(method) for name, method in COUNT_METHODS.items() if name not in _WITHOUT_CHANCE},
+    **{name: _of_cells(COUNT_METHODS[name], unbiased) for name, unbiased in _WITHOUT_CHANCE.items()},
+    "wasserstein": wasserstein,
+    "mean_shift": mean_shift,
+    "standard_deviation_shift": standard_deviation_shift,
+    "quantile_shift": quantile_shift,
+}
+
+NEEDS_ORDERED_BINS: frozenset[str] = frozenset(
+    {
+        "kolmogorov_smirnov", "wasserstein", "anderson_darling", "cramer_von_mises", "mean_shift",
+        "standard_deviation_shift", "quantile_shift",
+    }
+)  # fmt: skip
 """Methods that mean nothing for categories."""
