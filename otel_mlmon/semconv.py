@@ -125,7 +125,13 @@ RULE_STATUS: Final = MetricName(
     "mlmon.rule.status", "gauge", "{status}", "Verdict: 0 ok, 1 breach, 2 no_data, 3 error.", _RULE
 )
 RULE_ROWS: Final = MetricName("mlmon.rule.rows", "gauge", "{row}", "Rows that the verdict rests on.", _RULE)
-ALERT_STATE: Final = MetricName("mlmon.alert.state", "gauge", "{state}", "0 inactive, 1 pending, 2 firing.", _RULE)
+ALERT_STATE: Final = MetricName(
+    "mlmon.alert.state",
+    "gauge",
+    "{state}",
+    "0 inactive, 1 pending, 2 firing, 3 suppressed: it would fire, but another alert explains it.",
+    _RULE,
+)
 WINDOW_ROWS: Final = MetricName(
     "mlmon.window.rows", "gauge", "{row}", "Predictions in the last closed window.", (*_MODEL, RULE_GROUP, SEGMENT)
 )

@@ -35,6 +35,7 @@ from otel_mlmon.reference.api import reference_routes
 from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.store import Store
+from otel_mlmon.store.condition import count_condition
 from otel_mlmon.values import Alert, Batch, Point, PredictionBatch, Target
 from otel_mlmon.window import Windows
 
@@ -92,6 +93,7 @@ class Service:
             self.references.find,
             self.store,
             self._count_outside,
+            count_condition,
             ground_truth_horizon_ns=config.window.ground_truth_horizon,
         )
         self._scheduler = Scheduler(
@@ -226,7 +228,7 @@ class Service:
         notifiers: list[AlertmanagerNotifier | WebhookNotifier | OtlpMetrics] = [
             AlertmanagerNotifier(
                 url, external, observe=self._observe_delivery, resend_s=export.resend / 1e9,
-                firing=lambda: [a for a in self.engine.alerts() if a.state.phase == "firing"],
+                firing=lambda: [a for a in self.engine.alerts() if a.phase == "firing"],
             )
             for url in export.alertmanager
         ]  # fmt: skip
@@ -246,8 +248,8 @@ class Service:
         if not changed:
             return
         for alert in changed:
-            _log.info("%s %s %s: %s", alert.rule, alert.target, alert.state.phase, alert.verdict.message)
-        told = [alert for alert in changed if alert.state.phase == "firing" or alert.state.resolved_at]
+            _log.info("%s %s %s: %s", alert.rule, alert.target, alert.phase, alert.verdict.message)
+        told = [a for a in changed if a.phase == "firing" or (a.state.resolved_at and not a.cause)]
         for notifier in getattr(self, "_notifiers", []):
             if told and not isinstance(notifier, OtlpMetrics):
                 notifier.notify(told)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
+    from otel_mlmon.stats.principal_components import PrincipalComponents
+
     Counts = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
+
+
+FREQUENT_VALUES: Final = 32  # single values kept by name per field, of a pane and of a reference
 
 
 # ---- decode → store -------------------------------------------------------------------------------------------
@@ -134,6 +139,7 @@ class FieldProfile:
     `bins` has one count per reference bin plus one below (first) and one above (last); it counts finite numbers.
     `categories` has one count per known category, in the reference's order; `new` counts unknown ones by name.
     `heavy` counts the most frequent single values, as JSON text. `lost` counts cells that a size limit cut off.
+    `forms` counts how values are written (`window.forms`): whole, negative, numeric_text, padded …
     """
 
     absent: int
@@ -147,6 +153,7 @@ class FieldProfile:
     sum_squares: float
     minimum: float  # NaN when there was no finite number
     maximum: float
+    forms: Mapping[str, int] = field(default_factory=dict)
     bins: Counts | None = None
     categories: Counts | None = None
     new: Mapping[str, int] = field(default_factory=dict)
@@ -214,7 +221,9 @@ class FieldReference:
 
     `kind` numeric: `edges` are the frozen inner and outer bin edges (len(profile.bins) - 1 of them).
     `kind` categorical: `categories` in order of frequency (most frequent first).
-    `constants` are values that stand out by their share, as JSON text → share of all rows.
+    `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows; any
+    other value's share is no larger than the smallest of them, or than that of one row.
+    `design_effects` maps a number of consecutive rows to how many of them are worth one independent row (Kish).
     """
 
     name: str
@@ -224,11 +233,15 @@ class FieldReference:
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     constants: Mapping[str, float] = field(default_factory=dict)
+    design_effects: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance."""
+    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance.
+
+    `importances` says how much the model uses a feature; any unit.
+    """
 
     model: str
     name: str
@@ -239,6 +252,8 @@ class Reference:
     fields: Mapping[str, FieldReference]
     performance: PerformanceCounts | None = None
     segments: Mapping[str, SegmentReference] = field(default_factory=dict)
+    importances: Mapping[str, float] = field(default_factory=dict)
+    components: PrincipalComponents | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +287,8 @@ class Verdict:
 
     `value` is how much (effect size), `p_value` how sure (None where the check has none). `reason` is a short word
     (above_threshold, within_threshold, not_significant, too_few_rows, no_rows, no_values, no_reference …).
+    `q_value` is the p-value corrected for all the tests that were made with it. `finding` names what was found, in a
+    word (absent, null, unit, shift …); `level` is "critical" beyond the rule's second limit.
     `evidence` holds JSON-able details for the report page.
     """
 
@@ -283,14 +300,17 @@ class Verdict:
     value: float | None = None
     threshold: float | None = None
     p_value: float | None = None
+    q_value: float | None = None
     rows: int = 0
     reference_rows: int = 0
     message: str = ""
+    finding: str = ""
+    level: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-AlertPhase = Literal["inactive", "pending", "firing"]
-PHASE_CODE: Mapping[AlertPhase, int] = {"inactive": 0, "pending": 1, "firing": 2}
+AlertPhase = Literal["inactive", "pending", "firing", "suppressed"]
+PHASE_CODE: Mapping[AlertPhase, int] = {"inactive": 0, "pending": 1, "firing": 2, "suppressed": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +326,10 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A rule's state over time for one target, with what a person is told about it."""
+    """A rule's state over time for one target, with what a person is told about it.
+
+    `cause` is the id of the alert that explains this one; while it does, nobody is told of this one.
+    """
 
     id: str  # stable: hash of group, rule and target
     group: str
@@ -318,6 +341,12 @@ class Alert:
     verdict: Verdict
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    cause: str = ""
+
+    @property
+    def phase(self) -> AlertPhase:
+        """Where the alert stands for those who are to be told."""
+        return "suppressed" if self.cause and self.state.phase == "firing" else self.state.phase
 
 
 # ---- export ---------------------------------------------------------------------------------------------------

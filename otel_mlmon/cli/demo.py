@@ -76,6 +76,8 @@ def _tell(console: Console, change: Change) -> None:
     where = alert.target.field or alert.target.segment or "all predictions"
     if change.firing:
         console.print(f"[red]day {change.day:5.2f}  firing    {alert.rule} · {where}[/red]  {alert.verdict.message}")
+    elif change.explained:
+        console.print(f"[dim]day {change.day:5.2f}  explained {alert.rule} · {where}  {alert.verdict.message}[/dim]")
     else:
         console.print(f"[green]day {change.day:5.2f}  resolved  {alert.rule} · {where}[/green]")
 
@@ -83,21 +85,33 @@ def _tell(console: Console, change: Change) -> None:
 def _summary(console: Console, run: Demo) -> bool:
     from otel_mlmon.demo.faults import FAULTS
 
-    table = Table("indicator", "what was done", "rule", "how long after", "also fired", title="\nWhat was caught")
+    table = Table(
+        "indicator",
+        "what was done",
+        "rule",
+        "how long after",
+        "also fired",
+        "explained by it",
+        title="\nWhat was caught",
+    )
     missed = 0
     for fault in FAULTS:
         caught = run.caught(fault)
         missed += caught is None
-        beside = ", ".join(sorted({f"{c.alert.rule} {c.alert.target.field}".strip() for c in run.beside(fault)}))
+        beside, explained = _rules(run.beside(fault)), _rules(run.explained(fault))
         rule = f"{fault.expected} · {fault.where}"
         after = "[red]not caught[/red]" if caught is None else f"{(caught.day - fault.first_day) * 24:.0f} h"
-        table.add_row(fault.indicator, fault.done, rule, after, beside)
+        table.add_row(fault.indicator, fault.done, rule, after, beside, explained)
     console.print(table)
     early = run.false_alarms()
     for change in early:
         console.print(f"[red]fired before the first fault: {change.alert.rule} {change.alert.target}[/red]")
     console.print(f"{len(FAULTS) - missed} of {len(FAULTS)} caught, {len(early)} fired before the first fault")
     return not missed and not early
+
+
+def _rules(changes: list[Change]) -> str:
+    return ", ".join(sorted({f"{c.alert.rule} {c.alert.target.field}".strip() for c in changes}))
 
 
 def _until_interrupt() -> None:

@@ -37,15 +37,20 @@ START: Final = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An alert that began to fire, or ended, at a day of the demo (fractional, counted from 0)."""
+    """An alert that began to fire, was explained by another one or ended, at a day of the demo (fractional, from 0)."""
 
     day: float
     alert: Alert
 
     @property
     def firing(self) -> bool:
-        """Whether it began."""
-        return self.alert.state.phase == "firing"
+        """Whether people are told that it began."""
+        return self.alert.phase == "firing"
+
+    @property
+    def explained(self) -> bool:
+        """Whether it began, and another alert says why."""
+        return self.alert.phase == "suppressed"
 
 
 class Demo:
@@ -146,7 +151,7 @@ class Demo:
     def _changed(self, changed: Sequence[Alert]) -> None:
         for alert in changed:
             at = alert.state.fired_at if alert.state.phase == "firing" else alert.state.resolved_at
-            if at:
+            if at and (alert.state.phase == "firing" or not alert.cause):
                 change = Change((at - START) / DAY_NS, alert)
                 with self._lock:
                     self.changes.append(change)
@@ -168,8 +173,14 @@ class Demo:
         return next((change for change in self._during(fault) if _names(change.alert, fault)), None)
 
     def beside(self, fault: Fault) -> list[Change]:
-        """What else fired because of the fault."""
+        """What else people were told of because of the fault."""
         return [change for change in self._during(fault) if not _names(change.alert, fault)]
+
+    def explained(self, fault: Fault) -> list[Change]:
+        """What followed from the fault, and was held back because an alert that fires says why."""
+        caught = self.caught(fault)
+        with self._lock:
+            return [c for c in self.changes if c.explained and caught is not None and c.alert.cause == caught.alert.id]
 
     def _during(self, fault: Fault) -> Iterator[Change]:
         later = [f.first_day for f in FAULTS if f.first_day > fault.first_day]

@@ -14,7 +14,21 @@ from otel_mlmon.values import Alert, AlertState, Target, Verdict
 _log = logging.getLogger(__name__)
 
 
-LAST_BREACH = ("status", "reason", "start", "end", "value", "threshold", "p_value", "rows", "reference_rows", "message")
+LAST_BREACH = (
+    "status",
+    "reason",
+    "start",
+    "end",
+    "value",
+    "threshold",
+    "p_value",
+    "q_value",
+    "rows",
+    "reference_rows",
+    "message",
+    "finding",
+    "level",
+)
 
 
 def as_shown(alert: Alert) -> Alert:
@@ -37,7 +51,11 @@ def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Ve
     """
     lasting = before is not None and verdict.status != "breach" and (state.phase == "firing" or state.resolved_at)
     annotations = before.annotations if lasting and before is not None else _annotations(rule, verdict)
-    shown = verdict
+    shown, labels = verdict, dict(rule.labels)
+    if verdict.level:
+        labels["severity"] = verdict.level
+    elif lasting and before is not None:
+        labels = dict(before.labels)
     if verdict.status == "breach":
         last = {name: getattr(verdict, name) for name in LAST_BREACH}
         shown = replace(verdict, evidence={**verdict.evidence, "rule": _as_configured(group, rule), "breach": last})
@@ -52,8 +70,9 @@ def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Ve
         verdict.target,
         state,
         shown,
-        dict(rule.labels),
+        labels,
         annotations,
+        before.cause if before is not None and state.phase == "inactive" and state.resolved_at else "",
     )
 
 
@@ -70,6 +89,7 @@ def _annotations(rule: Rule, verdict: Verdict) -> dict[str, str]:
         "segment": target.segment,
         "rows": verdict.rows,
         "p_value": verdict.p_value,
+        "finding": verdict.finding,
         "labels": dict(rule.labels),
     }
     found = {}
@@ -91,7 +111,7 @@ def _as_configured(group: Group, rule: Rule) -> dict[str, Any]:
         "group": group.name,
         "window": format_duration(group.window),
         "interval": format_duration(group.interval),
-        "reference": group.reference,
+        "reference": str(group.reference),
         **body,
     }
 
@@ -115,4 +135,5 @@ def alert_from_document(id_: str, body: dict[str, Any]) -> Alert:
         verdict=Verdict(**verdict),
         labels=body["labels"],
         annotations=body["annotations"],
+        cause=body.get("cause", ""),
     )

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Status
+from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Status
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+_CHANCE = 0.5  # p-value from which no confidence that a rule may state would call it sure
 
 # (minimum or None, maximum or None) → numbers of the case's window outside of them, read from the rows.
 CountOutside = Callable[[float | None, float | None], int]
@@ -18,6 +23,8 @@ class FieldCase:
     """One field of one window, whole or one segment of it, and what is expected of it.
 
     `expected` is the reference's profile for this segment, or of the whole where the reference knows no such segment.
+    `numbers` reads the field's finite numbers from the rows of the window; only a breach is worth that.
+    `whole` is the reference as a whole: another field of it may be what this one was swapped with.
     """
 
     name: str
@@ -25,6 +32,19 @@ class FieldCase:
     reference: FieldReference | None
     expected: FieldProfile | None
     count_outside: CountOutside
+    numbers: Callable[[], Floats]
+    whole: Reference | None = None
+
+    def independent(self, rows: int) -> int:
+        """How many independent rows `rows` consecutive ones are worth: fewer, when neighbours are alike."""
+        return round(rows / self.design_effect(rows))
+
+    def design_effect(self, rows: int) -> float:
+        """Kish's design effect for so many consecutive rows, from the nearest number of rows that was measured."""
+        known = self.reference.design_effects if self.reference else {}
+        if not known or rows <= 0:
+            return 1.0
+        return max(1.0, known[min(known, key=lambda size: abs(math.log(size / rows)))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +57,9 @@ class PerformanceCase:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict before it is given its target and window."""
+    """A verdict before it is given its target and window. A breach is one by size; whether it is sure is decided later,
+    together with all the tests that were made at the same time.
+    """
 
     status: Status
     reason: str
@@ -47,6 +69,8 @@ class Outcome:
     rows: int = 0
     reference_rows: int = 0
     message: str = ""
+    finding: str = ""
+    level: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -59,30 +83,34 @@ def judge(
     value: float,
     threshold: float,
     p_value: float,
-    confidence: float,
     *,
     rows: int,
     reference_rows: int,
     message: str,
-    evidence: Callable[[], Mapping[str, Any]],
+    finding: str = "",
+    critical: float | None = None,
+    evidence: Callable[[], Mapping[str, Any]] = dict,
     higher_is_worse: bool = True,
 ) -> Outcome:
-    """A breach is both large enough and sure enough. A number that is not one is no data, never ok."""
+    """A breach is large enough here; that it is sure enough is for `correct` to say. NaN is no data, never ok.
+
+    Without a p-value (NaN) the size alone decides.
+    """
     if math.isnan(value):
         return no_data("no_values", f"{message}: not defined for this window", rows=rows, reference_rows=reference_rows)
-    beyond = value > threshold if higher_is_worse else value < threshold
-    # Without a p-value for this metric the size alone decides.
-    sure = math.isnan(p_value) or p_value < 1 - confidence
-    reason = "beyond_threshold" if beyond and sure else "not_significant" if beyond else "within_threshold"
-    breach = beyond and sure
+    sign = 1 if higher_is_worse else -1
+    beyond = sign * value > sign * threshold
+    severe = critical is not None and sign * value > sign * critical
     return Outcome(
-        "breach" if breach else "ok",
-        reason,
+        "breach" if beyond else "ok",
+        "beyond_threshold" if beyond else "within_threshold",
         value=value,
         threshold=threshold,
         p_value=None if math.isnan(p_value) else p_value,
         rows=rows,
         reference_rows=reference_rows,
         message=message,
-        evidence=evidence() if breach else {},
+        finding=finding if beyond else "",
+        level="critical" if beyond and severe else "",
+        evidence=evidence() if beyond and not p_value > _CHANCE else {},
     )

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
-from otel_mlmon.rulefile import DriftRule
+from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, explain
+from otel_mlmon.rulefile import DRIFT_THRESHOLDS, DriftRule, GradualDrift
+from otel_mlmon.stats.drift.distribution import Distribution
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
 from otel_mlmon.values import FieldProfile, FieldReference
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts
 
+# With a budget of false alarms: the distance below which no difference matters, however sure.
+FLOORS: Final = {
+    "psi": 0.02,
+    "kolmogorov_smirnov": 0.05,
+    "wasserstein": 0.1,
+    "jensen_shannon": 0.05,
+    "hellinger": 0.05,
+    "anderson_darling": 0.05,
+    "cramer_von_mises": 0.05,
+    "chi_squared": 0.05,
+    "g_test": 0.05,
+    "l_infinity": 0.03,
+    "mean_shift": 0.1,
+    "standard_deviation_shift": 0.1,
+    "quantile_shift": 0.1,
+}
 
-def applies(rule: DriftRule, reference: FieldReference | None) -> bool:
+
+def applies(rule: DriftRule | GradualDrift, reference: FieldReference | None) -> bool:
     """Whether the method means anything for the field: distribution functions need an order."""
-    return reference is None or reference.kind == "numeric" or rule.drift not in NEEDS_ORDERED_BINS
+    if reference is None:
+        return True
+    if isinstance(rule, GradualDrift):
+        return reference.kind == "numeric"
+    few = reference.kind == "categorical" or len(reference.edges) < 2 or reference.edges[-1] == reference.edges[-2]
+    fits = rule.kind is None or few == (rule.kind == "discrete")
+    return fits and (reference.kind == "numeric" or rule.drift not in NEEDS_ORDERED_BINS)
+
+
+def threshold(rule: DriftRule) -> float:
+    """What is still fine: as stated, else a convention of the field, else, with a budget, a floor."""
+    if rule.above is not None:
+        return rule.above
+    return FLOORS[rule.drift] if rule.false_alarms else DRIFT_THRESHOLDS[rule.drift]
 
 
 def drift(rule: DriftRule, case: FieldCase) -> Outcome:
     """Distance of the window's counts from the reference's, on the reference's frozen bins or categories."""
     if case.reference is None or case.expected is None:
         return no_data("not_in_reference", f"{case.name} is not in the reference")
-    then, now = _counts(case.reference, case.expected), _counts(case.reference, case.profile)
-    rows, reference_rows = int(now.sum()), int(then.sum())
+    then, now = distribution(case, case.expected), distribution(case, case.profile)
+    rows, reference_rows = int(now.counts.sum()), int(then.counts.sum())
     if rows < rule.min_rows:
         reason = "no_values" if rows == 0 else "too_few_rows"
         return no_data(
@@ -36,19 +68,41 @@ def drift(rule: DriftRule, case: FieldCase) -> Outcome:
             reference_rows=reference_rows,
         )
     effect = DRIFT_METHODS[rule.drift](then, now)
+    limit = threshold(rule)
+    news = effect.value > limit and effect.p_value < WORTH_A_LOOK
+    found = explain(case) if news and case.reference.kind == "numeric" else None
+    message = f"{rule.drift} {effect.value:.3g} between {rows} values and the reference's {reference_rows}"
     return judge(
         effect.value,
-        rule.above,
+        limit,
         effect.p_value,
-        rule.confidence,
         rows=rows,
         reference_rows=reference_rows,
-        message=f"{rule.drift} {effect.value:.3g} between {rows} values and the reference's {reference_rows}",
+        message=f"{message}; {found.message}" if found else message,
+        finding=found.finding if found and found.finding in TRANSFORMED else "shift",
+        critical=rule.critical,
         evidence=lambda: evidence.of_field(case),
     )
 
 
-def _counts(reference: FieldReference, profile: FieldProfile) -> Counts:
+def distribution(case: FieldCase, profile: FieldProfile) -> Distribution:
+    """A profile as the drift methods want it."""
+    assert case.reference is not None
+    counts = cells(case.reference, profile)
+    return Distribution(
+        counts,
+        case.reference.edges,
+        profile.numbers,
+        profile.sum,
+        profile.sum_squares,
+        profile.minimum,
+        profile.maximum,
+        case.design_effect(int(counts.sum())),
+    )
+
+
+def cells(reference: FieldReference, profile: FieldProfile) -> Counts:
+    """Counts per bin, or per category and of all others."""
     if reference.kind == "numeric":
         return np.zeros(len(reference.edges) + 1, np.int64) if profile.bins is None else profile.bins
     known = np.zeros(len(reference.categories), np.int64) if profile.categories is None else profile.categories

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+import pyarrow.compute as pc
+
+from otel_mlmon.evaluate.accumulate import accumulate
 from otel_mlmon.evaluate.alerts import alert_for, alert_from_document, alert_id, alert_to_document
+from otel_mlmon.evaluate.baselines import Baselines
+from otel_mlmon.evaluate.causes import causes
+from otel_mlmon.evaluate.correct import correct
+from otel_mlmon.evaluate.model_case import Condition
 from otel_mlmon.evaluate.ripe import RipeWindows, WindowSource
+from otel_mlmon.evaluate.rows import WindowRows
 from otel_mlmon.evaluate.state import step
-from otel_mlmon.evaluate.verdicts import OutsideCounter, by_version, judge_fields, judge_performance
+from otel_mlmon.evaluate.verdicts import (
+    OutsideCounter,
+    Scene,
+    by_version,
+    judge_fields,
+    judge_model,
+    judge_performance,
+)
 from otel_mlmon.rulefile import FieldRule, Group, PerformanceRule, Rule
-from otel_mlmon.values import Alert, AlertState, Reference, Target, Verdict, WindowProfile
+from otel_mlmon.values import Alert, AlertState, Reference, Target, Verdict
 
 _log = logging.getLogger(__name__)
 VerdictRow = tuple[str, int, str, float | None, float | None]
@@ -47,18 +66,22 @@ class Engine:
         reference_for: Callable[[str, str, str], Reference | None],
         store: AlertStore,
         count_outside: OutsideCounter,
+        condition: Condition,
         *,
         ground_truth_horizon_ns: int,
     ) -> None:
         self._windows = windows
-        self._reference_for = reference_for
+        self._baselines = Baselines(windows, reference_for)
         self._store = store
         self._count_outside = count_outside
+        self._condition = condition
         self._horizon_ns = ground_truth_horizon_ns
         self._lock = threading.Lock()
         self._alerts: dict[str, Alert] = {}
         for key, body in store.documents("alert").items():
             self._alerts[key] = alert_from_document(key, body)
+        self._past: dict[str, deque[tuple[int, float]]] = {}
+        self._memory: dict[str, Any] = store.documents("memory")
         self.groups: dict[tuple[str, str], GroupStatus] = {}
         self.failures: dict[tuple[str, str], int] = {}
 
@@ -71,7 +94,7 @@ class Engine:
         self._store.put("alert", {}, gone=[alert.id for alert in gone])
         kept = {group for group, _ in rules}
         self.groups = {key: status for key, status in self.groups.items() if key[0] in kept}
-        return [_ended(alert) for alert in gone if alert.state.phase == "firing"]
+        return [_ended(alert) for alert in gone if alert.phase == "firing"]
 
     def alerts(self) -> list[Alert]:
         """Every target's alert with its last verdict, inactive ones included."""
@@ -83,82 +106,123 @@ class Engine:
         with self._lock:
             return self._alerts.get(id_)
 
-    def tick(self, group: Group, model: str, time: int) -> list[Alert]:
-        """Evaluate a group for one model at event time `time`; returns the alerts whose phase changed."""
+    def tick(self, groups: Sequence[Group], model: str, time: int) -> list[Alert]:
+        """Evaluate groups for one model at event time `time`; returns the alerts whose phase changed.
+
+        All groups of a time together: whichever of them has the cause, nobody hears of the symptom first.
+        """
+        known = self._of(model)
+        fresh: dict[str, Alert] = {}
+        for group in groups:
+            fresh |= self._evaluate(group, model, time, known)
+        return self._adopt({group.name for group in groups}, known, fresh, time)
+
+    def _evaluate(self, group: Group, model: str, time: int, known: Mapping[str, Alert]) -> dict[str, Alert]:
         status = self.groups.setdefault((group.name, model), GroupStatus())
         segments = sorted({key for rule in group.rules for key in rule.segments})
-        start = time - group.window
-        fields = any(isinstance(rule, FieldRule) for rule in group.rules)
-        windows = by_version(self._windows.window(model, group.reference, start, time, segments, time, fields=fields))
-        ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
+        start, name = time - group.window, group.reference.name
+        fields = any(not isinstance(rule, PerformanceRule) for rule in group.rules)
+        windows = by_version(self._windows.window(model, name, start, time, segments, time, fields=fields))
         status.end = time
         status.versions = tuple(sorted(windows)) or status.versions or ("",)
         status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(
             status.rows, 0
         )
         status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
-        known = self._of(group.name, model)
+        ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
+        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys))
         fresh: dict[str, Alert] = {}
         for version in status.versions:
-            reference = self._reference_for(model, version, group.reference)
-            for rule in group.rules:
-                verdicts = self._judge(
-                    group, rule, version, reference, windows.get(version, {}), ripe, known, model, start, time, status
-                )
-                for verdict in verdicts:
-                    key = alert_id(group.name, rule.alert, verdict.target)
-                    before = known.get(key)
-                    state = _next(rule, before.state if before else AlertState(), verdict, time)
-                    fresh[key] = alert_for(group, rule, key, state, verdict, before)
-        return self._adopt(known, fresh, time)
+            reference = self._baselines.reference(group.reference, model, version, start, time, segments)
+            scene = Scene(
+                model, version, reference, windows.get(version, {}), start, time, rows,
+                partial(self._traffic, model, name, version), self._condition, self._count_outside,
+            )  # fmt: skip
+            judged = [
+                (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict))
+                for rule in group.rules
+                for verdict in self._judge(group, rule, scene, ripe, known, status)
+            ]
+            for rule, verdict in correct(judged, group.interval):
+                key = alert_id(group.name, rule.alert, verdict.target)
+                before = known.get(key)
+                state = _next(rule, before.state if before else AlertState(), verdict, time)
+                fresh[key] = alert_for(group, rule, key, state, verdict, before)
+        return fresh
 
     def _judge(
-        self,
-        group: Group,
-        rule: Rule,
-        version: str,
-        reference: Reference | None,
-        windows: Mapping[str, WindowProfile],
-        ripe: RipeWindows,
-        known: Mapping[str, Alert],
-        model: str,
-        start: int,
-        end: int,
-        status: GroupStatus,
+        self, group: Group, rule: Rule, scene: Scene, ripe: RipeWindows, known: Mapping[str, Alert], status: GroupStatus
     ) -> list[Verdict]:
         try:
             if isinstance(rule, PerformanceRule):
-                windows, start, end = ripe.newest(rule, version)
+                windows, start, end = ripe.newest(rule, scene.version)
                 if "" in windows:
                     counts = windows[""].performance
-                    status.coverage[version] = counts.with_truth / counts.predictions if counts.predictions else 0.0
-                return list(judge_performance(rule, model, version, reference, windows, start, end))
+                    covered = counts.with_truth / counts.predictions if counts.predictions else 0.0
+                    status.coverage[scene.version] = covered
+                return list(judge_performance(rule, replace(scene, windows=windows, start=start, end=end)))
+            if not isinstance(rule, FieldRule):
+                return list(judge_model(rule, scene))
             judged = {
                 alert.target.field
                 for alert in known.values()
-                if alert.rule == rule.alert and alert.target.version == version and alert.target.field
+                if (alert.group, alert.rule) == (group.name, rule.alert)
+                and alert.target.version == scene.version
+                and alert.target.field
             }
-            return list(judge_fields(rule, model, version, reference, windows, start, end, self._count_outside, judged))
+            key = json.dumps([group.name, rule.alert, scene.model, scene.version])
+            memory: dict[str, Any] = self._memory.get(key, {})
+            found = list(judge_fields(rule, scene, judged, memory))
+            if memory:
+                self._memory[key] = memory
+                self._store.put("memory", {key: memory})
+            return found
         except Exception as error:
-            _log.exception("rule %s of group %s failed for model %s", rule.alert, group.name, model)
+            _log.exception("rule %s of group %s failed for model %s", rule.alert, group.name, scene.model)
             self.failures[group.name, rule.alert] = self.failures.get((group.name, rule.alert), 0) + 1
             message = f"{type(error).__name__}: {error}"
-            return [Verdict(Target(model, version), "error", "exception", start, end, message=message)]
+            return [
+                Verdict(
+                    Target(scene.model, scene.version), "error", "exception", scene.start, scene.end, message=message
+                )
+            ]
 
-    def _of(self, group: str, model: str) -> dict[str, Alert]:
+    def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any]:
+        totals = self._windows.totals(model, name, first, last, last)
+        mine = totals.filter(pc.equal(totals["version"], version)) if totals.num_rows else totals
+        if not mine.num_rows:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        panes, index = np.unique(mine["pane"].to_numpy(), return_inverse=True)
+        return panes, np.bincount(index.reshape(-1), weights=mine["rows"].to_numpy()).astype(np.int64)
+
+    def _of(self, model: str) -> dict[str, Alert]:
         with self._lock:
-            return {k: a for k, a in self._alerts.items() if a.group == group and a.target.model == model}
+            return {k: a for k, a in self._alerts.items() if a.target.model == model}
 
-    def _adopt(self, known: Mapping[str, Alert], fresh: dict[str, Alert], time: int) -> list[Alert]:
-        changed = [a for k, a in fresh.items() if a.state.phase != (known[k].state.phase if k in known else "inactive")]
-        gone = [key for key in known if key not in fresh]
-        changed += [_ended(known[key], time) for key in gone if known[key].state.phase == "firing"]
+    def _adopt(self, groups: set[str], known: Mapping[str, Alert], fresh: dict[str, Alert], time: int) -> list[Alert]:
+        """Put the new alerts in force, those of other groups that they explain (or no longer do) with them."""
+        gone = [key for key, alert in known.items() if alert.group in groups and key not in fresh]
+        now = {k: a for k, a in known.items() if a.group not in groups} | fresh
+        explained = causes(now.values())
+        now = {k: a if a.cause == explained.get(k, "") else _caused(a, explained.get(k, "")) for k, a in now.items()}
+        changed: list[Alert] = []
+        for key, alert in now.items():
+            before = known.get(key)
+            if before is not None and before.phase == alert.phase == "firing" and before.labels != alert.labels:
+                changed += [_ended(before, time), alert]  # another severity: outside, that is another alert
+            elif before is not None and (before.phase, alert.phase) == ("firing", "suppressed"):
+                changed += [_ended(before, time), alert]  # whoever was told of it hears that it is no news of its own
+            elif alert.phase != (before.phase if before else "inactive"):
+                changed.append(alert)
+        changed += [_ended(known[key], time) for key in gone if known[key].phase == "firing"]
         with self._lock:
             for key in gone:
                 del self._alerts[key]
-            self._alerts.update(fresh)
-        active = {k: alert_to_document(a) for k, a in fresh.items() if a.state != AlertState()}
-        idle = [k for k, a in known.items() if k not in active and (a.state != AlertState() or k in gone)]
+            self._alerts.update(now)
+        written = {k: a for k, a in now.items() if k in fresh or a is not known.get(k)}
+        active = {k: alert_to_document(a) for k, a in written.items() if a.state != AlertState()}
+        mine = {k: a for k, a in known.items() if a.group in groups}
+        idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
         self._store.put("alert", active, gone=idle)
         self._store.append_verdicts(
             (k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold) for k, a in fresh.items()
@@ -171,6 +235,11 @@ def _next(rule: Rule, state: AlertState, verdict: Verdict, time: int) -> AlertSt
         state, verdict.status, time,
         for_ns=rule.for_, keep_firing_for_ns=rule.keep_firing_for, on_no_data=rule.no_data,
     )  # fmt: skip
+
+
+def _caused(alert: Alert, cause: str) -> Alert:
+    """With its cause; what is over keeps the one that it had."""
+    return alert if alert.state.phase == "inactive" else replace(alert, cause=cause)
 
 
 def _ended(alert: Alert, time: int = 0) -> Alert:

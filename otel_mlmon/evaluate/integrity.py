@@ -1,165 +1,168 @@
-"""Integrity checks: is each value what it should be? Each is judged by the share of rows where it is not."""
+"""Integrity of one field: is each value what it should be? Each check is judged by the share of rows where it is not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from otel_mlmon.columns import json_text
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
-from otel_mlmon.rulefile import DefaultValue, IntegrityRule, Missing, OutOfRange, TypeMismatch
-from otel_mlmon.stats.proportion import exceeds, exceeds_reference
+from otel_mlmon.evaluate.explain import TRANSFORMED, explain
+from otel_mlmon.rulefile import Format, IntegrityRule, Missing, TypeMismatch
+from otel_mlmon.stats.proportion import exceeds, fisher_greater
 from otel_mlmon.values import FieldProfile
 
 # Without a stated limit: how far a share may rise above the reference's, in fractions of all rows.
-MARGIN: Final = 0.01
-DEFAULT_VALUE_MARGIN: Final = 0.05
+MARGIN: Final = 0.005
 _FITTING: Final[Mapping[str, frozenset[str]]] = {
     "float": frozenset({"int", "float"}),
     "int": frozenset({"int"}),
     "string": frozenset({"string"}),
     "bool": frozenset({"bool"}),
 }
+_GONE: Final = ("absent", "null", "nan", "empty")
+# Forms whose share may not rise, and what it is called when it does.
+_NUMBER_FORMS: Final = {"whole": "precision", "beyond_int32": "big_int", "beyond_int53": "big_int"}
+_TEXT_FORMS: Final = {
+    "numeric_text": "numeric_text",
+    "iso_date": "date_format",
+    "other_date": "date_format",
+    "not_ascii": "encoding",
+    "mojibake": "encoding",
+    "padded": "padding",
+}
 
 
 def missing(rule: Missing, case: FieldCase) -> Outcome:
-    """Share of rows in which the field is absent, null or NaN."""
+    """Share of rows in which the field is absent, null, NaN or empty: each on its own against the reference."""
     profile, expected = case.profile, case.expected
-    bad, rows = _missing(profile), profile.rows
+    rows = profile.rows
     if rows < rule.min_rows:
-        return _too_few(rule, rows, "rows")
-    if rule.above is None and expected is None:
-        return no_data(
-            "not_in_reference", f"{case.name} is not in the reference and the rule has no `above`", rows=rows
-        )
+        return too_few(rule, rows, "rows")
+    counts = {name: getattr(profile, name) for name in _GONE}
     message = (
-        f"{_percent(bad, rows)} of {rows} rows without a value "
-        f"(absent {profile.absent}, null {profile.null}, NaN {profile.nan})"
+        f"{percent(sum(counts.values()), rows)} of {rows} rows without a value "
+        f"({', '.join(f'{name} {count}' for name, count in counts.items() if count or name != 'empty')})"
     )
-    return _share(rule, case, bad, rows, _share_of(expected, _missing), message)
+    if rule.above is not None:
+        return share(rule, case, sum(counts.values()), rows, message, max(counts, key=lambda name: counts[name]))
+    if expected is None:
+        return not_in_reference(case, "above", rows)
+
+    def excess(name: str) -> float:
+        before = getattr(expected, name)
+        return float(counts[name] / rows - (before / expected.rows if expected.rows else 0.0))
+
+    worst = max(_GONE, key=excess)
+    return share(rule, case, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE))
 
 
 def type_mismatch(rule: TypeMismatch, case: FieldCase) -> Outcome:
     """Share of values of another type. NaN has no type of its own and is left to `missing`."""
     wanted = rule.expect or (case.reference.type if case.reference else None)
     if wanted is None:
-        return no_data("not_in_reference", f"{case.name} is not in the reference and the rule has no `expect`")
+        return not_in_reference(case, "expect")
     values = case.profile.values - case.profile.nan
     if values < rule.min_rows:
-        return _too_few(rule, values, "values")
+        return too_few(rule, values, "values")
 
     def wrong(profile: FieldProfile) -> int:
         return sum(count for name, count in _types(profile).items() if name not in _FITTING[wanted])
 
     found = ", ".join(f"{name} {count}" for name, count in _types(case.profile).items() if count)
-    message = f"{_percent(wrong(case.profile), values)} of {values} values are no {wanted}: {found}"
-    expected = None if rule.expect else _share_of(case.expected, wrong)
-    return _share(rule, case, wrong(case.profile), values, expected, message)
+    message = f"{percent(wrong(case.profile), values)} of {values} values are no {wanted}: {found}"
+    of = None if rule.expect else lambda p: (wrong(p), p.values - p.nan)
+    explained = None
+    if wanted == "int" and _types(case.profile).get("float", 0) > MARGIN * values:  # whole numbers times a factor?
+        explained = explain(case)
+    if explained is not None and explained.finding in TRANSFORMED:
+        return share(rule, case, wrong(case.profile), values, f"{message}; {explained.message}", explained.finding, of)
+    return share(rule, case, wrong(case.profile), values, message, "type", of)
 
 
-def out_of_range(rule: OutOfRange, case: FieldCase) -> Outcome:
-    """Share of numbers outside the range, or of texts that are no known category."""
-    if rule.categories is not None or (case.reference is not None and case.reference.kind == "categorical"):
-        return _unknown_categories(rule, case)
-    low, high = rule.minimum, rule.maximum
-    stated = low is not None or high is not None
-    if not stated and (case.reference is None or not case.reference.edges):
-        return no_data("not_in_reference", f"{case.name} has no range in the reference and the rule states none")
-    numbers = case.profile.numbers
-    if numbers < rule.min_rows:
-        return _too_few(rule, numbers, "numbers")
-    if case.reference is not None and case.reference.edges:
-        low = case.reference.edges[0] if low is None else low
-        high = case.reference.edges[-1] if high is None else high
-    bins = case.profile.bins
-    bad = case.count_outside(low, high) if stated or bins is None else int(bins[0] + bins[-1])
-    message = (
-        f"{_percent(bad, numbers)} of {numbers} numbers outside {_bound(low)} to {_bound(high)} "
-        f"(seen {case.profile.minimum:g} to {case.profile.maximum:g})"
-    )
-    return _share(rule, case, bad, numbers, 0.0, message)
-
-
-def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
-    known = () if case.reference is None else case.reference.categories
-
-    def texts(profile: FieldProfile) -> int:
-        return profile.types.get("string", 0) + profile.types.get("bool", 0)
-
-    def unknown(profile: FieldProfile) -> int:
-        counts: dict[str, int] = dict(
-            zip(known, [] if profile.categories is None else profile.categories.tolist(), strict=False)
-        )
-        counts.update(profile.new)
-        allowed = known if rule.categories is None else rule.categories
-        return texts(profile) - sum(counts.get(name, 0) for name in allowed)
-
-    values = texts(case.profile)
+def written_otherwise(rule: Format, case: FieldCase) -> Outcome:
+    """Share of values in a form that the reference has less of: the form that has gained most."""
+    expected, profile = case.expected, case.profile
+    if expected is None or case.reference is None:
+        return not_in_reference(case)
+    texts = case.reference.kind == "categorical"
+    values = profile.types.get("string", 0) if texts else profile.numbers
     if values < rule.min_rows:
-        return _too_few(rule, values, "texts")
-    allowed = set(known if rule.categories is None else rule.categories)
-    names = sorted((n for n in case.profile.new if n not in allowed), key=lambda n: -case.profile.new[n])[:5]
-    message = f"{_percent(unknown(case.profile), values)} of {values} values in unknown categories: " + ", ".join(
-        f"{name!r} {case.profile.new[name]}" for name in names
+        return too_few(rule, values, "values")
+    folded = {name.casefold() for name in case.reference.categories}
+
+    def counts(p: FieldProfile) -> tuple[dict[str, int], int]:
+        if not texts:
+            found = {form: p.forms.get(form, 0) for form in _NUMBER_FORMS}
+            # One whole number that is frequent is a default, not a loss of decimals.
+            found["whole"] -= max((n for v, n in p.heavy.items() if v.lstrip("-").isdigit()), default=0)
+            return {form: max(n, 0) for form, n in found.items()}, p.numbers
+        # Capitals for small letters, or the other way round: a known category in another guise.
+        other_case = sum(n for name, n in p.new.items() if name.casefold() in folded)
+        return {**{form: p.forms.get(form, 0) for form in _TEXT_FORMS}, "other_case": other_case}, p.types.get(
+            "string", 0
+        )
+
+    then, rows = counts(expected)
+    now, _ = counts(profile)
+    worst = max(now, key=lambda form: now[form] / values - then[form] / max(rows, 1))
+    message = (
+        f"{percent(now[worst], values)} of {values} values are {worst.replace('_', ' ')}, "
+        f"in the reference {percent(then[worst], rows)}"
     )
-    expected = None if rule.categories is not None else _share_of(case.expected, unknown)
-    return _share(rule, case, unknown(case.profile), values, expected, message)
+    finding = {**_NUMBER_FORMS, **_TEXT_FORMS, "other_case": "case"}[worst]
+    return share(
+        rule, case, now[worst], values, message, finding, lambda p: (counts(p)[0][worst], counts(p)[1]), len(now)
+    )
 
 
-def default_value(rule: DefaultValue, case: FieldCase) -> Outcome:
-    """Largest change of any single value's share of the rows: a default that appears, vanishes, jumps or moves."""
-    if case.reference is None:
-        return no_data("not_in_reference", f"{case.name} is not in the reference")
-    rows, reference_rows = case.profile.rows, case.reference.profile.rows
-    if rows < rule.min_rows:
-        return _too_few(rule, rows, "rows")
-    before = case.reference.constants
-    watched = {json_text(v) for v in rule.values} if rule.values else {*before, *case.profile.heavy}
-    changes = {v: case.profile.heavy.get(v, 0) / rows - before.get(v, 0.0) for v in watched}
-    if not changes:
-        return no_data("no_values", f"{case.name} has no value at all", rows=rows, reference_rows=reference_rows)
-    value = max(changes, key=lambda v: (abs(changes[v]), v))
-    share, old = case.profile.heavy.get(value, 0) / rows, before.get(value, 0.0)
-    threshold = DEFAULT_VALUE_MARGIN if rule.above is None else rule.above
-    count, old_count = round(share * rows), round(old * reference_rows)
-    sides = (count, rows, old_count, reference_rows) if share >= old else (old_count, reference_rows, count, rows)
-    # As many comparisons as values: the smallest of their p-values is corrected for that (Bonferroni).
-    p_value = min(1.0, exceeds_reference(*sides, 0.0) * len(changes))
-    message = f"{case.name} is {evidence.shown(value)} in {share:.1%} of the rows, in the reference {old:.1%}"
-
-    def shown() -> dict[str, Any]:
-        top = sorted(changes, key=lambda v: -abs(changes[v]))[:8]
-        lines = [[f"share of {evidence.shown(v)}", before.get(v, 0.0), before.get(v, 0.0) + changes[v]] for v in top]
-        found = dict(evidence.of_field(case))
-        return {**found, "numbers": [*lines, *found["numbers"]]}
-
-    return judge(
-        abs(changes[value]), threshold, p_value, rule.confidence,
-        rows=rows, reference_rows=reference_rows, message=message, evidence=shown,
-    )  # fmt: skip
-
-
-def _share(
-    rule: IntegrityRule, case: FieldCase, bad: int, rows: int, expected_share: float | None, message: str
+def share(
+    rule: IntegrityRule,
+    case: FieldCase,
+    bad: int,
+    rows: int,
+    message: str,
+    finding: str,
+    of: Callable[[FieldProfile], tuple[int, int]] | None = None,
+    tests: int = 1,
 ) -> Outcome:
-    """Judge a share of bad rows against `above`, or against the reference's share and a margin."""
-    threshold = (expected_share or 0.0) + MARGIN if rule.above is None else rule.above
-    reference_rows = 0 if case.expected is None else case.expected.rows
+    """Judge a share of bad rows against `above`, or against the reference's share and a margin.
+
+    `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni).
+    """
+    expected = None if of is None or case.expected is None else of(case.expected)
+    if rule.above is not None:
+        threshold, p_value = rule.above, exceeds(bad, rows, rule.above)
+    elif expected is None:
+        threshold, p_value = MARGIN, exceeds(bad, rows, MARGIN)
+    else:
+        before = expected[0] / expected[1] if expected[1] else 0.0
+        threshold, worth = min(before + MARGIN, 1.0), case.design_effect(rows)
+        p_value = min(1.0, tests * fisher_greater(
+            round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
+        ))  # fmt: skip
     return judge(
         bad / rows if rows else float("nan"),
         threshold,
-        exceeds(bad, rows, threshold),
-        rule.confidence,
+        p_value,
         rows=rows,
-        reference_rows=reference_rows,
+        reference_rows=0 if case.expected is None else case.expected.rows,
         message=message,
+        finding=finding,
+        critical=rule.critical,
         evidence=lambda: evidence.of_field(case),
     )
 
 
-def _missing(profile: FieldProfile) -> int:
-    return profile.absent + profile.null + profile.nan
+def too_few(rule: IntegrityRule, found: int, what: str) -> Outcome:
+    """The answer to a window with fewer rows than the rule asks for."""
+    reason = "no_values" if found == 0 else "too_few_rows"
+    return no_data(reason, f"{found} {what}, the rule asks for at least {rule.min_rows}", rows=found)
+
+
+def percent(part: int, whole: int) -> str:
+    """A share as people read it."""
+    return f"{part / whole:.1%}" if whole else "0%"
 
 
 def _types(profile: FieldProfile) -> dict[str, int]:
@@ -167,18 +170,7 @@ def _types(profile: FieldProfile) -> dict[str, int]:
     return {n: c - (profile.nan if n == "float" else 0) for n, c in profile.types.items()}
 
 
-def _share_of(expected: FieldProfile | None, bad: Any) -> float | None:
-    return None if expected is None or not expected.rows else bad(expected) / expected.rows
-
-
-def _too_few(rule: IntegrityRule, found: int, what: str) -> Outcome:
-    reason = "no_values" if found == 0 else "too_few_rows"
-    return no_data(reason, f"{found} {what}, the rule asks for at least {rule.min_rows}", rows=found)
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "0%"
-
-
-def _bound(value: float | None) -> str:
-    return "anything" if value is None else f"{value:g}"
+def not_in_reference(case: FieldCase, key: str = "", rows: int = 0) -> Outcome:
+    """The answer to a field that the reference does not know."""
+    without = f" and the rule has no `{key}`" if key else ""
+    return no_data("not_in_reference", f"{case.name} is not in the reference{without}", rows=rows)

@@ -7,17 +7,34 @@ from typing import Any, Final
 
 from otel_mlmon.evaluate.case import FieldCase, Outcome
 from otel_mlmon.evaluate.drift import drift
-from otel_mlmon.evaluate.integrity import default_value, missing, out_of_range, type_mismatch
+from otel_mlmon.evaluate.expression import expression
+from otel_mlmon.evaluate.feature_set import weighted_drift
+from otel_mlmon.evaluate.integrity import missing, type_mismatch, written_otherwise
+from otel_mlmon.evaluate.model_case import ModelCase
+from otel_mlmon.evaluate.multivariate import reconstruction_error
+from otel_mlmon.evaluate.schema import schema_change
+from otel_mlmon.evaluate.single_values import default_value, stuck
+from otel_mlmon.evaluate.traffic import duplicates, freshness, latency, volume
+from otel_mlmon.evaluate.value_range import out_of_range
+from otel_mlmon.stats.drift.methods import DRIFT_METHODS
 
-FieldCheck = Callable[[Any, FieldCase], Outcome]
-
-FIELD_CHECKS: Final[Mapping[str, FieldCheck]] = {
+FIELD_CHECKS: Final[Mapping[str, Callable[[Any, FieldCase], Outcome]]] = {
     "missing": missing,
     "type": type_mismatch,
     "range": out_of_range,
     "default_value": default_value,
-    "psi": drift,
-    "kolmogorov_smirnov": drift,
-    "jensen_shannon": drift,
-    "chi_squared": drift,
+    "stuck": stuck,
+    "format": written_otherwise,
+    **dict.fromkeys(DRIFT_METHODS, drift),
+}
+
+MODEL_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
+    "schema": schema_change,
+    "volume": volume,
+    "freshness": freshness,
+    "latency": latency,
+    "duplicates": duplicates,
+    "expression": expression,
+    "weighted": weighted_drift,
+    "reconstruction_error": reconstruction_error,
 }

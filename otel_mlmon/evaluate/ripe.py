@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from otel_mlmon.evaluate.performance import enough
 from otel_mlmon.evaluate.verdicts import by_version
 from otel_mlmon.rulefile import Group, PerformanceRule
-from otel_mlmon.values import WindowProfile
+from otel_mlmon.values import RowBlock, WindowProfile
 
 
 class WindowSource(Protocol):
@@ -28,6 +28,7 @@ class WindowSource(Protocol):
     def window(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, *, fields: bool
     ) -> list[WindowProfile]: ...
+    def rows(self, model: str, start: int, end: int, segments: Sequence[str]) -> RowBlock | None: ...
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
 
 
@@ -65,7 +66,7 @@ class RipeWindows:
         key = (end, tuple(rule.segments))
         if key not in self._read:
             found = self._source.window(
-                self._model, self._group.reference, end - window, end, rule.segments, self._time, fields=False
+                self._model, self._group.reference.name, end - window, end, rule.segments, self._time, fields=False
             )
             self._read[key] = by_version(found)
         return self._read[key].get(version, {}), end - window, end
@@ -73,7 +74,9 @@ class RipeWindows:
     @cached_property
     def _totals(self) -> pa.Table:
         start = self._time - self._horizon_ns - self._group.window
-        return self._source.totals(self._model, self._group.reference, start, self._time, self._time).sort_by("pane")
+        return self._source.totals(self._model, self._group.reference.name, start, self._time, self._time).sort_by(
+            "pane"
+        )
 
     def _sums(self, version: str) -> _Upto:
         mine = self._totals.filter(pc.equal(self._totals["version"], version))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from otel_mlmon.evaluate.case import FieldCase, Outcome, PerformanceCase
 from otel_mlmon.evaluate.drift import applies
-from otel_mlmon.evaluate.methods import FIELD_CHECKS
+from otel_mlmon.evaluate.gradual import gradual_drift
+from otel_mlmon.evaluate.methods import FIELD_CHECKS, MODEL_CHECKS
+from otel_mlmon.evaluate.model_case import NO_CELLS, Condition, ModelCase, Traffic, expected_profile
 from otel_mlmon.evaluate.performance import performance
-from otel_mlmon.rulefile import DriftRule, FieldRule, PerformanceRule
-from otel_mlmon.values import FieldProfile, PerformanceCounts, Reference, Target, Verdict, WindowProfile
+from otel_mlmon.evaluate.rows import WindowRows
+from otel_mlmon.rulefile import DriftRule, FieldRule, Format, Freshness, GradualDrift, PerformanceRule, RuleBase, Volume
+from otel_mlmon.values import FieldReference, PerformanceCounts, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
-_NO_CELLS = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan"))
 
 
 class OutsideCounter(Protocol):
@@ -23,10 +26,29 @@ class OutsideCounter(Protocol):
     def __call__(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int: ...
 
 
-def expected_segments(
-    rule: FieldRule | PerformanceRule, reference: Reference | None, windows: Iterable[WindowProfile]
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all rules of a group look at, for one model version at one tick. `windows` is by segment.
+
+    `known` are fields that a rule has judged before: when nothing comes any more, that is to be told of each.
+    """
+
+    model: str
+    version: str
+    reference: Reference | None
+    windows: Mapping[str, WindowProfile]
+    start: int
+    end: int
+    rows: WindowRows
+    traffic: Traffic
+    condition: Condition
+    count_outside: OutsideCounter
+
+
+def expected_segments(rule: RuleBase, reference: Reference | None, windows: Iterable[WindowProfile]) -> list[str]:
     """The whole, and each value of the rule's segment keys that the reference or the window knows."""
+    if isinstance(rule, (Volume, Freshness)):
+        return [""]
     keys = set(rule.segments)
     known = {s for s in (reference.segments if reference else ()) if s.partition("=")[0] in keys}
     seen = {w.segment for w in windows if w.segment.partition("=")[0] in keys}
@@ -34,63 +56,66 @@ def expected_segments(
 
 
 def judge_fields(
-    rule: FieldRule,
-    model: str,
-    version: str,
-    reference: Reference | None,
-    windows: Mapping[str, WindowProfile],
-    start: int,
-    end: int,
-    count_outside: OutsideCounter,
-    known: Iterable[str] = (),
+    rule: FieldRule, scene: Scene, known: Iterable[str] = (), memory: MutableMapping[str, Any] | None = None
 ) -> Iterator[Verdict]:
-    """Verdicts on every field that the rule selects, whole and by segment; `windows` is by segment.
+    """Verdicts on every field that the rule selects, whole and by segment.
 
-    `known` are fields that were judged before: when nothing comes any more, that is to be told of each.
+    `known` are fields that were judged before; `memory` is what a sequential test has kept from earlier windows.
     """
+    reference, windows = scene.reference, scene.windows
     fields = list(reference.fields if reference else ())
     fields += sorted(({f for w in windows.values() for f in w.fields} | set(known)) - set(fields))
+    chosen = [n for n in fields if rule.selects(n) and _applies(rule, reference.fields.get(n) if reference else None)]
     for segment in expected_segments(rule, reference, windows.values()):
         window = windows.get(segment)
-        for name in fields:
-            expected = reference.fields.get(name) if reference else None
-            if not rule.selects(name) or (isinstance(rule, DriftRule) and not applies(rule, expected)):
-                continue
-            target = Target(model, version, segment, name)
+        for name in chosen:
+            target = Target(scene.model, scene.version, segment, name)
             case = FieldCase(
                 name,
-                _NO_CELLS if window is None else window.fields.get(name, _NO_CELLS),
-                expected,
-                _expected_profile(reference, segment, name),
-                lambda low, high, target=target: count_outside(target, start, end, low, high),  # type: ignore[misc]
+                NO_CELLS if window is None else window.fields.get(name, NO_CELLS),
+                reference.fields.get(name) if reference else None,
+                expected_profile(reference, segment, name),
+                lambda low, high, target=target: scene.count_outside(target, scene.start, scene.end, low, high),  # type: ignore[misc]
+                lambda segment=segment, name=name: scene.rows.numbers(scene.version, segment, name),  # type: ignore[misc]
+                reference,
             )
-            yield _verdict(target, start, end, lambda case=case: FIELD_CHECKS[rule.method](rule, case))  # type: ignore[misc]
+            yield _verdict(target, scene, lambda case=case, segment=segment: _of_field(rule, case, scene, segment, memory, len(chosen)))  # type: ignore[misc]  # fmt: skip
 
 
-def judge_performance(
-    rule: PerformanceRule,
-    model: str,
-    version: str,
-    reference: Reference | None,
-    windows: Mapping[str, WindowProfile],
-    start: int,
-    end: int,
-) -> Iterator[Verdict]:
-    """Verdicts on the model as a whole and by segment."""
-    for segment in expected_segments(rule, reference, windows.values()):
-        window = windows.get(segment)
+def _of_field(
+    rule: FieldRule, case: FieldCase, scene: Scene, segment: str, memory: MutableMapping[str, Any] | None, fields: int
+) -> Outcome:
+    if isinstance(rule, GradualDrift):
+        kept = {} if memory is None else memory.setdefault(segment, {})
+        return gradual_drift(rule, case, kept, scene.start, scene.end, fields)
+    return FIELD_CHECKS[rule.method](rule, case)
+
+
+def _applies(rule: FieldRule, reference: FieldReference | None) -> bool:
+    if isinstance(rule, (DriftRule, GradualDrift)):
+        return applies(rule, reference)
+    return not (isinstance(rule, Format) and reference is not None and reference.type == "bool")
+
+
+def judge_model(rule: RuleBase, scene: Scene) -> Iterator[Verdict]:
+    """Verdicts on whole predictions: the model, and its segments."""
+    for segment in expected_segments(rule, scene.reference, scene.windows.values()):
+        case = ModelCase(
+            scene.model, scene.version, segment, scene.start, scene.end, scene.windows.get(segment), scene.reference,
+            scene.rows, scene.traffic, scene.condition,
+        )  # fmt: skip
+        target = Target(scene.model, scene.version, segment)
+        yield _verdict(target, scene, lambda case=case: MODEL_CHECKS[rule.method](rule, case))  # type: ignore[misc]
+
+
+def judge_performance(rule: PerformanceRule, scene: Scene) -> Iterator[Verdict]:
+    """Verdicts on the model's predictions against the truth, as a whole and by segment."""
+    for segment in expected_segments(rule, scene.reference, scene.windows.values()):
+        window = scene.windows.get(segment)
         counts = PerformanceCounts() if window is None else window.performance
-        case = PerformanceCase(counts, _expected_performance(reference, segment))
-        target = Target(model, version, segment)
-        yield _verdict(target, start, end, lambda case=case: performance(rule, case))  # type: ignore[misc]
-
-
-def _expected_profile(reference: Reference | None, segment: str, name: str) -> FieldProfile | None:
-    if reference is None or name not in reference.fields:
-        return None
-    if segment in reference.segments:
-        return reference.segments[segment].profiles.get(name)
-    return reference.fields[name].profile
+        case = PerformanceCase(counts, _expected_performance(scene.reference, segment))
+        target = Target(scene.model, scene.version, segment)
+        yield _verdict(target, scene, lambda case=case: performance(rule, case))  # type: ignore[misc]
 
 
 def _expected_performance(reference: Reference | None, segment: str) -> PerformanceCounts | None:
@@ -101,15 +126,15 @@ def _expected_performance(reference: Reference | None, segment: str) -> Performa
     return reference.performance
 
 
-def _verdict(target: Target, start: int, end: int, check: Callable[[], Outcome]) -> Verdict:
+def _verdict(target: Target, scene: Scene, check: Callable[[], Outcome]) -> Verdict:
     try:
         found = check()
     except Exception as error:
         _log.exception("cannot judge %s", target)
-        return Verdict(target, "error", "exception", start, end, message=f"{type(error).__name__}: {error}")
+        return Verdict(target, "error", "exception", scene.start, scene.end, message=f"{type(error).__name__}: {error}")
     return Verdict(
-        target, found.status, found.reason, start, end, found.value, found.threshold, found.p_value,
-        found.rows, found.reference_rows, found.message, found.evidence,
+        target, found.status, found.reason, scene.start, scene.end, found.value, found.threshold, found.p_value, None,
+        found.rows, found.reference_rows, found.message, found.finding, found.level, found.evidence,
     )  # fmt: skip
 
 

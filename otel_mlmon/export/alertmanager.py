@@ -66,7 +66,7 @@ class AlertmanagerNotifier:
 
     def _send(self) -> float | None:
         now = self._clock()
-        firing = [alert for alert in self._firing() if alert.state.phase == "firing"]
+        firing = [alert for alert in self._firing() if alert.phase == "firing"]
         again = {alert.id for alert in firing}
         with self._lock:
             self._resolved = {

@@ -86,7 +86,7 @@ class WebhookNotifier:
 
 def payload(alert: Alert, external_url: str) -> dict[str, Any]:
     """One alert in the shape of Alertmanager's own webhooks (version 4) with our numbers added; times are event time."""
-    status = "firing" if alert.state.phase == "firing" else "resolved"
+    status = "firing" if alert.phase == "firing" else "resolved"
     labels, url = labels_of(alert), report_url(external_url, alert.id)
     annotations, verdict = annotations_of(alert, url), alert.verdict
     body = {

@@ -56,11 +56,9 @@ class Reports:
 
     def alerts(self) -> list[Alert]:
         """Firing first, then pending, then resolved ones; the newest first."""
-        order = {"firing": 0, "pending": 1, "inactive": 2}
-        shown = [as_shown(a) for a in self._engine.alerts() if a.state.phase != "inactive" or a.state.resolved_at]
-        return sorted(
-            shown, key=lambda a: (order[a.state.phase], -a.state.since, a.rule, a.target.field, a.target.segment)
-        )
+        order = {"firing": 0, "pending": 1, "suppressed": 2, "inactive": 3}
+        shown = [as_shown(a) for a in self._engine.alerts() if a.phase != "inactive" or a.state.resolved_at]
+        return sorted(shown, key=lambda a: (order[a.phase], -a.state.since, a.rule, a.target.field, a.target.segment))
 
     def alert(self, alert_id: str) -> Alert | None:
         """Any target's alert, inactive ones too: links outlive the incident."""
@@ -107,7 +105,7 @@ class Reports:
             "newest": newest,
             "clock": self._clocks.now(model, wall) or 0,
             "verdicts": dict(Counter(a.verdict.status for a in mine)),
-            "firing": sum(a.state.phase == "firing" for a in mine),
+            "firing": sum(a.phase == "firing" for a in mine),
         }
 
     def _rules(self) -> list[dict[str, Any]]:
@@ -116,7 +114,7 @@ class Reports:
         for alert in self._engine.alerts():
             key = (alert.group, alert.rule)
             verdicts.setdefault(key, Counter())[alert.verdict.status] += 1
-            firing[key] += alert.state.phase == "firing"
+            firing[key] += alert.phase == "firing"
         return [
             {
                 "group": group.name,

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -95,21 +96,24 @@ class Scheduler:
             self._plan(model, groups, upto)
             self._windows.close(model, upto)
             self.closed[model] = max(upto, self.closed.get(model, 0))
-            for time, group in sorted(self._due(model, groups, upto), key=lambda due: due[0]):
+            due = sorted(self._due(model, groups, upto), key=lambda found: found[0])
+            for time, together in groupby(due, key=lambda found: found[0]):
                 if stopped():
                     return done
-                self._tick(group, model, time)
-                done += 1
+                done += self._tick([group for _, group in together], model, time)
         return done
 
-    def _tick(self, group: Group, model: str, time: int) -> None:
+    def _tick(self, groups: Sequence[Group], model: str, time: int) -> int:
         started = perf_counter()
-        changed = self._engine.tick(group, model, time)
-        key = _key(group, model)
-        self._last[key] = time
-        self._store.put("tick", {key: time})
-        self._counters.record(semconv.EVALUATION_DURATION, [perf_counter() - started], {semconv.RULE_GROUP: group.name})
+        changed = self._engine.tick(groups, model, time)
+        keys = {_key(group, model): time for group in groups}
+        self._last |= keys
+        self._store.put("tick", keys)
+        seconds = (perf_counter() - started) / len(groups)
+        for group in groups:
+            self._counters.record(semconv.EVALUATION_DURATION, [seconds], {semconv.RULE_GROUP: group.name})
         self._notify(changed)
+        return len(groups)
 
     def _due(self, model: str, groups: Iterable[Group], upto: int) -> list[tuple[int, Group]]:
         due: list[tuple[int, Group]] = []
@@ -137,11 +141,14 @@ class Scheduler:
         needed: dict[str, set[str]] = {}
         reach = 0
         for group in groups:
-            keys = needed.setdefault(group.reference, set())
+            keys = needed.setdefault(group.reference.name, set())
+            before = max(group.reference.trailing, group.reference.cycle * group.reference.count)
+            if group.reference.segment:
+                keys.add(group.reference.segment.partition("=")[0])
             for rule in group.rules:
                 keys.update(rule.segments)
                 late = self._horizon_ns if isinstance(rule, PerformanceRule) else 0
-                reach = max(reach, group.window + late)
+                reach = max(reach, group.window + late + before)
         plan = Plan({name: tuple(sorted(keys)) for name, keys in needed.items()})
         documents = [to_document(r) for r in self._references() if r.model == model and r.name in needed]
         said = json.dumps([sorted((k, v) for k, v in plan.segments.items()), self._windows.pane_ns, documents])

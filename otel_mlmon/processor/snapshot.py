@@ -60,7 +60,7 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
             (semconv.RULE_P_VALUE, verdict.p_value),
             (semconv.RULE_STATUS, STATUS_CODE[verdict.status]),
             (semconv.RULE_ROWS, verdict.rows),
-            (semconv.ALERT_STATE, PHASE_CODE[alert.state.phase]),
+            (semconv.ALERT_STATE, PHASE_CODE[alert.phase]),
         )
         for metric, value in measured:
             # A value that is not there is told by the status, never by a NaN.

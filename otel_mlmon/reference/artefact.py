@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from otel_mlmon.errors import BadReference
+from otel_mlmon.stats.principal_components import PrincipalComponents
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, SegmentReference
 
 FORMAT: Final = "otel_mlmon.reference/1"
@@ -29,6 +30,8 @@ def to_document(reference: Reference) -> dict[str, Any]:
         "source": reference.source,
         "rows": reference.rows,
         "fields": {name: _field(field) for name, field in reference.fields.items()},
+        **({"importances": dict(reference.importances)} if reference.importances else {}),
+        **({"components": _components(reference.components)} if reference.components else {}),
         "performance": _performance(reference.performance),
         "segments": {
             key: {
@@ -64,6 +67,8 @@ def from_document(document: Any, where: str) -> Reference:
                 )
                 for key, body in document["segments"].items()
             },
+            components=_read_components(document.get("components")),
+            importances={str(name): float(size) for name, size in document.get("importances", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadReference(f"{where}: damaged reference: {type(error).__name__}: {error}") from error
@@ -104,6 +109,8 @@ def _field(field: FieldReference) -> dict[str, Any]:
         body["edges"] = list(field.edges)
     else:
         body["categories"] = list(field.categories)
+    if field.design_effects:
+        body["design_effects"] = dict(field.design_effects)
     return {**body, "constants": dict(field.constants), "profile": _profile(field.profile)}
 
 
@@ -129,6 +136,7 @@ def _read_field(name: str, body: Mapping[str, Any]) -> FieldReference:
         edges=edges,
         categories=categories,
         constants={str(value): float(share) for value, share in body["constants"].items()},
+        design_effects={int(rows): float(size) for rows, size in body.get("design_effects", {}).items()},
     )
 
 
@@ -139,6 +147,8 @@ _NUMBERS: Final = ("sum", "sum_squares", "minimum", "maximum")
 def _profile(profile: FieldProfile) -> dict[str, Any]:
     body: dict[str, Any] = {name: getattr(profile, name) for name in _COUNTS if getattr(profile, name)}
     body["types"] = dict(profile.types)
+    if profile.forms:
+        body["forms"] = dict(profile.forms)
     if profile.numbers:
         body.update({name: getattr(profile, name) for name in _NUMBERS})
     for name in ("bins", "categories"):
@@ -157,8 +167,32 @@ def _read_profile(body: Mapping[str, Any]) -> FieldProfile:
         **counts,
         **numbers,
         types={str(name): int(count) for name, count in body["types"].items()},
+        forms={str(name): int(count) for name, count in body.get("forms", {}).items()},
         bins=np.asarray(body["bins"], dtype=np.int64) if "bins" in body else None,
         categories=np.asarray(body["categories"], dtype=np.int64) if "categories" in body else None,
+    )
+
+
+def _components(found: PrincipalComponents) -> dict[str, Any]:
+    return {
+        "names": list(found.names),
+        **{name: getattr(found, name).tolist() for name in ("means", "scales", "axes")},
+        **{name: getattr(found, name) for name in ("error_mean", "error_spread", "rows")},
+    }
+
+
+def _read_components(body: Mapping[str, Any] | None) -> PrincipalComponents | None:
+    if body is None:
+        return None
+    arrays = {name: np.asarray(body[name], dtype=np.float64) for name in ("means", "scales", "axes")}
+    if arrays["axes"].ndim != 2 or arrays["axes"].shape[1] != len(body["names"]):
+        raise ValueError("the principal components do not fit their names")
+    return PrincipalComponents(
+        tuple(str(name) for name in body["names"]),
+        **arrays,
+        error_mean=float(body["error_mean"]),
+        error_spread=float(body["error_spread"]),
+        rows=int(body["rows"]),
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 
+from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.stats.principal_components import PrincipalComponents, principal_components
 from otel_mlmon.values import (
+    FREQUENT_VALUES,
     FieldCells,
     FieldProfile,
     FieldReference,
@@ -18,13 +20,14 @@ from otel_mlmon.values import (
     SegmentReference,
     Texts,
 )
+from otel_mlmon.window.measure import single_values
 from otel_mlmon.window.profile import profile_panes
 from otel_mlmon.window.sums import sum_profiles, sum_totals
 
-BINS = 10  # quantile bins of a numeric field
+# Quantiles that are the bin edges of a numeric field: every 2.5 %, and finer in the tails, where faults of few rows show.
+QUANTILES = (0, 0.001, 0.005, 0.01, *(i / 40 for i in range(1, 40)), 0.99, 0.995, 0.999, 1)
 FEW_VALUES = 20  # a numeric field with no more different values gets one bin for each
 CATEGORIES = 200  # categories kept by name; the rest count as new, in the reference as in a window
-STANDS_OUT = 0.01  # share of rows from which a single value is kept as a constant
 _EMPTY = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan"))
 
 
@@ -46,6 +49,7 @@ def create_reference(
     return replace(
         bare,
         fields=frozen,
+        components=_components(rows),
         performance=_known(performance.get("", (0, PerformanceCounts()))[1]),
         segments={
             segment: SegmentReference(
@@ -59,6 +63,11 @@ def create_reference(
     )
 
 
+def _components(rows: RowBlock) -> PrincipalComponents | None:
+    numeric = {n: c.numbers for n, c in rows.fields.items() if c.numbers is not None and output_name(n) is None}
+    return principal_components(list(numeric), np.stack(list(numeric.values()), axis=1)) if len(numeric) > 1 else None
+
+
 def _known(counts: PerformanceCounts) -> PerformanceCounts | None:
     return counts if counts.with_truth else None
 
@@ -69,22 +78,11 @@ def _measure(
     """Profiles and performance by segment, by the very code that measures windows."""
     version = rows.versions.labels[0]
     fields, totals = profile_panes(rows, {version: reference}, reference.name, segments, 1)
-    profiles = sum_profiles(fields, list(_values(fields)), {version: reference.fields})
+    profiles = sum_profiles(fields, single_values(fields), {version: reference.fields})
     return (
         {segment: named for (_, segment), named in profiles.items()},
         {segment: (n, counts) for (_, segment), (n, _, counts) in sum_totals(totals).items()},
     )
-
-
-def _values(fields: pa.Table) -> Sequence[tuple[str, str, str, str, str, int]]:
-    if not fields.num_rows:
-        return []
-    return [
-        (row["version"], row["segment"], row["field"], kind, key, count)
-        for row in fields.select(["version", "segment", "field", "new", "heavy"]).to_pylist()
-        for kind in ("new", "heavy")
-        for key, count in row[kind]
-    ]
 
 
 def _expectation(name: str, cells: FieldCells) -> FieldReference:
@@ -98,14 +96,14 @@ def _expectation(name: str, cells: FieldCells) -> FieldReference:
 
 
 def bin_edges(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, ...]:
-    """Edges of at most BINS bins with equal shares, or one bin for each of few values; () without any number."""
+    """The QUANTILES, or one bin for each of few values; () without any number."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return ()
     distinct = np.unique(finite)
     if len(distinct) <= FEW_VALUES:
         return (*distinct.tolist(), float(distinct[-1]))  # the last bin holds just the last value
-    edges = np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)))
+    edges = np.unique(np.quantile(finite, QUANTILES))
     return tuple(float(edge) for edge in edges)
 
 
@@ -117,7 +115,8 @@ def _categories(texts: Texts) -> tuple[str, ...]:
 
 def _constants(profile: FieldProfile) -> dict[str, float]:
     rows = max(profile.rows, 1)
-    return {value: n / rows for value, n in profile.heavy.items() if n / rows >= STANDS_OUT}
+    top = sorted(profile.heavy.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT_VALUES]
+    return {value: n / rows for value, n in top if n > 1}
 
 
 def _frozen(profile: FieldProfile) -> FieldProfile:

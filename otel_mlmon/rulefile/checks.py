@@ -1,102 +1,30 @@
-"""One model per kind of check, with that kind's own keys."""
+"""The performance rules, and every kind of rule by its check."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self, get_args
+from typing import ClassVar, Final, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
+from otel_mlmon.rulefile.drift_rules import DriftRule, FeatureSetDrift, GradualDrift, MultivariateDrift
+from otel_mlmon.rulefile.integrity_rules import (
+    DefaultValue,
+    Duplicates,
+    Expression,
+    Format,
+    Freshness,
+    Latency,
+    Missing,
+    OutOfRange,
+    Schema,
+    Stuck,
+    TypeMismatch,
+    Volume,
+)
 from otel_mlmon.rulefile.patterns import Label
-from otel_mlmon.rulefile.quantities import Count, Margin, Number, Share, Size, finite, shown
-from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase, problem
-
-DriftMethod = Literal["psi", "kolmogorov_smirnov", "jensen_shannon", "chi_squared"]
-Constant = str | bool | int | float
-
-DRIFT_THRESHOLDS: Final[Mapping[DriftMethod, float]] = {
-    "psi": 0.2,
-    "kolmogorov_smirnov": 0.1,
-    "jensen_shannon": 0.1,
-    "chi_squared": 0.1,
-}
-
-
-def _constant(value: object) -> Constant:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)  # -1 and -1.0 are one constant
-    if isinstance(value, str) or (isinstance(value, (bool, int, float)) and finite(value)):
-        return value
-    raise ValueError(f"found {shown(value)}, allowed is text, a finite number, true or false")
-
-
-_Constant = Annotated[Constant, BeforeValidator(_constant), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-
-
-class IntegrityRule(FieldRule):
-    """Whether values are what they should be, judged by the share of the rows where they are not."""
-
-    family: ClassVar[Family] = "integrity"
-
-    above: Share | None = Field(
-        None, description="Largest share of rows that is fine. Without it, what is fine follows from the reference."
-    )
-
-
-class Missing(IntegrityRule):
-    """The field is absent, null or NaN."""
-
-    integrity: Literal["missing"]
-
-
-class TypeMismatch(IntegrityRule):
-    """The value is of another type."""
-
-    integrity: Literal["type"]
-    expect: Literal["int", "float", "string", "bool"] | None = Field(
-        None, description="The right type. Default: the reference's."
-    )
-
-
-class OutOfRange(IntegrityRule):
-    """The number lies outside the range, or the category is unknown."""
-
-    integrity: Literal["range"]
-    minimum: Number | None = Field(None, description="Smallest number that is fine. Default: the reference's.")
-    maximum: Number | None = Field(None, description="Largest number that is fine. Default: the reference's.")
-    categories: tuple[Label, ...] | None = Field(
-        None, min_length=1, description="All categories that are fine. Default: the reference's."
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise problem(f"minimum {self.minimum:g} is above maximum {self.maximum:g}", "minimum")
-        return self
-
-
-class DefaultValue(IntegrityRule):
-    """The share of a constant that stands for "not known" has changed, or another constant has appeared."""
-
-    integrity: Literal["default_value"]
-    values: tuple[_Constant, ...] | None = Field(
-        None, min_length=1, description="The constants to watch. Default: those that stand out."
-    )
-
-
-class DriftRule(FieldRule):
-    """Whether a distribution is still that of the reference."""
-
-    family: ClassVar[Family] = "drift"
-
-    drift: DriftMethod = Field(description="How the distance of two distributions is measured.")
-    above: Size = Field(
-        default_factory=lambda data: DRIFT_THRESHOLDS[data["drift"]],
-        description="Largest distance that is fine. Default: "
-        + ", ".join(f"{method} {threshold}" for method, threshold in DRIFT_THRESHOLDS.items())
-        + ".",
-    )
-    min_rows: Count = Field(200, description="With fewer rows the verdict is no_data.")
+from otel_mlmon.rulefile.quantities import Count, Margin, Number, Share, Size
+from otel_mlmon.rulefile.rule import Family, RuleBase, problem
 
 
 class PerformanceRule(RuleBase):
@@ -107,6 +35,9 @@ class PerformanceRule(RuleBase):
 
     worse_than_reference: Margin | None = Field(
         None, description="How much worse than the reference is still fine, relative to the reference."
+    )
+    critical: Number | None = Field(
+        None, description="Beyond this the alert's label severity is critical; in the unit of the limit that is given."
     )
     min_ground_truth: Count = Field(100, description="With fewer predictions whose ground truth is known: no_data.")
     min_coverage: Share = Field(
@@ -124,7 +55,7 @@ class PerformanceRule(RuleBase):
         if relative and self.method == "bias":
             raise problem("a good model's bias is about 0, and no percentage of that means much; use above",
                           "worse_than_reference")  # fmt: skip
-        if not absolute and not relative:
+        if not absolute and not relative and self.false_alarms is None:
             either = self.limit if self.method == "bias" else f"{self.limit} or worse_than_reference"
             raise problem(f"no limit; add {either}")
         return self
@@ -158,7 +89,27 @@ class ClassMetric(PerformanceRule):
     positive: Label | None = Field(None, description="The class in question. Default: the mean over all classes.")
 
 
-Rule = Missing | TypeMismatch | OutOfRange | DefaultValue | DriftRule | ErrorMetric | ScoreMetric | ClassMetric
+Rule = (
+    Missing
+    | TypeMismatch
+    | OutOfRange
+    | DefaultValue
+    | Stuck
+    | Format
+    | Schema
+    | Volume
+    | Freshness
+    | Latency
+    | Duplicates
+    | Expression
+    | DriftRule
+    | GradualDrift
+    | MultivariateDrift
+    | FeatureSetDrift
+    | ErrorMetric
+    | ScoreMetric
+    | ClassMetric
+)
 RuleModel = type[Rule]
 
 

@@ -5,23 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from otel_mlmon.rulefile.baseline import Baseline, ReferenceField
 from otel_mlmon.rulefile.checks import Rule
-from otel_mlmon.rulefile.patterns import Text, Texts, text
-from otel_mlmon.rulefile.quantities import SECOND, PositiveDuration, shown
+from otel_mlmon.rulefile.patterns import Text, Texts
+from otel_mlmon.rulefile.quantities import SECOND, FalseAlarms, PositiveDuration
 from otel_mlmon.rulefile.rule import Labels
-
-
-def _reference(value: object) -> str:
-    if isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is not supported yet; allowed is the name of a reference, e.g. training")
-    return text(value)
-
-
-_Reference = Annotated[str, BeforeValidator(_reference), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class Group(BaseModel):
@@ -37,7 +29,18 @@ class Group(BaseModel):
     window: PositiveDuration = Field(
         3_600 * SECOND, json_schema_extra={"default": "1h"}, description="The stretch of time that is judged."
     )
-    reference: _Reference = Field("training", description="Name of the reference that says what is normal.")
+    reference: ReferenceField = Field(
+        Baseline("training"),
+        json_schema_extra={"default": "training"},
+        description="What is normal: the name of a reference, or a mapping that says where to measure it: trailing "
+        "(a duration before the window), same_time_last (week or day; with count: how many), version: previous, or "
+        "segment (key=value). `bins` names the reference whose bins are used then (default training).",
+    )
+    false_alarms: FalseAlarms | None = Field(
+        None,
+        description="How often the rules of the group together may cry wolf for one model, such as '1 per month'. "
+        "Thresholds follow from it, the reference and the number of rows; it replaces confidence.",
+    )
     segments: Texts = Field((), description="Segment keys: beside the whole, each of their values is judged.")
     labels: Labels = Field(default_factory=dict, description="Labels of every alert of the group.")
     rules: tuple[Rule, ...] = Field(json_schema_extra={"minItems": 1}, description="The rules.")

@@ -80,8 +80,9 @@ def _group(raw: Any, at: Path) -> tuple[Group | None, list[Mistake]]:
     listed = raw.get("rules")
     if "rules" in raw and (not isinstance(listed, list) or not listed):
         found.append(Mistake((*at, "rules"), f"rules: found {shown(listed)}, allowed is a list of at least one rule"))
+    budget = _budget(raw)
     for index, item in enumerate(listed if isinstance(listed, list) else ()):
-        rule, wrong = _rule(item, (*at, "rules", index))
+        rule, wrong = _rule({**budget, **item} if isinstance(item, dict) else item, (*at, "rules", index))
         found += wrong
         rules += [rule] if rule else []
         found += _unknown_labels(item, raw, (*at, "rules", index))
@@ -93,6 +94,16 @@ def _group(raw: Any, at: Path) -> tuple[Group | None, list[Mistake]]:
         return None, found + _blanks(raw, at, found)
     found += _blanks(raw, at, found)
     return (None if found else group), found
+
+
+def _budget(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The group's budget of false alarms, which each rule inherits, unless it is mistaken and reported for the group."""
+    given = raw.get("false_alarms")
+    try:
+        Group.model_validate({"name": "x", "model": "x", "false_alarms": given, "rules": []})
+    except ValidationError:
+        return {}
+    return {"false_alarms": given} if given is not None else {}
 
 
 def _rule(raw: Any, at: Path) -> tuple[Rule | None, list[Mistake]]:

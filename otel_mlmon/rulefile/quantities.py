@@ -148,6 +148,26 @@ def _confidence(value: object) -> float:
     return number
 
 
+_PERIODS: Final = {
+    "hour": 3_600,
+    "day": 86_400,
+    "week": 604_800,
+    "month": 2_629_800,
+    "quarter": 7_889_400,
+    "year": 31_557_600,
+}
+_BUDGET: Final = re.compile(rf"([0-9]+(?:\.[0-9]+)?) per (?:([0-9]+) )?({'|'.join(_PERIODS)})s?", re.ASCII)
+
+
+def _false_alarms(value: object) -> int:
+    """Nanoseconds of event time from one false alarm to the next."""
+    found = _BUDGET.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found or float(found[1]) == 0 or found[2] == "0":
+        raise ValueError(f"found {shown(value)}, allowed is a number per {', '.join(_PERIODS)}, such as 1 per month")
+    period = _PERIODS[found[3]] * SECOND * int(found[2] or 1)
+    return min(round(period / float(found[1])), _LONGEST)
+
+
 def _count(value: object) -> int:
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
@@ -180,6 +200,9 @@ Confidence = Annotated[
     float,
     BeforeValidator(_confidence),
     _schema({"type": "number", "minimum": 0.5, "exclusiveMaximum": 1}, _PERCENT_TEXT),
+]
+FalseAlarms = Annotated[
+    int, BeforeValidator(_false_alarms), _schema({"type": "string", "pattern": f"^{_BUDGET.pattern}$"})
 ]
 Count = Annotated[
     int, BeforeValidator(_count), _schema({"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$"})

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from otel_mlmon.rulefile.patterns import Globs, Label, OutputGlobs, Text, Texts, chosen, output_glob, output_name
-from otel_mlmon.rulefile.quantities import Confidence, Count, Duration, quoted
+from otel_mlmon.rulefile.quantities import Confidence, Count, Duration, FalseAlarms, quoted
 from otel_mlmon.rulefile.templates import required_labels
 
 Family = Literal["integrity", "drift", "performance"]
@@ -60,7 +60,13 @@ class RuleBase(BaseModel):
     confidence: Confidence = Field(
         0.99,
         json_schema_extra={"default": "99%"},
-        description="How sure a breach must be: the probability that chance explains it is below the rest.",
+        description="How sure a breach must be: the probability that chance explains it, corrected for all the targets "
+        "that the rule judges at once (Benjamini-Hochberg), is below the rest. Not used with false_alarms.",
+    )
+    false_alarms: FalseAlarms | None = Field(
+        None,
+        description="How often the rule may cry wolf, such as '1 per month', in place of a threshold. Given for the "
+        "group, its rules share it.",
     )
     for_: Duration = Field(
         0,

@@ -15,7 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from otel_mlmon.rulefile.quantities import quoted
 
-NAMES: Final = ("feature", "value", "threshold", "model", "version", "segment", "rows", "p_value", "labels")
+NAMES: Final = ("feature", "value", "threshold", "model", "version", "segment", "rows", "p_value", "finding", "labels")
 _GUARDS: Final = frozenset({"default", "defined", "undefined"})
 _LONGEST: Final = 4_000
 _ALLOWED: Final = (

@@ -15,15 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.columns import json_text, json_type, number_text
-from otel_mlmon.values import FieldCells, FieldReference, Texts
+from otel_mlmon.stats.bins import bin_index
+from otel_mlmon.values import FREQUENT_VALUES, FieldCells, FieldReference, Texts
+from otel_mlmon.window.forms import FORMS, count_forms
 
 # The scalar counts of a profile, in the order in which they are stored.
 COUNTS: Final = (
     "absent", "null", "nan", "infinite", "empty", "lost", "int", "float", "string", "bool", "array", "map",
+    *FORMS,
 )  # fmt: skip
 _AT: Final = {name: index for index, name in enumerate(COUNTS)}
 _LETTER_COUNT: Final = {"n": "null", ".": "absent", "x": "lost", "i": "int", "f": "float", "s": "string", "b": "bool"}
-HEAVY: Final = 32  # single values kept by name per pane and field
+# Kept whatever their count: what people write for "not known". In a pane of many different values, one of them would
+# otherwise be lost among all the others that occur once.
+SENTINELS: Final = frozenset(
+    (*(0.0, 1.0, -1.0), *(sign * float("9" * digits) for digits in range(2, 7) for sign in (1, -1)))
+)
 
 Groups = npt.NDArray[np.int64]  # group of each row, -1 for none
 Maps = tuple[npt.NDArray[np.int64], list[str], npt.NDArray[np.int64]]  # offsets per group, keys, counts
@@ -70,6 +77,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     counts[:, _AT["empty"]] = _count(groups, inside & _is_label(texts, ""), n_groups)
     if reference is not None and reference.kind == "categorical":
         bins, new = _categories(texts, reference.categories, groups, n_groups)
+    counts[:, len(COUNTS) - len(FORMS) :] = count_forms(of, x, texts, groups, n_groups)
     with np.errstate(over="ignore"):  # sums of huge numbers are infinite, and then so is the deviation
         total = np.bincount(of, weights=x, minlength=n_groups).astype(np.float64)
         squares = np.bincount(of, weights=x * x, minlength=n_groups).astype(np.float64)
@@ -88,14 +96,6 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
 def absent_cells(rows: int) -> FieldCells:
     """Cells of a field that none of the rows has."""
     return FieldCells(np.full(rows, ord("."), np.uint8), np.full(rows, np.nan), None, np.zeros(0, np.int64), [])
-
-
-def bin_index(x: npt.NDArray[np.float64], edges: tuple[float, ...]) -> npt.NDArray[np.int64]:
-    """Bin of each value: 0 below the first edge, i in [edges[i-1], edges[i]), the last bin closed, len(edges) above."""
-    bounds = np.asarray(edges)
-    index = np.searchsorted(bounds, x, side="right")
-    index[x == bounds[-1]] = len(bounds) - 1
-    return index.astype(np.int64)
 
 
 def _bins(of: Groups, x: npt.NDArray[np.float64], edges: tuple[float, ...], n_groups: int) -> npt.NDArray[np.int64]:
@@ -172,7 +172,7 @@ def _heavy(
     values, codes = np.unique(x, return_inverse=True)
     held = (groups >= 0) & (texts.codes >= 0)
     first = np.concatenate([
-        np.isin(values, [float(text) for text in constants if json_type(text) in ("int", "float")]),
+        np.isin(values, [*SENTINELS, *(float(text) for text in constants if json_type(text) in ("int", "float"))]),
         np.array([name in constants for name in names], dtype=bool),
     ])  # fmt: skip
     return _top(
@@ -187,15 +187,15 @@ def _heavy(
 def _top(
     of: Groups, codes: npt.NDArray[Any], label: Callable[[int], str], n_groups: int, first: npt.NDArray[np.bool_]
 ) -> Maps:
-    """Per group, the HEAVY most frequent codes, and all of those marked in `first`; ties go to the smaller code."""
+    """Per group, the FREQUENT_VALUES most frequent codes, and all of those marked in `first`; ties go to the smaller code."""
     width = max(len(first), 1)
     pairs, counts = np.unique(of.astype(np.int64) * width + codes, return_counts=True)
     group, code = np.divmod(pairs, width)
     marked = first[code] if len(first) else np.zeros(0, bool)
-    order = np.lexsort((code, -counts, ~marked, group))
+    order = np.lexsort((code, -counts, marked, group))
     group, code, counts, marked = group[order], code[order], counts[order], marked[order]
     starts = np.searchsorted(group, np.arange(n_groups))
-    kept = (np.arange(len(group)) - starts[group] < HEAVY) | marked if len(group) else np.zeros(0, bool)
+    kept = (np.arange(len(group)) - starts[group] < FREQUENT_VALUES) | marked if len(group) else np.zeros(0, bool)
     group, code, counts = group[kept], code[kept], counts[kept]
     offsets = np.searchsorted(group, np.arange(n_groups + 1)).astype(np.int64)
     return offsets, [label(c) for c in code.tolist()], counts.astype(np.int64)

@@ -20,6 +20,7 @@ SUMS: Final = (
 )  # fmt: skip
 _COUNTED: Final = ("with_truth", "numeric", "relative_rows")
 MAX_CLASSES: Final = 50  # more different whole numbers than this are amounts, not classes
+A_CLASS: Final = 0.01  # share of rows from which a whole number may be a class
 
 
 def count_performance(
@@ -61,7 +62,8 @@ def has_classes(reference: FieldReference | None, textual: bool) -> bool:
     """Whether predictions are classes: text or booleans, or whole numbers of few different values in the reference."""
     if reference is None or reference.kind == "categorical":
         return textual or reference is not None
-    return reference.type == "int" and len(reference.edges) <= MAX_CLASSES + 1 and len(reference.constants) > 1
+    frequent = [share for share in reference.constants.values() if share >= A_CLASS]
+    return reference.type == "int" and len(reference.edges) <= MAX_CLASSES + 1 and len(frequent) > 1
 
 
 def _confusion(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts
 from otel_mlmon.window.cells import COUNTS
+from otel_mlmon.window.forms import FORMS
 from otel_mlmon.window.performance import SUMS, performance_counts
 
 _TYPES = ("int", "float", "string", "bool", "array", "map")
@@ -63,6 +64,7 @@ def _profile(
         sum_squares=float(lines["squares"].to_numpy().sum()),
         minimum=float(np.fmin.reduce(minimum)) if len(minimum) else float("nan"),
         maximum=float(np.fmax.reduce(maximum)) if len(maximum) else float("nan"),
+        forms={name: counts[name] for name in FORMS if counts[name]},
         bins=bins,
         categories=categories,
         new=new,

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.values import FieldProfile, Reference, RowBlock, WindowProfile
-from otel_mlmon.window.cells import HEAVY
+from otel_mlmon.values import FREQUENT_VALUES, FieldProfile, Reference, RowBlock, WindowProfile
 from otel_mlmon.window.profile import profile_panes
 from otel_mlmon.window.sums import sum_profiles, sum_totals
 
@@ -207,9 +206,13 @@ class Windows:
         constants = {value for fields in references.values() for field in fields.values() for value in field.constants}
         return sum_profiles(
             self._store.profiles(model, reference, start, end, segments),
-            self._store.profile_values(model, reference, start, end, segments, HEAVY, sorted(constants)),
+            self._store.profile_values(model, reference, start, end, segments, FREQUENT_VALUES, sorted(constants)),
             references,
         )
+
+    def rows(self, model: str, start: int, end: int, segments: Sequence[str]) -> RowBlock | None:
+        """The predictions in [start, end) themselves, of all versions."""
+        return self._store.rows(model, segments, [(start, end)])
 
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
         """Totals of the whole pane by pane, to find the newest window with enough ground truth."""

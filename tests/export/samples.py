@@ -68,8 +68,8 @@ def alert(**changes: Any) -> Alert:
         "rule": RULE,
     }
     verdict = Verdict(
-        target, "breach", "beyond_threshold", NOW - 60 * MIN, NOW, 0.4271, 0.2, 1.3e-7, 4980, 16512,
-        "psi 0.427 between 4980 values and the reference's 16512", evidence,
+        target, "breach", "beyond_threshold", NOW - 60 * MIN, NOW, value=0.4271, threshold=0.2, p_value=1.3e-7, rows=4980,
+        reference_rows=16512, message="psi 0.427 between 4980 values and the reference's 16512", evidence=evidence,
     )  # fmt: skip
     made = Alert(
         "4f1c2b7e90ad3c55", "house-prices", "FeatureDrift", "drift", "psi", target, state, verdict,

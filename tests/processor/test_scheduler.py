@@ -39,14 +39,16 @@ class Processor:
         self.store = store
         self.clocks = ModelClocks(ahead_ns=MINUTE)
         self.windows = Windows(store, lambda *_: None, pane_ns=10 * SECOND)
-        self.engine = Engine(self.windows, lambda *_: None, store, lambda *_: 0, ground_truth_horizon_ns=10 * MINUTE)
+        self.engine = Engine(
+            self.windows, lambda *_: None, store, lambda *_: 0, lambda *_: (0, 0), ground_truth_horizon_ns=10 * MINUTE
+        )
         self.ticks: list[tuple[str, int]] = []
         self.changed: list[Alert] = []
         tick = self.engine.tick
 
-        def noted(group: Any, model: str, time: int) -> Sequence[Alert]:
+        def noted(groups: Any, model: str, time: int) -> Sequence[Alert]:
             self.ticks.append((model, time // MINUTE))
-            return tick(group, model, time)
+            return tick(groups, model, time)
 
         self.engine.tick = noted  # type: ignore[method-assign, assignment]
         self.scheduler = Scheduler(

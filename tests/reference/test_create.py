@@ -12,6 +12,7 @@ from batches import SECOND, ground_truth, predictions
 from references import reference_of
 
 from otel_mlmon.reference.artefact import to_document
+from otel_mlmon.reference.create import QUANTILES
 from otel_mlmon.stats.drift.psi import psi
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldProfile, Reference
@@ -94,8 +95,8 @@ def test_quantile_bins_hold_equal_shares_and_nothing_lies_outside() -> None:
     values = np.random.default_rng(0).normal(0, 1, 10_000)
     bins = reference_of(pd.DataFrame({"x": values})).fields["x"].profile.bins
     assert bins is not None
-    assert (len(bins), bins[0], bins[-1]) == (12, 0, 0)
-    assert bins[1:-1] == pytest.approx(1000, abs=1)
+    assert (len(bins), bins[0], bins[-1]) == (len(QUANTILES) + 1, 0, 0)
+    assert bins[1:-1] == pytest.approx(10_000 * np.diff(QUANTILES), abs=1)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import yaml
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.artefact import read_artefact, to_document, write_artefact
 from otel_mlmon.reference.book import ReferenceBook
-from otel_mlmon.reference.create import bin_edges, create_reference
+from otel_mlmon.reference.create import QUANTILES, bin_edges, create_reference
 from otel_mlmon.reference.table import Columns, read_table, rows_of
 from otel_mlmon.stats.drift.psi import psi
 from otel_mlmon.store import Store
@@ -104,7 +104,7 @@ def test_the_data_that_it_was_made_of_does_not_differ_from_it(houses: Path) -> N
         ([np.nan, np.inf], ()),
         ([5.0] * 10, (5.0, 5.0)),
         ([1.0, 2.0, 2.0, 3.0], (1.0, 2.0, 3.0, 3.0)),
-        (list(np.arange(101.0)), tuple(np.arange(0.0, 101.0, 10.0))),
+        (list(np.arange(101.0)), tuple(100 * np.array(QUANTILES))),
     ],
 )
 def test_bins_have_equal_shares_or_one_value_each(values: list[float], edges: tuple[float, ...]) -> None:

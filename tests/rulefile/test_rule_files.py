@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_mlmon.errors import RuleFileError
-from otel_mlmon.rulefile import KINDS, FieldRule, Group, Rule, load, parse_text
+from otel_mlmon.evaluate.drift import threshold
+from otel_mlmon.rulefile import KINDS, Baseline, DriftRule, FieldRule, Group, Rule, load, parse_text
 
 TESTDATA = Path(__file__).parent / "testdata"
 MINUTE = 60 * 10**9
@@ -42,7 +44,7 @@ def test_a_full_file_is_read_as_it_is_written() -> None:
     group_labels = {"team": "pricing", "severity": "low"}
     every = {
         "segments": ("region", "office"), "confidence": 0.99, "for_": 0, "keep_firing_for": 0, "no_data": "keep",
-        "labels": group_labels, "annotations": {},
+        "false_alarms": None, "critical": None, "labels": group_labels, "annotations": {},
     }  # fmt: skip
     integrity = every | {"family": "integrity", "outputs": (), "features": ("*",), "min_rows": 30, "above": None}
     performance = every | {
@@ -51,14 +53,15 @@ def test_a_full_file_is_read_as_it_is_written() -> None:
 
     assert file.path == TESTDATA / "full.yaml"
     assert group.model_dump(exclude={"rules"}) == {
-        "name": "full", "model": "house-*", "interval": 30 * 10**9, "window": 90 * MINUTE, "reference": "spring",
+        "name": "full", "model": "house-*", "interval": 30 * 10**9, "window": 90 * MINUTE, "reference": asdict(Baseline("spring")),
+        "false_alarms": None,
         "segments": ("region", "office"), "labels": group_labels,
     }  # fmt: skip
     assert [plain(rule) for rule in group.rules] == [
         {
             "family": "integrity", "method": "missing", "alert": "Missing", "features": ("*", "!id"),
             "outputs": ("prediction", "score", "score high*"), "above": 0.02, "min_rows": 50, "confidence": 0.999,
-            "segments": (), "for_": 5 * MINUTE, "keep_firing_for": DAY, "no_data": "alert",
+            "segments": (), "for_": 5 * MINUTE, "false_alarms": None, "critical": None, "keep_firing_for": DAY, "no_data": "alert",
             "labels": {"team": "pricing", "severity": "critical", "tier": "1"},
             "annotations": {"summary": "{{ feature }} {{ value | percent }}"},
         },
@@ -70,7 +73,7 @@ def test_a_full_file_is_read_as_it_is_written() -> None:
         {**integrity, "method": "default_value", "alert": "Default", "values": (0, -1, 2.5, "unknown", True)},
         {
             **every, "family": "drift", "method": "chi_squared", "alert": "Drift", "outputs": ("prediction",),
-            "features": (), "above": 0.1, "min_rows": 200, "segments": ("region",),
+            "features": (), "above": 0.1, "kind": None, "min_rows": 200, "segments": ("region",),
         },
         {
             **performance, "method": "rmse", "alert": "Error", "above": None, "worse_than_reference": 0.1,
@@ -83,22 +86,64 @@ def test_a_full_file_is_read_as_it_is_written() -> None:
 
 def test_a_group_of_the_least_text_has_the_documented_defaults() -> None:
     group = parse_text("groups: [{name: g, model: m, rules: [{alert: A, integrity: missing}]}]").groups[0]
-    assert (group.interval, group.window, group.reference) == (MINUTE, HOUR, "training")
+    assert (group.interval, group.window, group.reference) == (MINUTE, HOUR, Baseline("training"))
     assert (group.segments, group.labels) == ((), {})
 
 
 @pytest.mark.parametrize(
     ("method", "above"),
-    [("psi", 0.2), ("kolmogorov_smirnov", 0.1), ("jensen_shannon", 0.1), ("chi_squared", 0.1)],
+    [("psi", 0.2), ("kolmogorov_smirnov", 0.1), ("jensen_shannon", 0.1), ("chi_squared", 0.1), ("mean_shift", 0.25)],
 )
 def test_each_drift_method_has_a_limit_of_its_own(method: str, above: float) -> None:
-    rule = one_rule(drift=method)
-    assert plain(rule)["above"] == above
+    rule, stated, budgeted = one_rule(drift=method), one_rule(drift=method, above=0.4), one_rule(drift=method, false_alarms="1 per month")  # fmt: skip
+    assert isinstance(rule, DriftRule) and isinstance(stated, DriftRule) and isinstance(budgeted, DriftRule)
+    assert (threshold(rule), threshold(stated)) == (above, 0.4)
+    assert 0 < threshold(budgeted) < above
+
+
+@pytest.mark.parametrize(
+    ("text", "alarms_per_day"), [("1 per day", 1), ("2 per week", 2 / 7), ("1 per 3 quarters", 1 / 3 / 91.3125)]
+)
+def test_a_budget_of_false_alarms_is_a_time_between_them(text: str, alarms_per_day: float) -> None:
+    assert DAY / one_rule(integrity="missing", false_alarms=text).false_alarms == pytest.approx(alarms_per_day)  # type: ignore[operator]
+
+
+def test_rules_share_their_groups_budget_unless_they_have_their_own() -> None:
+    rules = "[{alert: A, performance: rmse}, {alert: B, drift: psi, false_alarms: 1 per day}]"
+    group = parse_text(f"groups: [{{name: g, model: m, false_alarms: 1 per week, rules: {rules}}}]").groups[0]
+    assert [rule.false_alarms for rule in group.rules] == [7 * DAY, DAY]
+
+
+@pytest.mark.parametrize(
+    ("written", "baseline"),
+    [
+        ("spring", Baseline("spring")),
+        ("{trailing: 7d}", Baseline("training", trailing=7 * DAY)),
+        ("{same_time_last: week}", Baseline("training", cycle=7 * DAY, count=4)),
+        ("{same_time_last: day, count: 3, bins: spring}", Baseline("spring", cycle=DAY, count=3)),
+        ("{version: previous}", Baseline("training", previous_version=True)),
+        ("{segment: town=a}", Baseline("training", segment="town=a")),
+    ],
+)
+def test_what_is_normal_is_a_stored_reference_or_other_predictions(written: str, baseline: Baseline) -> None:
+    group = parse_text(
+        f"groups: [{{name: g, model: m, reference: {written}, rules: [{{alert: A, drift: psi}}]}}]"
+    ).groups[0]
+    assert group.reference == baseline
+    assert baseline.stored == (written == "spring")
 
 
 @pytest.mark.parametrize(("family", "method"), KINDS)
 def test_every_check_can_be_written_down(family: str, method: str) -> None:
-    limit = {"above": 1} if family != "performance" or method in ("rmse", "mae", "bias", "mape") else {"below": 0.5}
+    limit: dict[str, Any] = (
+        {"above": 1} if family != "performance" or method in ("rmse", "mae", "bias", "mape") else {"below": 0.5}
+    )
+    if method in ("schema", "volume", "cusum"):
+        limit = {}
+    elif method in ("freshness", "latency"):
+        limit = {"above": "5m"}
+    elif method == "expression":
+        limit = {"expression": "rooms > 0"}
     rule = one_rule(**{family: method}, **limit)
     assert (rule.family, rule.method, type(rule)) == (family, method, KINDS[rule.family, rule.method])
 

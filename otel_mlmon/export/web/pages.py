@@ -28,7 +28,7 @@ def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
         models=models,
         rules=rules,
         verdicts={name: verdicts[name] for name in STATUS_CODE},
-        phases=Counter(alert.state.phase for alert in alerts),
+        phases=Counter(alert.phase for alert in alerts),
         alerts=alerts,
         ingest=ingest,
         unaccounted=_unaccounted(ingest),
@@ -40,7 +40,7 @@ def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
 
 def alerts_page(alerts: Sequence[Alert]) -> str:
     """All alerts that are pending, firing or just resolved."""
-    phases = Counter(alert.state.phase for alert in alerts)
+    phases = Counter(alert.phase for alert in alerts)
     return environment.get_template("alerts.html").render(root=".", alerts=alerts, phases=phases)
 
 

@@ -64,7 +64,7 @@ def sure(p_value: Any) -> str:
 
 def phase(alert: Alert) -> str:
     """State as a person names it."""
-    return "resolved" if alert.state.resolved_at else alert.state.phase
+    return "resolved" if alert.state.resolved_at else alert.phase
 
 
 environment = Environment(

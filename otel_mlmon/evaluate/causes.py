@@ -1,0 +1,131 @@
+"""Causes before symptoms: which alert explains which other one. Pure.
+
+A field that is dropped, retyped or in another unit also drifts, moves the predictions and costs accuracy. That is one incident;
+whoever is on call is told of the cause, and finds the rest under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.values import Alert
+
+# From cause to symptom: what stands further left explains what stands further right, on the same field.
+_ORDER: Final = ("schema", "missing", "type", "stuck", "format", "default_value", "range", "unit")
+_DRIFT: Final = len(_ORDER)
+_OUTPUT: Final = _DRIFT + 2
+_PERFORMANCE: Final = _OUTPUT + 2
+# Share of the rows that a fault of a feature must affect to explain that the model does worse.
+_ENOUGH: Final = 0.05
+_CLEAR_ROWS: Final = 100  # rows of a segment from which on its being in order says something
+_ASIDE: Final = frozenset({"volume", "freshness", "latency", "duplicates", "expression"})
+
+
+def causes(alerts: Iterable[Alert]) -> dict[str, str]:
+    """Id of the explaining alert by id of the explained one, both of one model version; roots are in no key."""
+    every = list(alerts)
+    clear = _clear_segments(every)
+    alive = [_at_its_last_breach(a) for a in every if a.state.phase != "inactive" or a.state.last_breach]
+    explaining: dict[str, str] = {}
+    for symptom in alive:
+        if symptom.state.phase == "inactive":
+            continue
+        found = [cause for cause in alive if _explains(cause, symptom, clear)]
+        if found:
+            explaining[symptom.id] = min(
+                found, key=lambda cause: (_rank(cause), bool(cause.target.segment), cause.id)
+            ).id
+    return {symptom: _root(cause, explaining) for symptom, cause in explaining.items()}
+
+
+def _at_its_last_breach(alert: Alert) -> Alert:
+    """What is over, or goes on firing for a while, explains and is explained by what it was."""
+    last = alert.verdict.evidence.get("breach", {})
+    return (
+        replace(alert, verdict=replace(alert.verdict, **last)) if last and alert.verdict.status != "breach" else alert
+    )
+
+
+def _root(cause: str, explaining: Mapping[str, str]) -> str:
+    seen = {cause}
+    while cause in explaining and explaining[cause] not in seen:
+        cause = explaining[cause]
+        seen.add(cause)
+    return cause
+
+
+def _rank(alert: Alert) -> float:
+    output = bool(alert.target.field) and output_name(alert.target.field) is not None
+    if alert.check == "performance":
+        return _PERFORMANCE
+    if alert.check == "drift":
+        return _OUTPUT if output else _DRIFT + (0 if alert.target.field else 1)
+    if alert.method not in _ORDER:
+        return _DRIFT
+    if alert.verdict.finding in ("unit", "sign"):  # it explains a change of type, of format, and new values
+        return 1.5
+    # A distribution that has moved as a whole reaches beyond its range; the drift is the news.
+    moved = alert.verdict.finding == "shift"
+    return (_DRIFT + 0.5 if moved else _ORDER.index(alert.method)) + (_OUTPUT if output else 0)
+
+
+def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str], set[str]]) -> bool:
+    if cause.id == symptom.id or cause.method in _ASIDE or symptom.method in _ASIDE:
+        return False
+    if cause.target.version != symptom.target.version or not _at_the_same_time(cause, symptom):
+        return False
+    if (cause.group, cause.rule, cause.target.field) == (symptom.group, symptom.rule, symptom.target.field):
+        return _whole_and_segment(cause, symptom, clear)
+    if not _same_rows(cause, symptom) or not _rank(cause) < _rank(symptom):
+        return False
+    if cause.method == "schema":
+        fields = cause.verdict.evidence.get("fields", ())
+        return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
+    if cause.target.field and cause.target.field == symptom.target.field:
+        return True
+    if _rank(cause) >= _OUTPUT or _rank(symptom) <= _DRIFT:
+        return _rank(cause) >= _OUTPUT and _rank(symptom) == _PERFORMANCE and cause.check == "integrity"
+    if _rank(symptom) == _PERFORMANCE:
+        return _rank(cause) < _DRIFT and (cause.verdict.value or 0.0) >= _ENOUGH
+    return True
+
+
+def _at_the_same_time(cause: Alert, symptom: Alert) -> bool:
+    """Whether the cause was there within the symptom's window; it may be over by now."""
+    last = cause.verdict.end if cause.state.phase != "inactive" else cause.state.last_breach
+    return last > symptom.verdict.start and cause.state.since - _window(cause) < symptom.verdict.end
+
+
+def _window(alert: Alert) -> int:
+    return alert.verdict.end - alert.verdict.start
+
+
+def _same_rows(cause: Alert, symptom: Alert) -> bool:
+    one, other = cause.target.segment, symptom.target.segment
+    return one == other or not one or not other
+
+
+def _clear_segments(alerts: Iterable[Alert]) -> dict[tuple[str, str, str], set[str]]:
+    """Segment keys by (group, rule, field) of which some value is clearly in order."""
+    found: dict[tuple[str, str, str], set[str]] = {}
+    for alert in alerts:
+        verdict = alert.verdict
+        if alert.target.segment and alert.state.phase == "inactive" and verdict.reason == "within_threshold":
+            half = (verdict.threshold or 0.0) if alert.check == "performance" else (verdict.threshold or 0.0) / 2
+            if verdict.rows >= _CLEAR_ROWS and verdict.value is not None and verdict.value <= half:
+                key = alert.target.segment.partition("=")[0]
+                found.setdefault((alert.group, alert.rule, alert.target.field), set()).add(key)
+    return found
+
+
+def _whole_and_segment(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str], set[str]]) -> bool:
+    """One rule on one field: where all segments have it, the whole is the news; where only some do, they are."""
+    keys = clear.get((cause.group, cause.rule, cause.target.field), set())
+    if not symptom.target.segment and cause.target.segment:
+        return cause.target.segment.partition("=")[0] in keys and cause.state.phase != "inactive"
+    if symptom.target.segment and not cause.target.segment:
+        return symptom.target.segment.partition("=")[0] not in keys
+    return False

@@ -1,0 +1,104 @@
+"""Where a group's normal comes from: a stored reference, or earlier or other predictions measured on its bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from otel_mlmon.rulefile.patterns import text
+from otel_mlmon.rulefile.quantities import parse_duration, quoted, shown
+
+_DAY: Final = 86_400_000_000_000
+_CYCLES: Final = {"day": _DAY, "week": 7 * _DAY}
+_SOURCES: Final = ("trailing", "same_time_last", "version", "segment")
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """`name` is the stored reference, which gives the bins in any case. At most one source is set:
+
+    `trailing` ns before the window; `cycle` ns, `count` times back (same hour of the day or week); `previous_version`;
+    `segment` "key=value".
+    """
+
+    name: str
+    trailing: int = 0
+    cycle: int = 0
+    count: int = 0
+    previous_version: bool = False
+    segment: str = ""
+
+    @property
+    def stored(self) -> bool:
+        """Whether the stored reference itself is what is normal."""
+        return not (self.trailing or self.cycle or self.previous_version or self.segment)
+
+    def __str__(self) -> str:
+        """As people say it."""
+        if self.trailing:
+            return f"the {self.trailing / _DAY:g} days before"
+        if self.cycle:
+            return f"the same time of the {self.count} {'weeks' if self.cycle > _DAY else 'days'} before"
+        if self.previous_version:
+            return "the previous model version"
+        return f"segment {self.segment}" if self.segment else self.name
+
+
+def _baseline(value: object) -> Baseline:
+    if not isinstance(value, dict):
+        return Baseline(text(value))
+    named = [key for key in value if key in _SOURCES]
+    if len(named) != 1:
+        raise ValueError(f"found {shown(value)}, allowed is a name or a mapping with one of {', '.join(_SOURCES)}")
+    source = named[0]
+    unknown = sorted(set(value) - {source, "bins"} - ({"count"} if source == "same_time_last" else set()))
+    if unknown:
+        raise ValueError(f"key {quoted(unknown[0])} is not allowed beside {source}")
+    bins, given = text(value.get("bins", "training")), value[source]
+    if source == "trailing":
+        duration = parse_duration(given)
+        if not duration:
+            raise ValueError("trailing: must be longer than 0s")
+        return Baseline(bins, trailing=duration)
+    if source == "same_time_last":
+        count = value.get("count", 4)
+        if given not in _CYCLES:
+            raise ValueError(f"same_time_last: found {shown(given)}, allowed is day or week")
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 52:
+            raise ValueError(f"count: found {shown(count)}, allowed is a whole number from 1 to 52")
+        return Baseline(bins, cycle=_CYCLES[given], count=count)
+    if source == "version":
+        if given != "previous":
+            raise ValueError(f"version: found {shown(given)}, allowed is previous")
+        return Baseline(bins, previous_version=True)
+    segment = text(given)
+    if "=" not in segment:
+        raise ValueError(f"segment: found {quoted(segment)}, allowed is key=value")
+    return Baseline(bins, segment=segment)
+
+
+ReferenceField = Annotated[
+    Baseline,
+    BeforeValidator(_baseline),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "object",
+                    "properties": {
+                        "trailing": {"type": "string"},
+                        "same_time_last": {"enum": ["day", "week"]},
+                        "count": {"type": "integer", "minimum": 1, "maximum": 52},
+                        "version": {"const": "previous"},
+                        "segment": {"type": "string", "pattern": "="},
+                        "bins": {"type": "string", "minLength": 1},
+                    },
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]

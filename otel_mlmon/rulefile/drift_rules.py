@@ -1,0 +1,96 @@
+"""Rules about distributions: are they still those of the reference?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from otel_mlmon.rulefile.patterns import Globs
+from otel_mlmon.rulefile.quantities import Count, Size
+from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase, problem
+
+DriftMethod = Literal[
+    "psi", "kolmogorov_smirnov", "wasserstein", "jensen_shannon", "hellinger", "anderson_darling", "cramer_von_mises",
+    "chi_squared", "g_test", "l_infinity", "mean_shift", "standard_deviation_shift", "quantile_shift",
+]  # fmt: skip
+
+DRIFT_THRESHOLDS: Final[Mapping[DriftMethod, float]] = {
+    "psi": 0.2,
+    "kolmogorov_smirnov": 0.1,
+    "wasserstein": 0.1,
+    "jensen_shannon": 0.1,
+    "hellinger": 0.1,
+    "anderson_darling": 0.1,
+    "cramer_von_mises": 0.1,
+    "chi_squared": 0.1,
+    "g_test": 0.1,
+    "l_infinity": 0.1,
+    "mean_shift": 0.25,
+    "standard_deviation_shift": 0.25,
+    "quantile_shift": 0.25,
+}
+
+
+class _Drift(RuleBase):
+    """What all rules about drift have."""
+
+    family: ClassVar[Family] = "drift"
+
+    critical: Size | None = Field(None, description="Beyond this distance the alert's label severity is critical.")
+    min_rows: Count = Field(200, description="With fewer rows the verdict is no_data.")
+
+
+class DriftRule(_Drift, FieldRule):
+    """Whether a distribution is still that of the reference."""
+
+    drift: DriftMethod = Field(description="How the distance of two distributions is measured.")
+    kind: Literal["continuous", "discrete"] | None = Field(
+        None,
+        description="Only fields of this kind: numbers of many values, or categories and numbers of few. Default: all for "
+        "which the method means something.",
+    )
+    above: Size | None = Field(
+        None,
+        description="Largest distance that is fine. Default: "
+        + ", ".join(f"{method} {threshold}" for method, threshold in DRIFT_THRESHOLDS.items())
+        + "; with false_alarms a small distance, below which no difference matters.",
+    )
+    min_rows: Count = Field(200, description="With fewer rows the verdict is no_data.")
+
+    @model_validator(mode="after")
+    def _levels_in_order(self) -> Self:
+        limit = DRIFT_THRESHOLDS[self.drift] if self.above is None else self.above
+        if self.critical is not None and self.critical <= limit:
+            raise problem(f"critical {self.critical:g} is not beyond {limit:g}", "critical")
+        return self
+
+
+class GradualDrift(_Drift, FieldRule):
+    """Whether the mean moves away from the reference's little by little, over many windows."""
+
+    drift: Literal["cusum"]
+    allowance: Size = Field(
+        0.5, description="Part of each window's deviation that is forgiven, in standard errors of its mean."
+    )
+    min_rows: Count = Field(30, description="Windows with fewer rows are left out.")
+
+
+class MultivariateDrift(_Drift):
+    """Whether the features still depend on one another as they did."""
+
+    drift: Literal["reconstruction_error"]
+    features: Globs = Field(("*",), min_length=1, description="Globs of features; '!glob' leaves some out.")
+    above: Size | None = Field(
+        None, description="Largest change of the mean error that is fine, relative to the reference's. Default: 10%."
+    )
+
+
+class FeatureSetDrift(_Drift):
+    """How much of what the model uses has drifted: the features' distances, weighed by their importances."""
+
+    drift: Literal["weighted"]
+    method_of: DriftMethod = Field("jensen_shannon", alias="method", description="How each feature is measured.")
+    features: Globs = Field(("*",), min_length=1, description="Globs of features; '!glob' leaves some out.")
+    above: Size = Field(0.1, description="Largest weighed distance that is fine: (sum of w d³)^(1/3), sum of w = 1.")

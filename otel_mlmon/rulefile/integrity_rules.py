@@ -1,0 +1,169 @@
+"""Rules about the data itself: is each value, each row and the stream of them what it should be?"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from otel_mlmon.rulefile.patterns import Globs, Label, Text
+from otel_mlmon.rulefile.quantities import Count, Number, PositiveDuration, Share, finite, shown
+from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase, problem
+
+Constant = str | bool | int | float
+
+
+def _constant(value: object) -> Constant:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # -1 and -1.0 are one constant
+    if isinstance(value, str) or (isinstance(value, (bool, int, float)) and finite(value)):
+        return value
+    raise ValueError(f"found {shown(value)}, allowed is text, a finite number, true or false")
+
+
+_Constant = Annotated[Constant, BeforeValidator(_constant), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+_Above = Annotated[
+    Share | None,
+    Field(description="Largest share of rows that is fine. Without it, what is fine follows from the reference."),
+]
+_Critical = Annotated[
+    Share | None,
+    Field(description="Beyond this share the alert's label severity is critical."),
+]
+
+
+class _Levels(RuleBase):
+    """A limit, and a second one beyond it from which the alert is critical."""
+
+    family: ClassVar[Family] = "integrity"
+
+    above: _Above = None
+    critical: _Critical = None
+
+    @model_validator(mode="after")
+    def _levels_in_order(self) -> Self:
+        if self.above is not None and self.critical is not None and self.critical <= self.above:
+            raise problem(f"critical {self.critical:g} is not beyond above {self.above:g}", "critical")
+        return self
+
+
+class IntegrityRule(_Levels, FieldRule):
+    """Whether values are what they should be, judged by the share of the rows where they are not."""
+
+
+class Missing(IntegrityRule):
+    """The field is absent, null, NaN or an empty text."""
+
+    integrity: Literal["missing"]
+
+
+class TypeMismatch(IntegrityRule):
+    """The value is of another type."""
+
+    integrity: Literal["type"]
+    expect: Literal["int", "float", "string", "bool"] | None = Field(
+        None, description="The right type. Default: the reference's."
+    )
+
+
+class OutOfRange(IntegrityRule):
+    """The number lies outside the range, or the category is unknown."""
+
+    integrity: Literal["range"]
+    minimum: Number | None = Field(None, description="Smallest number that is fine. Default: the reference's.")
+    maximum: Number | None = Field(None, description="Largest number that is fine. Default: the reference's.")
+    categories: tuple[Label, ...] | None = Field(
+        None, min_length=1, description="All categories that are fine. Default: the reference's."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise problem(f"minimum {self.minimum:g} is above maximum {self.maximum:g}", "minimum")
+        return self
+
+
+class DefaultValue(IntegrityRule):
+    """The share of a constant that stands for "not known" has changed, or another constant has appeared."""
+
+    integrity: Literal["default_value"]
+    values: tuple[_Constant, ...] | None = Field(
+        None, min_length=1, description="The constants to watch. Default: all values that are frequent."
+    )
+
+
+class Stuck(IntegrityRule):
+    """The field has one value only, where the reference has several."""
+
+    integrity: Literal["stuck"]
+
+
+class Format(IntegrityRule):
+    """Values are written in another way: decimals lost, integers beyond 32 or 53 bits, text in another encoding, case or
+    padding, numbers or dates in another form.
+    """
+
+    integrity: Literal["format"]
+
+
+class ModelIntegrityRule(RuleBase):
+    """A rule about whole predictions, not single fields."""
+
+    family: ClassVar[Family] = "integrity"
+
+    min_rows: Count = Field(30, description="With fewer rows the verdict is no_data.")
+
+
+class Schema(ModelIntegrityRule):
+    """Features were added, removed, renamed or swapped, or several went missing together."""
+
+    integrity: Literal["schema"]
+    ignore: Globs = Field((), description="Globs of features that may come and go.")
+
+
+class Volume(ModelIntegrityRule):
+    """Too few or too many predictions in the window."""
+
+    integrity: Literal["volume"]
+    minimum: Count | None = Field(None, description="Fewest predictions in a window that are fine.")
+    maximum: Count | None = Field(None, description="Most predictions in a window that are fine.")
+    min_rows: Count = Field(1, description="Not used.", exclude=True)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise problem(f"minimum {self.minimum} is above maximum {self.maximum}", "minimum")
+        return self
+
+
+class Freshness(ModelIntegrityRule):
+    """The newest prediction is too old."""
+
+    integrity: Literal["freshness"]
+    above: PositiveDuration = Field(description="Largest age of the newest prediction that is fine.")
+    min_rows: Count = Field(1, description="Not used.", exclude=True)
+
+
+class Latency(ModelIntegrityRule):
+    """Predictions take too long."""
+
+    integrity: Literal["latency"]
+    quantile: Share = Field(0.95, json_schema_extra={"default": "95%"}, description="Which quantile of the durations.")
+    above: PositiveDuration = Field(description="Longest duration at that quantile that is fine.")
+
+
+class Duplicates(_Levels, ModelIntegrityRule):
+    """Rows whose features are all equal to those of another row of the window."""
+
+    integrity: Literal["duplicates"]
+    above: Share = Field(0.01, json_schema_extra={"default": "1%"}, description="Largest share of rows that is fine.")
+
+
+class Expression(_Levels, ModelIntegrityRule):
+    """A condition in SQL that must hold in every row."""
+
+    integrity: Literal["expression"]
+    expression: Text = Field(description='A condition over the features of a row, e.g. "bedrooms <= rooms".')
+    above: Share = Field(
+        0.0, json_schema_extra={"default": "0%"}, description="Largest share of violations that is fine."
+    )
