@@ -1,0 +1,1 @@
+"""The tools that people use today, on the same windows."""

@@ -1,0 +1,117 @@
+"""The faults, written down before anything was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.detection.data import HOUR, DataSet
+from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.simulate.faults import Fault
+from otel_mlmon.simulate.normal import Normal
+
+# severity: share of the rows that a fault of integrity affects, and a shift in standard deviations
+SEVERITIES = {"moderate": (0.05, 0.5), "light": (0.01, 0.25)}
+WINDOW_ROWS = 1_000
+UNITS = (1000.0, 0.001, 100.0, 0.01, 3.28084, 0.3048)
+DEFAULTS = (-1.0, 999.0)
+WITHIN = 2  # windows
+INSIDE = "other unit, inside the range"
+
+# kind of fault → what the first alert may call it: (method, finding); "" is any finding
+NAMES: dict[str, set[tuple[str, str]]] = {
+    "drop": {("missing", "absent")},
+    "null": {("missing", "null")},
+    "nan": {("missing", "nan")},
+    "empty": {("missing", "empty")},
+    "retype": {("type", "")},
+    "float_for_int": {("type", "")},
+    "default": {("default_value", "")},
+    "impute": {("default_value", "")},
+    "range": {("range", "range")},
+    "new_category": {("range", "new_category")},
+    "scale": {(method, "unit") for method in ("range", "type", "kolmogorov_smirnov", "jensen_shannon")},
+    "sign": {(method, "sign") for method in ("range", "type", "kolmogorov_smirnov", "jensen_shannon")},
+    "shift": {("kolmogorov_smirnov", "shift"), ("jensen_shannon", "shift")},
+    "noise": {("bias", ""), ("rmse", "")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One fault that begins with the second window of three."""
+
+    data: str
+    indicator: str
+    severity: str
+    fault: Fault
+
+
+def scenarios(data: DataSet) -> Iterator[Scenario]:
+    """Every fault that can befall each of the data set's own features, at both severities.
+
+    Left out by rule, because nothing would change or it would be another fault: imputing a feature of few values, the unit of one
+    that is 0 or 1, its sign (which makes -1 of 1, a new default), the sign of a feature that has both, a shift further than the
+    feature's few values reach.
+    """
+    for severity, (fraction, amount) in SEVERITIES.items():
+
+        def one(indicator: str, kind: str, severity: str = severity, **what: object) -> Scenario:
+            return Scenario(data.name, indicator, severity, Fault(kind, start=HOUR, **what))  # type: ignore[arg-type]
+
+        for name in data.own:
+            normal = Normal.of(data.rows.fields[name])
+            text = bool(normal.labels)
+            for kind in ("drop", "null", "empty") if text else ("drop", "null", "nan"):
+                yield one("dropped fields", kind, field=name, fraction=fraction)
+            yield one("type mismatch", "retype", field=name, fraction=fraction)
+            if normal.integer and not text:
+                yield one("type mismatch", "float_for_int", field=name, fraction=fraction)
+            for value in ("unknown",) if text else DEFAULTS:
+                if text or value not in normal.known:
+                    yield one("default value change", "default", field=name, fraction=fraction, value=value)
+            if normal.shares.size > 20:
+                yield one("default value change", "impute", field=name, fraction=fraction)
+            if text:
+                yield one("values out of range", "new_category", field=name, fraction=fraction)
+            else:
+                yield one("values out of range", "range", field=name, fraction=fraction, amount=0.5)
+                for factor in UNITS if normal.shares.size > 2 else ():
+                    yield one("values out of range", "scale", field=name, fraction=fraction, amount=factor)
+                if (normal.minimum >= 0 or normal.maximum <= 0) and normal.shares.size > 2:
+                    yield one("values out of range", "sign", field=name, fraction=fraction)
+            for sign in (1, -1):
+                if text or _room(normal, sign) > amount * normal.deviation:
+                    yield one("distribution shift", "shift", field=name, amount=sign * amount)
+        for sign in (1, -1):
+            yield one("performance degradation", "noise", field=FIELD_PREDICTION, amount=sign * amount)
+
+
+def _room(normal: Normal, sign: int) -> float:
+    """How far the mean of a feature of few values can move at all; of one of many values, any way."""
+    if normal.shares.size > 20:
+        return float("inf")
+    mean = float((normal.known * normal.shares).sum())
+    return normal.maximum - mean if sign > 0 else mean - normal.minimum
+
+
+def indicator(scenario: Scenario, data: DataSet) -> str:
+    """The indicator that a scenario counts for; "" when the fault changes nothing.
+
+    Another unit makes values out of range only where it takes most of them there. One that leaves them inside the range (three
+    times the population of a block) is no value out of range but a change of the distribution in a few rows, and counted apart.
+    """
+    if scenario.fault.kind not in ("sign", "scale"):
+        return scenario.indicator
+    normal = Normal.of(data.rows.fields[scenario.fault.field])
+    factor = -1.0 if scenario.fault.kind == "sign" else float(scenario.fault.amount or 1.0)
+    cells = data.rows.fields[scenario.fault.field].numbers
+    assert cells is not None
+    values = cells[np.isfinite(cells)]
+    if (values == 0).mean() > 0.5:
+        return ""  # 0 is 0 in any unit
+    moved = values * factor
+    outside = ((moved < normal.minimum) | (moved > normal.maximum)).mean()
+    return scenario.indicator if outside >= 0.5 else INSIDE

@@ -1,0 +1,77 @@
+"""Cells of one field, to be changed: copies, so that the rows they came from stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_mlmon.values import FieldCells, Texts
+
+
+@dataclass(slots=True)
+class Editable:
+    """A field's cells as arrays of their own; `freeze` makes them a value again."""
+
+    states: npt.NDArray[np.uint8]
+    numbers: npt.NDArray[np.float64] | None
+    codes: npt.NDArray[np.int32]
+    labels: list[str] = field(default_factory=list)
+    others: dict[int, str] = field(default_factory=dict)  # row → JSON text
+
+    @classmethod
+    def of(cls, cells: FieldCells) -> Editable:
+        """A copy."""
+        texts = cells.texts or Texts(np.zeros(0, np.int32), [])
+        return cls(
+            cells.states.copy(),
+            None if cells.numbers is None else cells.numbers.copy(),
+            texts.codes.copy(),
+            list(texts.labels),
+            dict(zip(cells.other_rows.tolist(), cells.other_texts, strict=True)),
+        )
+
+    def freeze(self) -> FieldCells:
+        """The value."""
+        rows = sorted(self.others)
+        return FieldCells(
+            self.states,
+            self.numbers,
+            None if self.numbers is not None else Texts(self.codes, self.labels),
+            np.array(rows, np.int64),
+            [self.others[row] for row in rows],
+        )
+
+    def empty(self, rows: npt.NDArray[np.int64], letter: str) -> None:
+        """Leave the cells without a value: `n` null, `.` absent."""
+        self.states[rows] = ord(letter)
+        if self.numbers is not None:
+            self.numbers[rows] = np.nan
+        else:
+            self.codes[rows] = -1
+        for row in rows.tolist():
+            self.others.pop(row, None)
+
+    def put_numbers(self, rows: npt.NDArray[np.int64], values: npt.NDArray[np.float64], letter: str) -> None:
+        """Numbers of type `i` or `f`."""
+        assert self.numbers is not None
+        self.empty(rows, letter)
+        self.numbers[rows] = values
+
+    def put_text(self, rows: npt.NDArray[np.int64], values: list[str], letter: str = "s") -> None:
+        """Texts (or truth values) in a column of texts."""
+        self.empty(rows, letter)
+        place = {label: code for code, label in enumerate(self.labels)}
+        for row, value in zip(rows.tolist(), values, strict=True):
+            self.codes[row] = place.setdefault(value, len(place))
+        self.labels = list(place)
+
+    def put_other(self, rows: npt.NDArray[np.int64], json_texts: list[str]) -> None:
+        """Values of a type that the column does not hold."""
+        self.empty(rows, "o")
+        self.others.update(zip(rows.tolist(), json_texts, strict=True))
+
+    def text(self, row: int) -> str:
+        """The text in a row."""
+        return str(self.labels[int(self.codes[row])])

@@ -1,0 +1,160 @@
+"""Windows over rows that are all in memory, measured by the code that measures panes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.values import FieldCells, Reference, RowBlock, Target, Texts, WindowProfile
+from otel_mlmon.window.measure import measure
+
+ReferenceFor = Callable[[str, str, str], Reference | None]
+
+
+class MemoryWindows:
+    """A model's history, sorted by time. Implements the engine's source of windows."""
+
+    def __init__(self, rows: RowBlock, reference_for: ReferenceFor, pane_ns: int) -> None:
+        """`rows` need not be sorted; `pane_ns` is the step in which ground truth becomes known."""
+        self.history = take(rows, np.argsort(rows.times, kind="stable"))
+        self._reference_for = reference_for
+        self._pane_ns = pane_ns
+        self._asked: object = None
+        self._found: list[WindowProfile] = []
+
+    def rows(self, model: str, start: int, end: int, segments: Sequence[str] = ()) -> RowBlock | None:
+        """Predictions in [start, end), with a column of texts for each segment key."""
+        if model != self.history.model:
+            return None
+        first, last = np.searchsorted(self.history.times, (start, end))
+        block = cut(self.history, int(first), int(last))
+        return replace(block, segments={key: _segment(block, key) for key in segments})
+
+    def window(
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int,
+        *,
+        fields: bool = True,
+    ) -> list[WindowProfile]:
+        """One profile per version, whole and per segment value, with the ground truth that was known by `known_by`."""
+        asked = (model, reference, start, end, tuple(segments), known_by, fields)
+        if asked != self._asked:  # groups with one window ask for the same
+            self._asked, self._found = asked, self._window(*asked)
+        return self._found
+
+    def _window(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, fields: bool
+    ) -> list[WindowProfile]:
+        block = self.rows(model, start, end, segments)
+        if block is None or not len(block):
+            return []
+        known = (block.truth_times // self._pane_ns + 1) * self._pane_ns <= known_by
+        block = replace(block, truth_known=block.truth_known & known)
+        references = {v: self._reference_for(model, v, reference) for v in block.versions.labels}
+        if not fields:
+            block = replace(block, fields={n: c for n, c in block.fields.items() if n == FIELD_PREDICTION})
+        return measure(block, references, segments, start, end)
+
+    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
+        """Rows and known ground truths of each pane, as the store's totals have them."""
+        first, last = np.searchsorted(self.history.times, (start, end))
+        block = cut(self.history, int(first), int(last))
+        known = block.truth_known & ((block.truth_times // self._pane_ns + 1) * self._pane_ns <= known_by)
+        width = max(len(block.versions.labels), 1)
+        keys = block.times // self._pane_ns * width + block.versions.codes
+        found, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        truths = np.bincount(index.reshape(-1), weights=known, minlength=len(found))
+        return pa.table(
+            {
+                "version": pa.array([block.versions.labels[int(k % width)] for k in found], pa.string()),
+                "pane": pa.array((found // width) * self._pane_ns, pa.int64()),
+                "rows": pa.array(counts, pa.int64()),
+                "sums": pa.array([[truth] for truth in truths.tolist()], pa.list_(pa.float64())),
+            }
+        )
+
+    def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
+        """Finite numbers of the target's field outside [low, high]."""
+        key, _, value = target.segment.partition("=")
+        block = self.rows(target.model, start, end, [key] if key else [])
+        if block is None or target.field not in block.fields or target.version not in block.versions.labels:
+            return 0
+        mask = block.versions.codes == block.versions.labels.index(target.version)
+        if key:
+            texts = block.segments[key]
+            mask &= texts.codes == (texts.labels.index(value) if value in texts.labels else -2)
+        numbers = block.fields[target.field].numbers
+        if numbers is None:
+            return 0
+        x = numbers[mask]
+        x = x[np.isfinite(x)]
+        below = x < low if low is not None else np.zeros(len(x), bool)
+        above = x > high if high is not None else np.zeros(len(x), bool)
+        return int((below | above).sum())
+
+
+def _segment(block: RowBlock, key: str) -> Texts:
+    """A segment key's values: those that were stated, else those of the feature of that name."""
+    if key in block.segments:
+        return block.segments[key]
+    cells = block.fields.get(key)
+    if cells is None or cells.texts is None:
+        return Texts(np.full(len(block), -1, np.int32), [])
+    return cells.texts
+
+
+def cut(rows: RowBlock, first: int, last: int) -> RowBlock:
+    """Rows first to last (exclusive)."""
+    return _select(rows, slice(first, last))
+
+
+def take(rows: RowBlock, index: npt.NDArray[np.int64]) -> RowBlock:
+    """The rows of these indices, in their order; the same one may come several times."""
+    return _select(rows, index)
+
+
+def _select(rows: RowBlock, which: slice | npt.NDArray[np.int64]) -> RowBlock:
+    return RowBlock(
+        model=rows.model,
+        times=rows.times[which],
+        versions=_texts(rows.versions, which),
+        lost=rows.lost[which],
+        durations=rows.durations[which],
+        fields={name: _cells(cells, which) for name, cells in rows.fields.items()},
+        segments={key: _texts(texts, which) for key, texts in rows.segments.items()},
+        truth_known=rows.truth_known[which],
+        truth_times=rows.truth_times[which],
+        truth_numbers=rows.truth_numbers[which],
+        truth_texts=_texts(rows.truth_texts, which),
+    )
+
+
+def _texts(texts: Texts, which: slice | npt.NDArray[np.int64]) -> Texts:
+    return Texts(texts.codes[which], texts.labels)
+
+
+def _cells(cells: FieldCells, which: slice | npt.NDArray[np.int64]) -> FieldCells:
+    other_rows, other_texts = cells.other_rows, cells.other_texts
+    if len(other_rows):
+        text_of = dict(zip(other_rows.tolist(), other_texts, strict=True))
+        kept = np.arange(len(cells.states))[which].tolist()
+        found = [(place, text_of[row]) for place, row in enumerate(kept) if row in text_of]
+        other_rows = np.array([place for place, _ in found], np.int64)
+        other_texts = [text for _, text in found]
+    return FieldCells(
+        cells.states[which],
+        None if cells.numbers is None else cells.numbers[which],
+        None if cells.texts is None else _texts(cells.texts, which),
+        other_rows,
+        other_texts,
+    )
