@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider
 
-from otel_mlmon.errors import BadReference, MlmonError
+from otel_mlmon.errors import MlmonError
 from otel_mlmon.instrument.deliver import DeliveringLogRecordProcessor
 from otel_mlmon.instrument.monitor import Monitor
-from otel_mlmon.reference.table import check_columns
+from otel_mlmon.reference.table import check_columns, timestamps
 
 CHUNK_CELLS = 40_000  # rows × columns of one request, which stays well under the limits of OTLP
 
@@ -109,21 +107,3 @@ def _ground_truth(
 def _flush(monitor: Monitor) -> None:
     if not monitor.flush(timeout_s=120.0):
         raise MlmonError("the processor did not take the predictions within two minutes; is `mlmon serve` running?")
-
-
-def timestamps(column: pa.ChunkedArray, where: Path, name: str) -> npt.NDArray[np.int64]:
-    """A column of timestamps, dates, ISO 8601 texts or Unix seconds as ns. Raises BadReference."""
-    type_ = column.type
-    try:
-        if column.null_count:
-            raise BadReference(f"{where}: column {name!r} has {column.null_count} rows without a timestamp")
-        if pa.types.is_integer(type_) or pa.types.is_floating(type_):
-            seconds: Any = np.asarray(column.to_numpy(), dtype=np.float64)
-            return np.asarray(np.round(seconds * 1e9), dtype=np.int64)
-        if pa.types.is_string(type_):
-            column = pc.cast(column, pa.timestamp("ns"))
-        return np.asarray(column.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy(), dtype=np.int64)
-    except pa.ArrowInvalid as error:
-        raise BadReference(
-            f"{where}: column {name!r} is no timestamp: found {column[0].as_py()!r}, allowed are ISO 8601 and Unix seconds"
-        ) from error

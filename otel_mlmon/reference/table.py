@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -132,3 +134,21 @@ def _texts(column: pa.ChunkedArray) -> Texts:
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Texts(codes, encoded.dictionary.to_pylist())
+
+
+def timestamps(column: pa.ChunkedArray, where: Path, name: str) -> npt.NDArray[np.int64]:
+    """A column of timestamps, dates, ISO 8601 texts or Unix seconds as ns. Raises BadReference."""
+    type_ = column.type
+    try:
+        if column.null_count:
+            raise BadReference(f"{where}: column {name!r} has {column.null_count} rows without a timestamp")
+        if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+            seconds: Any = np.asarray(column.to_numpy(), dtype=np.float64)
+            return np.asarray(np.round(seconds * 1e9), dtype=np.int64)
+        if pa.types.is_string(type_):
+            column = pc.cast(column, pa.timestamp("ns"))
+        return np.asarray(column.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy(), dtype=np.int64)
+    except pa.ArrowInvalid as error:
+        raise BadReference(
+            f"{where}: column {name!r} is no timestamp: found {column[0].as_py()!r}, allowed are ISO 8601 and Unix seconds"
+        ) from error

@@ -10,12 +10,13 @@ from otel_mlmon.rulefile import document, parse
 from otel_mlmon.rulefile.group import RuleFile
 from otel_mlmon.rulefile.quantities import quoted
 
+TEST = ".test"  # before the suffix: a file of unit tests, which may stand beside the rules
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _LARGEST = 1024 * 1024
 
 
 def load(paths: Iterable[Path]) -> list[RuleFile]:
-    """The rule files at `paths`, where a directory stands for all *.yaml and *.yml below it.
+    """The rule files at `paths`, where a directory stands for all *.yaml and *.yml below it, unit tests left out.
 
     Raises RuleFileError with the findings of all files.
     """
@@ -52,6 +53,7 @@ def _files(paths: Iterable[Path], findings: list[Finding]) -> list[Path]:
         path = Path(given)
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+            inside = [file for file in inside if not file.stem.endswith(TEST)]
             found = [file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts)]
             if not found:
                 findings.append(Finding(str(path), 0, 0, "no *.yaml or *.yml in this directory"))

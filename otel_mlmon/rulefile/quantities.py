@@ -159,7 +159,7 @@ _PERIODS: Final = {
 _BUDGET: Final = re.compile(rf"([0-9]+(?:\.[0-9]+)?) per (?:([0-9]+) )?({'|'.join(_PERIODS)})s?", re.ASCII)
 
 
-def _false_alarms(value: object) -> int:
+def parse_budget(value: object) -> int:
     """Nanoseconds of event time from one false alarm to the next."""
     found = _BUDGET.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found or float(found[1]) == 0 or found[2] == "0":
@@ -202,7 +202,7 @@ Confidence = Annotated[
     _schema({"type": "number", "minimum": 0.5, "exclusiveMaximum": 1}, _PERCENT_TEXT),
 ]
 FalseAlarms = Annotated[
-    int, BeforeValidator(_false_alarms), _schema({"type": "string", "pattern": f"^{_BUDGET.pattern}$"})
+    int, BeforeValidator(parse_budget), _schema({"type": "string", "pattern": f"^{_BUDGET.pattern}$"})
 ]
 Count = Annotated[
     int, BeforeValidator(_count), _schema({"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$"})
