@@ -16,9 +16,9 @@ MARGIN: Final = 0.05
 BIAS_MARGIN: Final = 0.1
 
 
-def enough(rule: PerformanceRule, predictions: int, with_truth: int) -> bool:
-    """Whether so many known outcomes of so many predictions are enough to judge by."""
-    return with_truth >= rule.min_ground_truth and with_truth >= rule.min_coverage * predictions and with_truth > 0
+def enough(rule: PerformanceRule, predictions: Any, with_truth: Any) -> Any:
+    """Whether so many known outcomes of so many predictions are enough to judge by; numbers or arrays of them."""
+    return (with_truth >= rule.min_ground_truth) & (with_truth >= rule.min_coverage * predictions) & (with_truth > 0)
 
 
 def performance(rule: PerformanceRule, case: PerformanceCase) -> Outcome:

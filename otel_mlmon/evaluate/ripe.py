@@ -40,9 +40,12 @@ class _Upto:
     rows: npt.NDArray[np.float64]
     truth: npt.NDArray[np.float64]
 
-    def between(self, start: int, end: int) -> tuple[int, int]:
-        first, last = np.searchsorted(self.panes, (start, end))
-        return int(self.rows[last] - self.rows[first]), int(self.truth[last] - self.truth[first])
+    def before(
+        self, ends: npt.NDArray[np.int64], window: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Predictions, and ground truths, in the window that ends at each time."""
+        first, last = np.searchsorted(self.panes, ends - window), np.searchsorted(self.panes, ends)
+        return self.rows[last] - self.rows[first], self.truth[last] - self.truth[first]
 
 
 class RipeWindows:
@@ -61,8 +64,9 @@ class RipeWindows:
         """(profiles by segment, start, end) of the newest ripe window, else of the one that ends now."""
         window, interval = self._group.window, self._group.interval
         upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
-        ends = range(self._time, self._time - self._horizon_ns, -interval)
-        end = next((end for end in ends if enough(rule, *upto.between(end - window, end))), self._time)
+        ends = np.arange(self._time, self._time - self._horizon_ns, -interval)
+        ripe = np.flatnonzero(enough(rule, *upto.before(ends, window)))
+        end = int(ends[ripe[0]]) if len(ripe) else self._time
         key = (end, tuple(rule.segments))
         if key not in self._read:
             found = self._source.window(
