@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Final
 
@@ -40,7 +41,7 @@ def infer(
 
     def group(name: str, severity: str, rules: Iterable[str]) -> list[str]:
         lines = [
-            f"  - name: {reference.model}-{name}",
+            f"  - name: {_yaml(f'{reference.model}-{name}')}",
             f"    model: {_yaml(reference.model)}",
             f"    window: {format_duration(window)}",
             f"    interval: {step}",
@@ -94,6 +95,7 @@ def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str
                   "no single value stands out"),
         "      - alert: DefaultValueChanged",
         "        integrity: default_value",
+        "        critical: 5%",
         *every,
         *_summary("One value of {{ feature }} has changed its share by {{ value | percent }}"),
         "",
@@ -202,7 +204,7 @@ def _but(ids: list[str]) -> list[str]:
     """Features without names and ids, whose values are different in every row."""
     if not ids:
         return []
-    return [f"        features: ['*', {', '.join(repr('!' + name) for name in ids)}]"]
+    return [f'        features: ["*", {", ".join(json.dumps("!" + name) for name in ids)}]']
 
 
 def _summary(text: str) -> list[str]:
@@ -232,4 +234,4 @@ def _share(false_alarms: str, groups: int) -> str:
 
 def _yaml(name: str) -> str:
     plain = name.replace("-", "").replace("_", "").isalnum() and not name[0].isdigit()
-    return name if plain and name.lower() not in ("true", "false", "null") else f'"{name}"'
+    return name if plain and name.lower() not in ("true", "false", "null") else json.dumps(name)

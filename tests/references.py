@@ -13,10 +13,10 @@ from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.values import Reference
 
 
-def reference_of(frame: pd.DataFrame, **columns: Any) -> Reference:
-    """What is normal in the frame's rows, for model m; `columns` as in `Columns`."""
+def reference_of(frame: pd.DataFrame, model: str = "m", **columns: Any) -> Reference:
+    """What is normal in the frame's rows; `columns` as in `Columns`."""
     where = Columns(**columns)
-    rows = rows_of(Path("frame"), pa.Table.from_pandas(frame, preserve_index=False), where, "m", "1")
+    rows = rows_of(Path("frame"), pa.Table.from_pandas(frame, preserve_index=False), where, model, "1")
     return create_reference(
         rows, name="training", version="1", segments=where.segments, source="frame", created="2026-01-01T00:00:00+00:00"
     )

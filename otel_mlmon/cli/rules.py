@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
+from otel_mlmon.cli.backtest import backtest
+from otel_mlmon.cli.mistakes import or_exit
 from otel_mlmon.cli.processor import call, processor_option
-from otel_mlmon.errors import ConfigError, RuleFileError
+from otel_mlmon.errors import ConfigError
 from otel_mlmon.reference.api import PATH
 from otel_mlmon.reference.artefact import from_document, read_artefact
 from otel_mlmon.rulefile import load, schema_text
-
-_Read = TypeVar("_Read")
 
 
 @click.group()
@@ -31,7 +29,7 @@ def check(paths: tuple[Path, ...]) -> None:
 
     Exits with 1 when there are any.
     """
-    files = _or_exit(lambda: load(paths))
+    files = or_exit(lambda: load(paths))
     for file in files:
         n = sum(len(group.rules) for group in file.groups)
         click.echo(
@@ -69,7 +67,7 @@ def test(paths: tuple[Path, ...], pattern: str, junit: Path | None) -> None:
         wanted = re.compile(pattern)
     except re.error as error:
         raise ConfigError(f"--run: {error}") from error
-    files = _or_exit(lambda: load_tests(paths))
+    files = or_exit(lambda: load_tests(paths))
     found = []
     for file in files:
         results = []
@@ -141,7 +139,7 @@ def infer(
         text = infer_rules(reference, window=parse_duration(window), interval=step, false_alarms=false_alarms)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    written = _or_exit(lambda: parse_text(text, output or Path("inferred.yaml")))
+    written = or_exit(lambda: parse_text(text, output or Path("inferred.yaml")))
     if output is None:
         click.echo(text, nl=False)
         return
@@ -156,13 +154,4 @@ def schema() -> None:
     click.echo(schema_text(), nl=False)
 
 
-def _or_exit(read: Callable[[], _Read]) -> _Read:
-    """What was read; or all mistakes, each with file:line:column, and the end."""
-    try:
-        return read()
-    except RuleFileError as error:
-        for finding in error.findings:
-            click.echo(str(finding))
-        n = len(error.findings)
-        click.secho(f"{n} mistake{'s' if n != 1 else ''}", fg="red", err=True)
-        sys.exit(1)
+rules.add_command(backtest)

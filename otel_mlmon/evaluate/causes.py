@@ -20,6 +20,7 @@ _OUTPUT: Final = _DRIFT + 2
 _PERFORMANCE: Final = _OUTPUT + 2
 # Share of the rows that a fault of a feature must affect to explain that the model does worse.
 _ENOUGH: Final = 0.05
+_SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2, "critical": 3, "page": 3}
 _CLEAR_ROWS: Final = 100  # rows of a segment from which on its being in order says something
 _ASIDE: Final = frozenset({"volume", "freshness", "latency", "duplicates", "expression"})
 
@@ -77,6 +78,9 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
         return False
     if cause.target.version != symptom.target.version or not _at_the_same_time(cause, symptom):
         return False
+    # A warning about one thing is no reason to keep something critical about another one from anybody.
+    if cause.target.field != symptom.target.field and _severity(cause) < _severity(symptom):
+        return False
     if (cause.group, cause.rule, cause.target.field) == (symptom.group, symptom.rule, symptom.target.field):
         return _whole_and_segment(cause, symptom, clear)
     if not _same_rows(cause, symptom) or not _rank(cause) < _rank(symptom):
@@ -91,6 +95,11 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
     if _rank(symptom) == _PERFORMANCE:
         return _rank(cause) < _DRIFT and (cause.verdict.value or 0.0) >= _ENOUGH
     return True
+
+
+def _severity(alert: Alert) -> float:
+    """As labelled; what has no known severity may explain, and be explained by, anything."""
+    return _SEVERITIES.get(alert.labels.get("severity", ""), float("nan"))
 
 
 def _at_the_same_time(cause: Alert, symptom: Alert) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BACKGROUND: Final = 1e-3  # share of values that any explanation may leave to chance
 _STEPS: Final = 40
+_ODD: Final = math.log(10)  # odds of a mechanism with a name against values from nowhere in particular
 _CONSTANT: Final = 3  # values
 # Factors between units that are mistaken for one another, and powers of ten and of 60.
 FACTORS: Final = (1000.0, 100.0, 10.0, 1e6, 3.28084, 1.609344, 2.204623, 2.54, 10.7639, 60.0, 3600.0, 12.0, 24.0, 7.0)
@@ -132,13 +133,15 @@ def explain_values(
             plain = np.where(x == np.rint(x), plain, 0.0)
         nothing = float(np.log(plain + chance).sum())
         cost = math.log(len(x)) / 2
-        best = Explanation("none", 0.0)
+        found: dict[str, list[Explanation]] = {}
         for candidate, values, prior in _candidates(x, density, edges, width, others or {}, whole):
             share, likelihood = _fit(plain, values, chance) if values is not None else (1.0, candidate.score)
             gain = likelihood - nothing - prior - cost
-            if gain > best.score:
-                best = Explanation(candidate.kind, share, candidate.factor, candidate.offset, candidate.other, gain)
-    return best
+            found.setdefault(candidate.kind, []).append(replace(candidate, share=share, score=gain))
+    # That it is another unit is one thing, and which one is another: the evidence for a kind is the sum over its candidates.
+    best = max(found.values(), key=lambda same: float(np.logaddexp.reduce([one.score for one in same])))
+    likeliest = max(best, key=lambda one: one.score)
+    return likeliest if likeliest.score > 0 else Explanation("none", 0.0)
 
 
 def _candidates(
@@ -174,7 +177,8 @@ def _candidates(
             if len(side) >= 3 and side.max() > side.min():
                 low, high = float(side.min()), float(side.max())
                 there = np.where((x >= low) & (x <= high), 1 / (high - low), 0.0)
-                yield Explanation("outliers", 0), there, 2 * half_log
+                # Ends that are read off n values are known to a part in n: each costs log n, and not half of it.
+                yield Explanation("outliers", 0), there, _ODD + 2 * math.log(2 * len(side))
         yield Explanation("outliers", 0, offset=offset), density.transformed(1.0, offset).at(x), half_log
     offset = float(np.median(x)) - middle
     mean = float((density.mass * (density.low + density.high)).sum()) / 2
