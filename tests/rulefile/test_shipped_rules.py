@@ -13,6 +13,7 @@ from otel_mlmon.rulefile import KINDS, load, parse_text, render, schema, schema_
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(p for p in (ROOT / "rules").glob("*.yaml") if not p.stem.endswith(".test"))
+OF_EXAMPLES = [ROOT / "otel_mlmon" / "demo" / "rules.yaml", *sorted((ROOT / "examples").glob("*/rules.yaml"))]
 GUIDE = (ROOT / "docs" / "rules.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 TESTDATA = Path(__file__).parent / "testdata"
@@ -29,8 +30,11 @@ def test_the_published_schema_is_the_models_own() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
-@pytest.mark.parametrize("path", [*SHIPPED, TESTDATA / "full.yaml"], ids=lambda path: path.name)
-def test_good_files_satisfy_the_schema(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [*SHIPPED, *OF_EXAMPLES, TESTDATA / "full.yaml"], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_good_files_load_and_satisfy_the_schema(path: Path) -> None:
+    load([path])
     validator().validate(yaml.load(path.read_text(), Loader=yaml.BaseLoader))  # every scalar as text
     validator().validate(yaml.safe_load(path.read_text()))
 
