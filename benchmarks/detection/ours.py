@@ -76,6 +76,6 @@ def _on_field(alert: Alert, scenario: Scenario) -> bool:
 
 def _names(alert: Alert, scenario: Scenario) -> bool:
     return any(
-        alert.method == method and finding in ("", alert.verdict.finding)
+        method in ("", alert.method) and finding in ("", alert.verdict.finding)
         for method, finding in NAMES[scenario.fault.kind]
     )

@@ -20,7 +20,7 @@ DEFAULTS = (-1.0, 999.0)
 WITHIN = 2  # windows
 INSIDE = "other unit, inside the range"
 
-# kind of fault → what the first alert may call it: (method, finding); "" is any finding
+# kind of fault → what the first alert may call it: (method, finding); "" is any
 NAMES: dict[str, set[tuple[str, str]]] = {
     "drop": {("missing", "absent")},
     "null": {("missing", "null")},
@@ -28,12 +28,12 @@ NAMES: dict[str, set[tuple[str, str]]] = {
     "empty": {("missing", "empty")},
     "retype": {("type", "")},
     "float_for_int": {("type", "")},
-    "default": {("default_value", "")},
-    "impute": {("default_value", "")},
+    "default": {("", "default")},
+    "impute": {("", "default")},
     "range": {("range", "range")},
     "new_category": {("range", "new_category")},
-    "scale": {(method, "unit") for method in ("range", "type", "kolmogorov_smirnov", "jensen_shannon")},
-    "sign": {(method, "sign") for method in ("range", "type", "kolmogorov_smirnov", "jensen_shannon")},
+    "scale": {("", "unit")},
+    "sign": {("", "sign")},
     "shift": {("kolmogorov_smirnov", "shift"), ("jensen_shannon", "shift")},
     "noise": {("bias", ""), ("rmse", "")},
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from otel_mlmon.evaluate.case import FieldCase
 from otel_mlmon.stats.mixture import FACTORS, Density, Explanation, explain_values
+from otel_mlmon.values import FieldProfile
 
 _READ: Final = 5_000  # values are enough to tell
 WORTH_A_LOOK: Final = 0.02  # p-value from which the rows are read for the best explanation
@@ -23,6 +24,7 @@ class Found:
     finding: str
     message: str
     other: str = ""
+    share: float = 1.0  # of the values
 
 
 def explain(case: FieldCase) -> Found | None:
@@ -36,12 +38,16 @@ def explain(case: FieldCase) -> Found | None:
     others: dict[str, Density] = {}
     for name, other in case.whole.fields.items() if case.whole else ():
         if name != case.name and other.kind == "numeric" and other.edges and other.profile.bins is not None:
-            others[name] = Density.of(other.edges, other.profile.bins[1:-1])
-    whole = expected.forms.get("whole", 0) == expected.numbers > 0
-    found = explain_values(values, reference.edges, expected.bins, others, whole=whole)
+            others[name] = Density.of(other.edges, other.profile.bins[1:-1], whole=_whole(other.profile))
+    zeros = reference.constants.get("0", 0.0) * expected.rows / max(expected.numbers, 1)
+    found = explain_values(values, reference.edges, expected.bins, others, zeros=zeros, whole=_whole(expected))
     if found.kind == "none":
         return None
-    return Found(_FINDINGS[found.kind], _sentence(found, case), found.other)
+    return Found(_FINDINGS[found.kind], _sentence(found, case), found.other, found.share)
+
+
+def _whole(profile: FieldProfile) -> bool:
+    return profile.forms.get("whole", 0) == profile.numbers > 0
 
 
 def _sentence(found: Explanation, case: FieldCase) -> str:

@@ -15,8 +15,8 @@ from otel_mlmon.rulefile import Schema, chosen
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.bins import bin_index
 from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
-from otel_mlmon.stats.proportion import fisher_greater
-from otel_mlmon.values import FieldReference
+from otel_mlmon.stats.proportion import beyond_extremes, fisher_greater
+from otel_mlmon.values import FieldProfile, FieldReference
 
 _GONE = 0.999  # share of rows without the field, from which it is removed
 _USED = 0.5  # share of the reference's rows that have a field, from which its absence is news
@@ -139,11 +139,17 @@ def _looks_like(case: FieldCase, cases: dict[str, FieldCase]) -> str | None:
         return _category_of(profile.new, reference, cases)
     if expected.bins is None or profile.bins is None or not profile.bins.sum() or not expected.bins.sum():
         return None
-    outside = int(profile.bins[0] + profile.bins[-1])
-    if outside < 3 and kolmogorov_smirnov(expected.bins, profile.bins).p_value > _SURE:
-        return None
+    if min(_beyond(expected, profile), kolmogorov_smirnov(expected.bins, profile.bins).p_value) > _SURE:
+        return None  # as ever: what two fields have in common is no news
     found = explain(case)
     return found.other if found is not None and found.finding == "swap" else None
+
+
+def _beyond(expected: FieldProfile, profile: FieldProfile) -> float:
+    """How likely chance alone brings so many numbers beyond the reference's extremes."""
+    if profile.bins is None or expected.numbers < 2:
+        return 1.0
+    return beyond_extremes(int(profile.bins[0] + profile.bins[-1]), int(profile.bins.sum()), expected.numbers)
 
 
 def _category_of(new: object, reference: FieldReference, cases: dict[str, FieldCase]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from otel_mlmon.columns import json_text, number_text
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
 from otel_mlmon.evaluate.drift import cells
+from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, explain
 from otel_mlmon.evaluate.integrity import MARGIN, not_in_reference, percent, too_few
 from otel_mlmon.rulefile import DefaultValue, Stuck
 from otel_mlmon.stats.bins import bin_index
@@ -23,10 +24,12 @@ from otel_mlmon.values import FREQUENT_VALUES
 
 _STUCK: Final = 0.999
 _REST_CHANGED: Final = 0.02  # p-value of all the other values, from which it is no single value that has changed
+_REST_CHANGED_BY_A_NEW_ONE: Final = 1e-3  # of a value beyond all others: what has moved as a whole brings several
 _REST_CHANGED_BY_A_FALL: Final = 0.05
 _REST_CHANGED_FOR_A_NAME: Final = 0.2
 _SURE: Final = 1e-3
 _WAS_THERE: Final = 0.01  # share of the reference's rows from which it is news that a value is gone
+_SEVERAL: Final = 2  # times as many values as have this one are in another unit, when it is one of them
 # What people write for "not known"; any other new category is a new category.
 _UNKNOWN: Final = frozenset({
     "", "?", "-", "--", "na", "n/a", "n.a.", "nan", "nil", "none", "null", "unknown", "undefined", "missing", "other",
@@ -85,25 +88,38 @@ def default_value(rule: DefaultValue, case: FieldCase) -> Outcome:
     # Of a value that the reference does not list, only the most that it may have had is known: it can rise, not fall.
     change |= {v: max(c, 0.0) for v, c in change.items() if v not in before.counts}
     limit = MARGIN if rule.above is None else rule.above
-    # What is too small a change to matter need not be tested, but counts as tested.
+    # What is too small a change to matter need not be tested, but counts as tested. The values that stand in for others most
+    # often share one half of the error between them, all others the other half (weighted Bonferroni: Genovese, Roeder and
+    # Wasserman, Biometrika 93, 2006).
+    likely = watched & _likely(case, before)
     p_values = {
-        v: _p_value(case, now[v], most[v], rows, before.rows) if abs(c) > limit else 1.0 for v, c in change.items()
-    }
+        v: min(1.0, 2 * len(likely if v in likely else watched - likely)
+               * _p_value(case, now[v], most[v], rows, before.rows)) if abs(c) > limit else 1.0
+        for v, c in change.items()
+    }  # fmt: skip
     order = sorted(watched, key=lambda v: (p_values[v], -abs(change[v]), v))
     left = [
         v
         for v, n in before.counts.items()
         if n >= _WAS_THERE * before.rows and now.get(v, n) * before.rows < n * rows / 10
     ]
-    value = next((v for v in order[:3] if _alone(case, before, {v, *(left if len(left) == 1 else ())}, v)), None)
-    p_value = min(1.0, p_values[order[0] if value is None else value] * len(watched))
+    value = next(
+        (v for v in order[:3] if not _shifted(case, left, v) and _alone(case, before, {v, *left[: len(left) == 1]}, v)),
+        None,
+    )
+    p_value = p_values[order[0] if value is None else value]
     value = order[0] if value is None and p_value > _SURE else value
     shown = value or order[0]
     message = (
         f"{case.name} is {evidence.shown(shown)} in {now[shown] / rows:.1%} of the rows, "
         f"in the reference {before.counts.get(shown, 0) / max(before.rows, 1):.1%}"
     )
-    size = abs(change[shown])
+    size, finding = abs(change[shown]), "default"
+    if value is not None and value not in before.counts and size > limit and p_value < WORTH_A_LOOK:
+        # A new value may be one of several: those of values that are in another unit.
+        found = explain(case) if case.reference.kind == "numeric" else None
+        if found is not None and found.finding in TRANSFORMED and found.share > _SEVERAL * size:
+            finding, message = found.finding, f"{message}; {found.message}"
     if value is None:  # all shares have moved: that is drift, and for the drift rules to say
         size, p_value, message = 0.0, 1.0, f"{message}; so have the other values: no single value stands out"
 
@@ -117,9 +133,16 @@ def default_value(rule: DefaultValue, case: FieldCase) -> Outcome:
 
     return judge(
         size, limit, p_value,
-        rows=rows, reference_rows=before.rows, message=message, finding="default", critical=rule.critical,
+        rows=rows, reference_rows=before.rows, message=message, finding=finding, critical=rule.critical,
         evidence=details,
     )  # fmt: skip
+
+
+def _likely(case: FieldCase, before: _Before) -> set[str]:
+    """0, -1, and the reference's most frequent value and median: what is put in where nothing is known."""
+    edges = case.reference.edges if case.reference else ()
+    median = [number_text(edges[len(edges) // 2])] if edges and not few_values(case) else []
+    return {"0", "-1", *sorted(before.counts, key=lambda v: -before.counts[v])[:1], *median}
 
 
 def _at_most(case: FieldCase, before: _Before, value: str) -> int:
@@ -141,6 +164,13 @@ def _p_value(case: FieldCase, now: int, before: int, rows: int, reference_rows: 
     return min(1.0, 2 * min(fisher_greater(k, n, c, m), fisher_greater(c, m, k, n)))
 
 
+def _shifted(case: FieldCase, left: Sequence[str], value: str) -> bool:
+    """Whether the last of few values rose as the first vanished: all have moved by one, and stopped at the end of the scale."""
+    edges = case.reference.edges if case.reference and few_values(case) else ()
+    ends = [number_text(edge) for edge in (*edges[:1], *edges[-1:])]
+    return len(left) == 1 and ends in ([left[0], value], [value, left[0]])
+
+
 def _alone(case: FieldCase, before: _Before, moved: set[str], value: str) -> bool:
     """Whether all values but `moved` kept their proportions: else all of the distribution has moved.
 
@@ -160,6 +190,9 @@ def _alone(case: FieldCase, before: _Before, moved: set[str], value: str) -> boo
     # What a value has lost may have gone to one other value: that is drift. What it has gained came from all alike.
     rose = now * case.expected.rows > old * case.profile.rows
     least = _REST_CHANGED if rose else _REST_CHANGED_BY_A_FALL
+    place = _cell(case, value)
+    if value not in before.counts and place is not None and not then[place]:
+        least = _REST_CHANGED_BY_A_NEW_ONE
     if value.startswith('"') and not _stands_for_unknown(value):  # a name that means something
         least = _REST_CHANGED_FOR_A_NAME
     return bool(homogeneity_p_value(then[inside].astype(float), seen[inside].astype(float)) > least)

@@ -6,15 +6,18 @@ from typing import Final
 
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
-from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, explain
+from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.evaluate.integrity import MARGIN, percent, share, too_few
 from otel_mlmon.evaluate.single_values import few_values
 from otel_mlmon.rulefile import OutOfRange
 from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
+from otel_mlmon.stats.mixture import CONSTANT
 from otel_mlmon.stats.proportion import beyond_extremes, exceeds, fisher_greater
 from otel_mlmon.stats.unit_score import UnitScore, unit_score
 from otel_mlmon.values import FREQUENT_VALUES, FieldProfile
 
+_SAME_VALUE: Final = 0.9  # share of the values outside from which on they are one value
+_REST_CHANGED: Final = 1e-3  # p-value of the values inside the range, from which one value outside is no default
 _MOVED: Final = 1e-6  # p-value of the values inside the range, from which all of them have moved
 
 
@@ -48,7 +51,9 @@ def out_of_range(rule: OutOfRange, case: FieldCase) -> Outcome:
         p_value = beyond_extremes(round(bad / worth), round(numbers / worth), max(round(known / worth), 2))
         inside = _other_unit(case, worth)
     news = share_outside > limit and p_value < WORTH_A_LOOK
-    found = explain(case) if news or inside else None
+    found = _one_value(case, low, high, bad) if news else None
+    if found is None and (news or inside):
+        found = explain(case)
     if inside is not None:
         if share_outside <= limit and inside.share > limit and found and found.finding in TRANSFORMED:
             share_outside, message = (
@@ -64,7 +69,7 @@ def out_of_range(rule: OutOfRange, case: FieldCase) -> Outcome:
         rows=numbers,
         reference_rows=0 if case.expected is None else case.expected.rows,
         message=f"{message}; {found.message}" if found else message,
-        finding=found.finding if found and found.finding in TRANSFORMED else "shift" if _all_moved(case) else "range",
+        finding=_finding(case, found),
         critical=rule.critical,
         evidence=lambda: evidence.of_field(case),
     )
@@ -79,11 +84,31 @@ def _other_unit(case: FieldCase, worth: float) -> UnitScore | None:
     return score if score is not None and score.p_value < WORTH_A_LOOK else None
 
 
-def _all_moved(case: FieldCase) -> bool:
-    """Whether the values inside the range are distributed otherwise too: then those beyond it are the tail of a shift."""
+def _one_value(case: FieldCase, low: float | None, high: float | None, bad: int) -> Found | None:
+    """A default, when all that is outside is one and the same value."""
+    def outside(value: str) -> bool:
+        return (low is not None and float(value) < low) or (high is not None and float(value) > high)
+
+    beyond = {v: n for v, n in case.profile.heavy.items() if not v.startswith('"') and outside(v)}
+    value = max(beyond, key=lambda v: beyond[v], default="")
+    if beyond.get(value, 0) < max(_SAME_VALUE * bad, CONSTANT) or _inside_moved(case) < _REST_CHANGED:
+        return None
+    return Found("default", f"{beyond[value]} of them are {value}: another default?")
+
+
+def _finding(case: FieldCase, found: Found | None) -> str:
+    if found is not None and found.finding in (*TRANSFORMED, "shift", "default"):
+        return found.finding
+    # Where the values inside the range have moved as well, those beyond it are the tail of a shift.
+    return "shift" if _inside_moved(case) < _MOVED else "range"
+
+
+def _inside_moved(case: FieldCase) -> float:
+    """P-value of the values inside the range being distributed as in the reference; 1 when nothing is known of them."""
     if case.expected is None or case.expected.bins is None or case.profile.bins is None:
-        return False
-    return kolmogorov_smirnov(case.expected.bins[1:-1], case.profile.bins[1:-1]).p_value < _MOVED
+        return 1.0
+    p_value = kolmogorov_smirnov(case.expected.bins[1:-1], case.profile.bins[1:-1]).p_value
+    return 1.0 if p_value != p_value else p_value
 
 
 def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BACKGROUND: Final = 1e-3  # share of values that any explanation may leave to chance
 _STEPS: Final = 40
 _ODD: Final = math.log(10)  # odds of a mechanism with a name against values from nowhere in particular
-_CONSTANT: Final = 3  # values
+CONSTANT: Final = 3  # values that are alike, from which on they are no accident
 # Factors between units that are mistaken for one another, and powers of ten and of 60.
 FACTORS: Final = (1000.0, 100.0, 10.0, 1e6, 3.28084, 1.609344, 2.204623, 2.54, 10.7639, 60.0, 3600.0, 12.0, 24.0, 7.0)
 
@@ -38,10 +38,10 @@ class Density:
     mass: Floats
 
     @classmethod
-    def of(cls, edges: tuple[float, ...], counts: Counts) -> Density:
+    def of(cls, edges: tuple[float, ...], counts: Counts, *, whole: bool = False) -> Density:
         """The reference's density from its bins (`counts` without those below and above).
 
-        Bins of one value each become narrow intervals around the values.
+        Bins of one value each become narrow intervals around the values. The last bin of `whole` numbers is as wide as the others.
         """
         bounds = np.asarray(edges, dtype=np.float64)
         mass = counts / max(float(counts.sum()), 1.0)
@@ -49,17 +49,23 @@ class Density:
             values = bounds[:-1]
             half = float(np.diff(values).min()) / 4 if len(values) > 1 else max(abs(float(values[0])), 1.0) / 1000
             return cls(values - half, values + half, mass)
-        return cls(bounds[:-1], bounds[1:], mass)
+        high = bounds[1:].copy()
+        high[-1] += 0.999 if whole else 0.0
+        return cls(bounds[:-1], high, mass)
 
     @property
     def atoms(self) -> bool:
         """Whether the intervals stand for single values: then there are gaps between them."""
         return len(self.low) > 1 and bool((self.low[1:] > self.high[:-1]).all())
 
-    def without(self, value: float) -> Density:
-        """Without the interval around `value`."""
-        kept = ~((self.low <= value) & (value <= self.high))
-        return Density(self.low[kept], self.high[kept], self.mass[kept]) if kept.any() else self
+    def without_zero(self, share: float) -> Density:
+        """Of the values that are not 0, which are all but `share` of them."""
+        at_zero = (self.low <= 0) & (0 <= self.high)
+        if not at_zero.any():
+            return self
+        mass = self.mass.copy()
+        mass[at_zero] = 0.0 if self.atoms else np.maximum(mass[at_zero] - share / at_zero.sum(), 0.0)
+        return Density(self.low, self.high, mass / mass.sum()) if mass.any() else self
 
     def transformed(self, factor: float, offset: float = 0.0) -> Density:
         """The density of factor * x + offset."""
@@ -72,8 +78,13 @@ class Density:
         """Density at each x; 0 outside of all intervals."""
         place = np.clip(np.searchsorted(self.low, x, side="right") - 1, 0, len(self.low) - 1)
         inside = (x >= self.low[place]) & (x <= self.high[place])
-        width = np.maximum(self.high[place] - self.low[place], 1e-300)
-        found: Floats = np.where(inside, self.mass[place] / width, 0.0)
+        found: Floats = np.where(inside, (self.mass / np.maximum(self.width, 1e-300))[place], 0.0)
+        return found
+
+    @property
+    def width(self) -> Floats:
+        """What the mass of each interval is spread over; that of a single value reaches to the next one."""
+        found: Floats = (self.high - self.low) * (2.0 if self.atoms else 1.0)
         return found
 
 
@@ -97,12 +108,13 @@ def explain_values(
     counts: Counts,
     others: Mapping[str, Density] | None = None,
     *,
+    zeros: float = 0.0,
     whole: bool = False,
 ) -> Explanation:
     """The best explanation of the finite values `x`, given the reference's bins (`counts` has those below and above).
 
-    `others` are the densities of other fields, for values that were swapped. `whole`: the reference's values all are whole
-    numbers, so that in another unit they are multiples of the factor.
+    `others` are the densities of other fields, for values that were swapped. `zeros`: share of 0 in the reference. `whole`: the
+    reference's values all are whole numbers, so that in another unit they are multiples of the factor.
 
     >>> rng = np.random.default_rng(1)
     >>> reference, window = rng.lognormal(size=5000), rng.lognormal(size=1000)
@@ -116,12 +128,10 @@ def explain_values(
     x = x[x != 0]  # 0 is 0 in any unit, and says nothing
     if not len(x) or len(edges) < 2:
         return Explanation("none", 0.0)
-    outside = x[(x < edges[0]) | (x > edges[-1])]
-    if len(outside) >= _CONSTANT and np.unique(outside, return_counts=True)[1].max() >= 0.9 * len(outside):
-        return Explanation("outliers", len(outside) / len(x))  # a single value: a default, and no transformation
-    density = Density.of(edges, counts[1:-1])
-    if density.atoms:
-        density = density.without(0.0)
+    odd = x[(x < edges[0]) | (x > edges[-1]) | (whole & (x != np.rint(x)))]
+    if len(odd) >= CONSTANT and np.unique(odd, return_counts=True)[1].max() >= 0.9 * len(odd):
+        return Explanation("outliers", len(odd) / len(x))  # a single value: a default, and no transformation
+    density = Density.of(edges, counts[1:-1], whole=whole).without_zero(zeros)
     with np.errstate(over="ignore", invalid="ignore"):
         bottom, top = min(float(x.min()), edges[0]), max(float(x.max()), edges[-1])
         width = top - bottom
@@ -153,20 +163,20 @@ def _candidates(
         for k in (factor, 1 / factor):
             yield (
                 Explanation("unit", 0, factor=k),
-                _on_grid(density.transformed(k).at(x), x, k) if whole else density.transformed(k).at(x),
+                _on_grid(density.transformed(k).at(x), x, k, 0.0) if whole else density.transformed(k).at(x),
                 math.log(2 * len(FACTORS) / 3) if factor in _POWERS else several,
             )
     for factor, offset in ((1.8, 32.0), (1 / 1.8, -32 / 1.8)):  # Celsius and Fahrenheit
         values = density.transformed(factor, offset).at(x)
         if whole:
-            values = _on_grid(values, x - offset, factor)
+            values = _on_grid(values, x, factor, offset)
         yield Explanation("unit", 0, factor=factor, offset=offset), values, several
     if edges[0] >= 0 or edges[-1] <= 0 or abs(edges[0] + edges[-1]) > 0.1 * (edges[-1] - edges[0]):
         yield Explanation("sign", 0, factor=-1.0), density.transformed(-1.0).at(x), 0.0
     for name, other in others.items():
         yield Explanation("swap", 0, other=name), other.at(x), math.log(len(others))
     half_log = math.log(len(x)) / 2
-    yield Explanation("outliers", 0), np.full(len(x), 1 / width), half_log  # how wide was seen in the data
+    yield Explanation("outliers", 0), np.full(len(x), 1 / width), half_log + _ODD  # how wide was seen in the data
     outside = x[(x < edges[0]) | (x > edges[-1])]
     middle = float(
         np.interp(0.5, np.concatenate([[0.0], density.mass.cumsum()]), np.append(density.low, density.high[-1]))
@@ -176,7 +186,7 @@ def _candidates(
         for side in (outside[outside < edges[0]], outside[outside > edges[-1]]):
             if len(side) >= 3 and side.max() > side.min():
                 low, high = float(side.min()), float(side.max())
-                there = np.where((x >= low) & (x <= high), 1 / (high - low), 0.0)
+                there = np.where((x >= low) & (x <= high), 1 / (high - low + _resolution(side)), 0.0)
                 # Ends that are read off n values are known to a part in n: each costs log n, and not half of it.
                 yield Explanation("outliers", 0), there, _ODD + 2 * math.log(2 * len(side))
         yield Explanation("outliers", 0, offset=offset), density.transformed(1.0, offset).at(x), half_log
@@ -185,16 +195,28 @@ def _candidates(
     for moved in {offset, float(x.mean()) - mean}:
         values = density.transformed(1.0, moved).at(x) + _BACKGROUND / width
         yield Explanation("shift", 1.0, offset=moved, score=float(np.log(values).sum())), None, 0.0
-    yield Explanation("shift", 1.0, score=_reweighted(x, edges, width, whole)), None, half_log * (len(density.mass) - 1)
+    yield Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)), None, half_log * (len(density.mass) + 1)
 
 
-def _on_grid(values: Floats, x: Floats, factor: float) -> Floats:
-    """Whole numbers in another unit are multiples of the factor: all of the mass is there, and none in between."""
-    steps = x / factor
-    found: Floats = np.where(
-        np.abs(steps - np.rint(steps)) < 1e-6 * np.maximum(np.abs(steps), 1.0), values * max(factor, 1.0), 0.0
-    )
+def _on_grid(values: Floats, x: Floats, factor: float, offset: float) -> Floats:
+    """Whole numbers in another unit are multiples of the factor, plus the offset: all of the mass is there, and none in between.
+
+    Against a density over a continuum the mass of a point counts as spread over the steps in which the numbers are written.
+    """
+    steps = (x - offset) / factor
+    hit = np.abs(steps - np.rint(steps)) < 1e-6 * np.maximum(np.abs(steps), 1.0)
+    whole = x == np.rint(x)
+    found: Floats = np.where(hit, values * np.where(whole, max(factor, 1.0), factor / _resolution(x[~whole])), 0.0)
     return found
+
+
+def _resolution(x: Floats) -> float:
+    """The step in which numbers are written: 0.01 for two decimals; no finer than a millionth."""
+    for decimals in range(6):
+        scaled = x * 10.0**decimals
+        if (np.abs(scaled - np.rint(scaled)) < 1e-6 * np.maximum(np.abs(scaled), 1.0)).all():
+            return 10.0**-decimals
+    return 1e-6
 
 
 def _fit(plain: Floats, values: Floats, chance: Floats) -> tuple[float, float]:
@@ -207,11 +229,10 @@ def _fit(plain: Floats, values: Floats, chance: Floats) -> tuple[float, float]:
     return share, float(np.log((1 - share) * plain + share * values + chance).sum())
 
 
-def _reweighted(x: Floats, edges: tuple[float, ...], width: float, whole: bool) -> float:
+def _reweighted(x: Floats, density: Density, edges: tuple[float, ...], width: float, whole: bool) -> float:
     """Log likelihood when each bin may have any share: drift without any structure."""
-    density = Density.of(edges, np.ones(len(edges) - 1, np.int64))
     seen = np.bincount(bin_index(x, edges), minlength=len(edges) + 1)
-    widths = np.concatenate([[max(edges[0] - float(x.min()), width * 1e-6)], density.high - density.low,
+    widths = np.concatenate([[max(edges[0] - float(x.min()), width * 1e-6)], density.width,
                              [max(float(x.max()) - edges[-1], width * 1e-6)]])  # fmt: skip
     there = seen > 0
     odd = float((x != np.rint(x)).sum()) if whole else 0.0  # what no bin of whole numbers can hold
