@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +17,7 @@ from otel_mlmon.reference.api import PATH
 from otel_mlmon.reference.artefact import from_document, read_artefact, to_document, write_artefact
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, read_table, rows_of
+from otel_mlmon.simulate.history import history
 from otel_mlmon.values import Reference
 
 
@@ -33,6 +36,16 @@ def reference() -> None:
 @click.option("--feature", "features", multiple=True, help="A feature column; may be repeated  [default: all others]")
 @click.option("--exclude", multiple=True, help="A column to leave out (ids, timestamps); may be repeated.")
 @click.option("--segment", "segments", multiple=True, help="Column whose values are segments; may be repeated.")
+@click.option(
+    "--timestamp-column",
+    default="",
+    help="When each row was: rows that resemble their neighbours then count for fewer.",
+)
+@click.option(
+    "--importances",
+    type=click.Path(path_type=Path),
+    help="YAML or JSON file, feature: number: how much the model uses each, for `drift: weighted`.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write the artefact to this file, and nothing else.")
 @processor_option
 def create(
@@ -45,6 +58,8 @@ def create(
     features: tuple[str, ...],
     exclude: tuple[str, ...],
     segments: tuple[str, ...],
+    timestamp_column: str,
+    importances: Path | None,
     output: Path | None,
     processor: str,
 ) -> None:
@@ -56,7 +71,11 @@ def create(
     """
     with Console(stderr=True).status(f"reading {file}"):
         columns = Columns(prediction_column, ground_truth_column, features, exclude, segments)
-        rows = rows_of(file, read_table(file), columns, model, version)
+        table = read_table(file)
+        if timestamp_column:
+            rows = history(file, table, columns, timestamp=timestamp_column, model=model, version=version)
+        else:
+            rows = rows_of(file, table, columns, model, version)
         made = create_reference(
             rows,
             name=name,
@@ -65,6 +84,8 @@ def create(
             source=file.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+    if importances is not None:
+        made = replace(made, importances=_importances(importances, made))
     if output is not None:
         write_artefact(made, output)
         click.echo(f"{output}: {_summary(made)}")
@@ -141,6 +162,22 @@ def import_(file: Path, processor: str) -> None:
 def _fetch(processor: str, model: str, name: str, version: str) -> Reference:
     document = call("GET", processor, PATH, params={"model": model, "name": name, "version": version})
     return from_document(document, f"reference {name!r} of model {model!r}")
+
+
+def _importances(path: Path, made: Reference) -> dict[str, float]:
+    """How much the model uses each feature, as the file says."""
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadReference(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict) or not found:
+        raise BadReference(f"{path}: found {type(found).__name__}, allowed is a mapping of features to numbers")
+    for name, size in found.items():
+        if name not in made.fields:
+            raise BadReference(f"{path}: no feature {name!r}; there are {', '.join(map(repr, made.fields))}")
+        if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < float("inf"):
+            raise BadReference(f"{path}: {name}: found {size!r}, allowed is a number from 0")
+    return {name: float(size) for name, size in found.items()}
 
 
 def _finite(found: Reference) -> Reference:

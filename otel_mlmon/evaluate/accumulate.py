@@ -11,14 +11,15 @@ from collections.abc import MutableMapping
 from dataclasses import replace
 
 from otel_mlmon.stats.combine import combined
-from otel_mlmon.values import Verdict
+from otel_mlmon.stats.design_effect import neighbours
+from otel_mlmon.values import Reference, Verdict
 
 Past = MutableMapping[str, deque[tuple[int, float]]]
 _NEWS = 0.05  # p-value above which this window does not point anywhere
 _KEPT = 512  # ticks; a window of a day that is judged every three minutes
 
 
-def accumulate(past: Past, key: str, verdict: Verdict) -> Verdict:
+def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | None) -> Verdict:
     """The verdict with the better p-value of this window, and of this one and the last that does not overlap with it."""
     if verdict.p_value is None or verdict.status not in ("ok", "breach"):
         return verdict
@@ -30,7 +31,13 @@ def accumulate(past: Past, key: str, verdict: Verdict) -> Verdict:
     seen.append((verdict.end, verdict.p_value))
     joint = 1.0
     if before is not None and verdict.p_value < _NEWS:
-        # Both windows are measured against one reference, whose own error they share.
-        correlation = verdict.rows / (verdict.rows + verdict.reference_rows) if verdict.reference_rows else 0.0
-        joint = combined(verdict.p_value, before, correlation)
+        joint = combined(verdict.p_value, before, _in_common(verdict, reference))
     return replace(verdict, p_value=min(1.0, 2 * min(verdict.p_value, joint)))
+
+
+def _in_common(verdict: Verdict, reference: Reference | None) -> float:
+    """Correlation of two windows: they are alike as far as neighbours are, and share the error of one reference."""
+    field = reference.fields.get(verdict.target.field) if reference else None
+    alike = neighbours(field.design_effects, verdict.rows) if field else 0.0
+    then, now = verdict.reference_rows, verdict.rows
+    return (alike * then + now) / (then + now) if then else alike

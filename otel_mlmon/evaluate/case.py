@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from otel_mlmon.stats.design_effect import design_effect_of
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Status
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class FieldCase:
 
     `expected` is the reference's profile for this segment, or of the whole where the reference knows no such segment.
     `numbers` reads the field's finite numbers from the rows of the window; only a breach is worth that.
-    `whole` is the reference as a whole: another field of it may be what this one was swapped with.
+    `whole` is the reference as a whole: another field of it may be what this one was swapped with. Where this is all of the
+    window, `segments` has its parts ("key=value" by key), and `of_segment` what was expected and found in one of them.
     """
 
     name: str
@@ -34,17 +36,16 @@ class FieldCase:
     count_outside: CountOutside
     numbers: Callable[[], Floats]
     whole: Reference | None = None
+    segments: Mapping[str, list[str]] = field(default_factory=dict)
+    of_segment: Callable[[str], tuple[FieldProfile | None, FieldProfile | None]] = lambda segment: (None, None)
 
     def independent(self, rows: int) -> int:
         """How many independent rows `rows` consecutive ones are worth: fewer, when neighbours are alike."""
         return round(rows / self.design_effect(rows))
 
     def design_effect(self, rows: int) -> float:
-        """Kish's design effect for so many consecutive rows, from the nearest number of rows that was measured."""
-        known = self.reference.design_effects if self.reference else {}
-        if not known or rows <= 0:
-            return 1.0
-        return max(1.0, known[min(known, key=lambda size: abs(math.log(size / rows)))])
+        """How many consecutive rows, of so many, are worth one independent row."""
+        return design_effect_of(self.reference.design_effects, rows) if self.reference else 1.0
 
 
 @dataclass(frozen=True, slots=True)

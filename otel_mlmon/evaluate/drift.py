@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import Final
 
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
-from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, explain
+from otel_mlmon.evaluate.distribution import distribution
+from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, Found, explain
+from otel_mlmon.evaluate.mix import MOSTLY, Mix, mix
 from otel_mlmon.rulefile import DRIFT_THRESHOLDS, DriftRule, GradualDrift
-from otel_mlmon.stats.drift.distribution import Distribution
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
-from otel_mlmon.values import FieldProfile, FieldReference
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Counts
+from otel_mlmon.values import FieldReference
 
 # With a budget of false alarms: the distance below which no difference matters, however sure.
 FLOORS: Final = {
@@ -71,40 +67,23 @@ def drift(rule: DriftRule, case: FieldCase) -> Outcome:
     limit = threshold(rule)
     news = effect.value > limit and effect.p_value < WORTH_A_LOOK
     found = explain(case) if news and case.reference.kind == "numeric" else None
+    parts = mix(case) if news else None
     message = f"{rule.drift} {effect.value:.3g} between {rows} values and the reference's {reference_rows}"
+    message += f"; {found.message}" if found else ""
     return judge(
         effect.value,
         limit,
         effect.p_value,
         rows=rows,
         reference_rows=reference_rows,
-        message=f"{message}; {found.message}" if found else message,
-        finding=found.finding if found and found.finding in TRANSFORMED else "shift",
+        message=f"{message}; {parts.message}" if parts else message,
+        finding=_finding(found, parts),
         critical=rule.critical,
         evidence=lambda: evidence.of_field(case),
     )
 
 
-def distribution(case: FieldCase, profile: FieldProfile) -> Distribution:
-    """A profile as the drift methods want it."""
-    assert case.reference is not None
-    counts = cells(case.reference, profile)
-    return Distribution(
-        counts,
-        case.reference.edges,
-        profile.numbers,
-        profile.sum,
-        profile.sum_squares,
-        profile.minimum,
-        profile.maximum,
-        case.design_effect(int(counts.sum())),
-    )
-
-
-def cells(reference: FieldReference, profile: FieldProfile) -> Counts:
-    """Counts per bin, or per category and of all others."""
-    if reference.kind == "numeric":
-        return np.zeros(len(reference.edges) + 1, np.int64) if profile.bins is None else profile.bins
-    known = np.zeros(len(reference.categories), np.int64) if profile.categories is None else profile.categories
-    texts = profile.types.get("string", 0) + profile.types.get("bool", 0)
-    return np.append(known, max(texts - int(known.sum()), 0))
+def _finding(found: Found | None, parts: Mix | None) -> str:
+    if found is not None and found.finding in TRANSFORMED:
+        return found.finding
+    return "mix" if parts is not None and parts.share >= MOSTLY else "shift"

@@ -139,7 +139,7 @@ class Engine:
                 partial(self._traffic, model, name, version), self._condition, self._count_outside,
             )  # fmt: skip
             judged = [
-                (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict))
+                (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference))
                 for rule in group.rules
                 for verdict in self._judge(group, rule, scene, ripe, known, status)
             ]

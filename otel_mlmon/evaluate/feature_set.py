@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_mlmon.evaluate.case import Outcome, judge, no_data
-from otel_mlmon.evaluate.drift import distribution
+from otel_mlmon.evaluate.distribution import distribution
 from otel_mlmon.evaluate.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import FeatureSetDrift, chosen
 from otel_mlmon.rulefile.patterns import output_name

@@ -13,7 +13,7 @@ import numpy as np
 from otel_mlmon.columns import json_text, number_text
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
-from otel_mlmon.evaluate.drift import cells
+from otel_mlmon.evaluate.distribution import cells
 from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, explain
 from otel_mlmon.evaluate.integrity import MARGIN, not_in_reference, percent, too_few
 from otel_mlmon.rulefile import DefaultValue, Stuck

@@ -86,6 +86,7 @@ def _other_unit(case: FieldCase, worth: float) -> UnitScore | None:
 
 def _one_value(case: FieldCase, low: float | None, high: float | None, bad: int) -> Found | None:
     """A default, when all that is outside is one and the same value."""
+
     def outside(value: str) -> bool:
         return (low is not None and float(value) < low) or (high is not None and float(value) > high)
 

@@ -15,7 +15,7 @@ from otel_mlmon.evaluate.model_case import NO_CELLS, Condition, ModelCase, Traff
 from otel_mlmon.evaluate.performance import performance
 from otel_mlmon.evaluate.rows import WindowRows
 from otel_mlmon.rulefile import DriftRule, FieldRule, Format, Freshness, GradualDrift, PerformanceRule, RuleBase, Volume
-from otel_mlmon.values import FieldReference, PerformanceCounts, Reference, Target, Verdict, WindowProfile
+from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,9 @@ def judge_fields(
     fields = list(reference.fields if reference else ())
     fields += sorted(({f for w in windows.values() for f in w.fields} | set(known)) - set(fields))
     chosen = [n for n in fields if rule.selects(n) and _applies(rule, reference.fields.get(n) if reference else None)]
-    for segment in expected_segments(rule, reference, windows.values()):
+    judged = expected_segments(rule, reference, windows.values())
+    parts = {key: [s for s in judged if s.partition("=")[0] == key] for key in rule.segments}
+    for segment in judged:
         window = windows.get(segment)
         for name in chosen:
             target = Target(scene.model, scene.version, segment, name)
@@ -78,8 +80,17 @@ def judge_fields(
                 lambda low, high, target=target: scene.count_outside(target, scene.start, scene.end, low, high),  # type: ignore[misc]
                 lambda segment=segment, name=name: scene.rows.numbers(scene.version, segment, name),  # type: ignore[misc]
                 reference,
+                {} if segment else parts,
+                lambda part, name=name: _part(scene, part, name),  # type: ignore[misc]
             )
             yield _verdict(target, scene, lambda case=case, segment=segment: _of_field(rule, case, scene, segment, memory, len(chosen)))  # type: ignore[misc]  # fmt: skip
+
+
+def _part(scene: Scene, segment: str, name: str) -> tuple[FieldProfile | None, FieldProfile | None]:
+    """What one segment had in the reference, and has in the window."""
+    known = scene.reference.segments.get(segment) if scene.reference else None
+    found = scene.windows.get(segment)
+    return (known.profiles.get(name) if known else None, found.fields.get(name) if found else None)
 
 
 def _of_field(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.stats.design_effect import design_effects, of_categories, of_numbers
 from otel_mlmon.stats.principal_components import PrincipalComponents, principal_components
 from otel_mlmon.values import (
     FREQUENT_VALUES,
@@ -34,15 +35,21 @@ _EMPTY = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan")
 def create_reference(
     rows: RowBlock, *, name: str, version: str, segments: Sequence[str], source: str, created: str
 ) -> Reference:
-    """Freeze what is normal in `rows`. Segment keys must be among the block's segments."""
+    """Freeze what is normal in `rows`. Segment keys must be among the block's segments.
+
+    Rows with times are in the order of them; how alike neighbours are is then part of what is normal.
+    """
+    in_order = len(rows) > 0 and bool((rows.times != rows.times[0]).any())
+    rows = replace(rows, times=np.zeros(len(rows), np.int64))  # all of them are one pane
     fields = {field: _expectation(field, cells) for field, cells in rows.fields.items()}
     bare = Reference(rows.model, name, version, created, source, len(rows), fields)
     profiles, performance = _measure(rows, bare, segments)
     whole = profiles.get("", {})
     frozen = {
-        field: replace(expected, profile=_frozen(whole[field]), constants=_constants(whole[field]))
+        field: replace(expected, profile=_frozen(whole[field]), constants=_constants(whole[field]),
+                       design_effects=_design_effects(rows.fields[field]) if in_order else {})
         for field, expected in fields.items()
-    }
+    }  # fmt: skip
     if int(rows.truth_known.sum()):
         # A second pass: whether predictions are classes follows from the constants of the first.
         profiles, performance = _measure(rows, replace(bare, fields=frozen), segments)
@@ -61,6 +68,12 @@ def create_reference(
             if segment
         },
     )
+
+
+def _design_effects(cells: FieldCells) -> dict[int, float]:
+    if cells.numbers is not None:
+        return design_effects(of_numbers(cells.numbers))
+    return {} if cells.texts is None else design_effects(of_categories(cells.texts.codes))
 
 
 def _components(rows: RowBlock) -> PrincipalComponents | None:

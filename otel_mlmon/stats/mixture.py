@@ -60,7 +60,7 @@ class Density:
 
     def without_zero(self, share: float) -> Density:
         """Of the values that are not 0, which are all but `share` of them."""
-        at_zero = (self.low <= 0) & (0 <= self.high)
+        at_zero = (self.low <= 0) & (self.high >= 0)
         if not at_zero.any():
             return self
         mass = self.mass.copy()
@@ -195,7 +195,11 @@ def _candidates(
     for moved in {offset, float(x.mean()) - mean}:
         values = density.transformed(1.0, moved).at(x) + _BACKGROUND / width
         yield Explanation("shift", 1.0, offset=moved, score=float(np.log(values).sum())), None, 0.0
-    yield Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)), None, half_log * (len(density.mass) + 1)
+    yield (
+        Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)),
+        None,
+        half_log * (len(density.mass) + 1),
+    )
 
 
 def _on_grid(values: Floats, x: Floats, factor: float, offset: float) -> Floats:

@@ -36,10 +36,16 @@ class Distribution:
 
     @property
     def independent(self) -> Counts:
-        """Counts as of independent rows: what a p-value may use."""
-        if self.design_effect <= 1:
+        """Counts as of independent rows: what a p-value may use. Rounded as they add up, so that bins of few rows are not lost.
+
+        >>> Distribution(np.full(10, 4), design_effect=10.0).independent.tolist()
+        [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
+        """
+        if self.design_effect <= 1 or not self.rows:
             return self.counts
-        found: Counts = np.rint(self.counts / self.design_effect).astype(np.int64)
+        worth = max(1 / self.design_effect, 1 / self.rows)
+        found: Counts = np.rint(self.counts.cumsum() * worth).astype(np.int64)
+        found[1:] -= found[:-1].copy()
         return found
 
     def merged(self, index: npt.NDArray[np.int64]) -> Distribution:
