@@ -28,7 +28,9 @@ def infer(
     features = {n: f for n, f in reference.fields.items() if output_name(n) is None and n not in ids}
     outputs = [n for n in reference.fields if output_name(n) is not None]
     segments = sorted({segment.partition("=")[0] for segment in reference.segments})
-    parts = ["data", "drift", *(["performance"] if reference.performance else [])]
+    counts = reference.performance
+    judged = counts is not None and bool(counts.numeric or counts.confusion)
+    parts = ["data", "drift", *(["performance"] if judged else [])]
     head = [
         f"# Rules for {reference.model}, inferred from the reference {reference.name!r} of {reference.rows:,} rows",
         f"# ({reference.source}). What is fine follows from that reference, the number of rows in a window and the",
@@ -55,7 +57,7 @@ def infer(
 
     text = [*head, *group("data", "warning", _data(features, ids, outputs))]
     text += ["", *group("drift", "warning", _drift(features, ids, outputs))]
-    if reference.performance:
+    if judged:
         text += ["", *group("performance", "critical", _performance(reference))]
     return "\n".join(text) + "\n"
 

@@ -223,7 +223,8 @@ class FieldReference:
     `kind` categorical: `categories` in order of frequency (most frequent first).
     `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows; any
     other value's share is no larger than the smallest of them, or than that of one row.
-    `design_effects` maps a number of consecutive rows to how many of them are worth one independent row (Kish).
+    `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to how many of them are worth one
+    independent row (Kish); {} where the order of the rows is not known.
     """
 
     name: str
@@ -233,7 +234,7 @@ class FieldReference:
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     constants: Mapping[str, float] = field(default_factory=dict)
-    design_effects: Mapping[int, float] = field(default_factory=dict)
+    design_effects: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

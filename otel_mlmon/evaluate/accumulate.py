@@ -38,6 +38,6 @@ def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | No
 def _in_common(verdict: Verdict, reference: Reference | None) -> float:
     """Correlation of two windows: they are alike as far as neighbours are, and share the error of one reference."""
     field = reference.fields.get(verdict.target.field) if reference else None
-    alike = neighbours(field.design_effects, verdict.rows) if field else 0.0
+    alike = neighbours(field.design_effects.get("values", {}), verdict.rows) if field else 0.0
     then, now = verdict.reference_rows, verdict.rows
     return (alike * then + now) / (then + now) if then else alike

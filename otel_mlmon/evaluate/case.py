@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from otel_mlmon.stats.design_effect import design_effect_of
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Status
@@ -39,13 +39,9 @@ class FieldCase:
     segments: Mapping[str, list[str]] = field(default_factory=dict)
     of_segment: Callable[[str], tuple[FieldProfile | None, FieldProfile | None]] = lambda segment: (None, None)
 
-    def independent(self, rows: int) -> int:
-        """How many independent rows `rows` consecutive ones are worth: fewer, when neighbours are alike."""
-        return round(rows / self.design_effect(rows))
-
-    def design_effect(self, rows: int) -> float:
+    def design_effect(self, rows: int, of: Literal["values", "missing", "tails", "single"] = "values") -> float:
         """How many consecutive rows, of so many, are worth one independent row."""
-        return design_effect_of(self.reference.design_effects, rows) if self.reference else 1.0
+        return design_effect_of(self.reference.design_effects.get(of, {}), rows) if self.reference else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,10 @@ def missing(rule: Missing, case: FieldCase) -> Outcome:
         return float(counts[name] / rows - (before / expected.rows if expected.rows else 0.0))
 
     worst = max(_GONE, key=excess)
-    return share(rule, case, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE))
+    return share(
+        rule, case, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE),
+        case.design_effect(rows, "missing"),
+    )  # fmt: skip
 
 
 def type_mismatch(rule: TypeMismatch, case: FieldCase) -> Outcome:
@@ -125,10 +128,12 @@ def share(
     finding: str,
     of: Callable[[FieldProfile], tuple[int, int]] | None = None,
     tests: int = 1,
+    worth: float = 1.0,
 ) -> Outcome:
     """Judge a share of bad rows against `above`, or against the reference's share and a margin.
 
-    `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni).
+    `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni). `worth` rows
+    count for one.
     """
     expected = None if of is None or case.expected is None else of(case.expected)
     if rule.above is not None:
@@ -137,7 +142,7 @@ def share(
         threshold, p_value = MARGIN, exceeds(bad, rows, MARGIN)
     else:
         before = expected[0] / expected[1] if expected[1] else 0.0
-        threshold, worth = min(before + MARGIN, 1.0), case.design_effect(rows)
+        threshold = min(before + MARGIN, 1.0)
         p_value = min(1.0, tests * fisher_greater(
             round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
         ))  # fmt: skip

@@ -159,7 +159,7 @@ def _stands_for_unknown(value: str) -> bool:
 
 def _p_value(case: FieldCase, now: int, before: int, rows: int, reference_rows: int) -> float:
     """Two-sided Fisher test, rows counted for what they are worth."""
-    worth = case.design_effect(rows)
+    worth = case.design_effect(rows, "single") if before else 1.0  # what was never there has no neighbours
     n, k, m, c = (round(count / worth) for count in (rows, now, reference_rows, before))
     return min(1.0, 2 * min(fisher_greater(k, n, c, m), fisher_greater(c, m, k, n)))
 
@@ -223,7 +223,7 @@ def stuck(rule: Stuck, case: FieldCase) -> Outcome:
         before = 1.0
     limit = (1 + before) / 2 if before >= _STUCK else _STUCK
     # That all independent rows have one value, when the most frequent one has that share.
-    p_value = 1.0 if before >= 1 else before ** case.independent(values)
+    p_value = 1.0 if before >= 1 else before ** (values / case.design_effect(values))
     return judge(
         count / values, limit if rule.above is None else rule.above, p_value,
         rows=values, reference_rows=then.rows, finding="stuck", critical=rule.critical,

@@ -47,9 +47,9 @@ def out_of_range(rule: OutOfRange, case: FieldCase) -> Outcome:
         p_value = exceeds(bad, numbers, limit)
     else:
         known = case.reference.profile.numbers
-        worth = case.design_effect(numbers)
+        worth = case.design_effect(numbers, "tails")
         p_value = beyond_extremes(round(bad / worth), round(numbers / worth), max(round(known / worth), 2))
-        inside = _other_unit(case, worth)
+        inside = _other_unit(case, case.design_effect(numbers))
     news = share_outside > limit and p_value < WORTH_A_LOOK
     found = _one_value(case, low, high, bad) if news else None
     if found is None and (news or inside):
@@ -141,10 +141,8 @@ def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
         return share(rule, case, unknown(case.profile), values, message, finding, of)
     # What was never seen has, by Good and Turing, the share of what was seen once.
     seen_once = 0 if case.expected.categories is None else int((case.expected.categories == 1).sum())
-    before, rows, worth = unknown(case.expected) + seen_once, texts(case.expected), case.design_effect(values)
-    p_value = fisher_greater(
-        round(unknown(case.profile) / worth), round(values / worth), round(before / worth), round(rows / worth)
-    )
+    before, rows = unknown(case.expected) + seen_once, texts(case.expected)
+    p_value = fisher_greater(unknown(case.profile), values, before, rows)
     return judge(
         unknown(case.profile) / values,
         unknown(case.expected) / max(rows, 1) + MARGIN,

@@ -110,7 +110,7 @@ def _field(field: FieldReference) -> dict[str, Any]:
     else:
         body["categories"] = list(field.categories)
     if field.design_effects:
-        body["design_effects"] = dict(field.design_effects)
+        body["design_effects"] = {of: dict(effects) for of, effects in field.design_effects.items()}
     return {**body, "constants": dict(field.constants), "profile": _profile(field.profile)}
 
 
@@ -136,7 +136,10 @@ def _read_field(name: str, body: Mapping[str, Any]) -> FieldReference:
         edges=edges,
         categories=categories,
         constants={str(value): float(share) for value, share in body["constants"].items()},
-        design_effects={int(rows): float(size) for rows, size in body.get("design_effects", {}).items()},
+        design_effects={
+            str(of): {int(rows): float(size) for rows, size in effects.items()}
+            for of, effects in body.get("design_effects", {}).items()
+        },
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.design_effect import design_effects, of_categories, of_numbers
+from otel_mlmon.stats.design_effect import design_effects, of_categories, of_numbers, of_tails
 from otel_mlmon.stats.principal_components import PrincipalComponents, principal_components
 from otel_mlmon.values import (
     FREQUENT_VALUES,
@@ -70,10 +71,26 @@ def create_reference(
     )
 
 
-def _design_effects(cells: FieldCells) -> dict[int, float]:
+def _design_effects(cells: FieldCells) -> dict[str, dict[int, float]]:
+    """Of the values, of where there is none, of the numbers far out, and of the most frequent single values."""
+    found = {"missing": design_effects(_missing(cells)[:, None])}
     if cells.numbers is not None:
-        return design_effects(of_numbers(cells.numbers))
-    return {} if cells.texts is None else design_effects(of_categories(cells.texts.codes))
+        found["values"] = design_effects(of_numbers(cells.numbers))
+        found["tails"] = design_effects(of_tails(cells.numbers))
+        known = cells.numbers[np.isfinite(cells.numbers)]
+        found["single"] = design_effects(of_categories(np.unique(known, return_inverse=True)[1].astype(np.int32)))
+    elif cells.texts is not None:
+        found["values"] = found["single"] = design_effects(of_categories(cells.texts.codes))
+    return {of: effects for of, effects in found.items() if any(size > 1 for size in effects.values())}
+
+
+def _missing(cells: FieldCells) -> npt.NDArray[np.bool_]:
+    gone: npt.NDArray[np.bool_] = np.isin(cells.states, [ord("n"), ord(".")])
+    if cells.numbers is not None:
+        gone |= (cells.states == ord("f")) & np.isnan(cells.numbers)
+    elif cells.texts is not None:
+        gone |= np.isin(cells.texts.codes, [code for code, label in enumerate(cells.texts.labels) if not label])
+    return gone
 
 
 def _components(rows: RowBlock) -> PrincipalComponents | None:

@@ -29,6 +29,9 @@ def design_effects(indicators: npt.NDArray[np.bool_]) -> dict[int, float]:
     error: to be too sure costs false alarms.
 
     `indicators` are rows in the order of their time, and what is true of each (columns: see `of_numbers`, `of_categories`).
+
+    >>> design_effects(of_categories(np.arange(4000, dtype=np.int32) // 1000 % 2))
+    {100: 100}
     """
     found, block = {}, float(_SMALLEST)
     while round(block) * BLOCKS <= len(indicators):
@@ -91,7 +94,11 @@ def neighbours(measured: Mapping[int, float], rows: int) -> float:
 
 
 def of_numbers(values: Floats) -> npt.NDArray[np.bool_]:
-    """Of each finite number, whether it is at most each of the deciles."""
+    """Of each finite number, whether it is at most each of the deciles.
+
+    >>> of_numbers(np.arange(10.0)).sum(axis=0).tolist()
+    [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
     x = values[np.isfinite(values)]
     if not len(x):
         return np.zeros((0, 1), np.bool_)
@@ -99,9 +106,28 @@ def of_numbers(values: Floats) -> npt.NDArray[np.bool_]:
     return found
 
 
+def of_tails(values: Floats) -> npt.NDArray[np.bool_]:
+    """Of each finite number, whether it is in the lower, and in the upper hundredth.
+
+    >>> of_tails(np.arange(500.0)).sum(axis=0).tolist()
+    [5, 5]
+    """
+    x = values[np.isfinite(values)]
+    if not len(x):
+        return np.zeros((0, 2), np.bool_)
+    low, high = np.quantile(x, (0.01, 0.99))
+    found: npt.NDArray[np.bool_] = np.stack([x < low, x > high], axis=1)
+    return found
+
+
 def of_categories(codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Of each code that is not negative, whether it is each of the most frequent ones."""
+    """Of each code that is not negative, whether it is each of the most frequent ones.
+
+    >>> of_categories(np.array([7, 7, -1, 3], np.int32)).tolist()
+    [[True, False], [True, False], [False, True]]
+    """
     present = codes[codes >= 0]
-    most = np.argsort(-np.bincount(present, minlength=1), kind="stable")[:_CATEGORIES]
+    counts = np.bincount(present, minlength=1)
+    most = np.argsort(-counts, kind="stable")[: min(_CATEGORIES, int((counts > 0).sum()))]
     found: npt.NDArray[np.bool_] = present[:, None] == most
     return found

@@ -14,7 +14,6 @@ from otel_mlmon.reference.create import bin_edges
 from otel_mlmon.stats.bins import bin_index
 from otel_mlmon.stats.correction import benjamini_hochberg
 from otel_mlmon.stats.cusum import limit, run_length, step
-from otel_mlmon.stats.design_effect import design_effect
 from otel_mlmon.stats.drift.distribution import Distribution, coarse
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
 from otel_mlmon.stats.proportion import beyond_extremes, fisher_greater
@@ -187,14 +186,3 @@ def test_cusum_has_the_run_lengths_of_the_textbook_and_of_simulation() -> None:
             n += 1
         lengths.append(n)
     assert np.mean(lengths) == pytest.approx(100, rel=0.15)
-
-
-def test_the_design_effect_of_an_autoregressive_process() -> None:
-    rng, phi = np.random.default_rng(13), 0.8
-    x = np.zeros(200_000)
-    noise = rng.normal(size=len(x))
-    for i in range(1, len(x)):
-        x[i] = phi * x[i - 1] + noise[i]
-    assert design_effect(x, 1000) == pytest.approx((1 + phi) / (1 - phi), rel=0.2)
-    assert design_effect(rng.normal(size=100_000), 1000) == pytest.approx(1.0, abs=0.25)
-    assert design_effect(x[:5000], 1000) == 1.0, "too few blocks to know"
