@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports check peers bench lock clean
+.PHONY: help demo test lint format types imports check peers bench bench-detection lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,6 +52,10 @@ peers: ## bring Collector, Prometheus, Alertmanager, Chromium and a Node client,
 bench: $(VENV)/.dev ## the figures of benchmarks/README.md
 	$(BIN)/python benchmarks/instrument.py
 	$(BIN)/python benchmarks/processor.py
+
+bench-detection: $(VENV)/.dev ## which faults are found, beside Evidently and NannyML; the better part of an hour
+	scripts/install-rivals
+	$(BIN)/python -m benchmarks.detection
 
 lock: ## pin anew: the newest versions that pyproject.toml allows
 	rm -rf $(VENV)/lock

@@ -17,6 +17,7 @@ from otel_mlmon.simulate.faults import FAULTS
 _LEFT: Final = 230
 _ROW: Final = 22
 _MARKS: Final = 6
+_DAYS: Final = 20 * 86_400_000_000_000  # length from which on the hour of a mark says nothing
 
 
 def timeline(past: Past, groups: Sequence[Group]) -> Markup:
@@ -37,8 +38,9 @@ def timeline(past: Past, groups: Sequence[Group]) -> Markup:
                 wide = max(2.0, width * (episode.end - episode.start) / length)
                 about = " ".join(filter(None, (alert.target.field, alert.target.segment)))
                 parts.append(svg.rectangle("bar", x, y, wide, _ROW - 4, f"{about}: {alert.verdict.message}"))
+    form = "%Y-%m-%d" if length > _DAYS else "%m-%d %H:%M"
     for i in range(_MARKS + 1):
-        moment = datetime.fromtimestamp((past.start + length * i / _MARKS) / 1e9, UTC).strftime("%m-%d %H:%M")
+        moment = datetime.fromtimestamp((past.start + length * i / _MARKS) / 1e9, UTC).strftime(form)
         anchor = "start" if i == 0 else "end" if i == _MARKS else "middle"
         parts.append(svg.words(_LEFT + width * i / _MARKS, len(lanes) * _ROW + 12, moment, anchor, "soft"))
     return svg.picture(parts, len(lanes) * _ROW + 18, "when each rule fired")

@@ -46,6 +46,10 @@ def explain(case: FieldCase) -> Found | None:
     return Found(_FINDINGS[found.kind], _sentence(found, case), found.other, found.share)
 
 
+def _times(factor: float) -> str:
+    return f"times {factor:.4g}" if factor >= 1 else f"divided by {1 / factor:.4g}"
+
+
 def _whole(profile: FieldProfile) -> bool:
     return profile.forms.get("whole", 0) == profile.numbers > 0
 
@@ -53,9 +57,11 @@ def _whole(profile: FieldProfile) -> bool:
 def _sentence(found: Explanation, case: FieldCase) -> str:
     share = f"{found.share:.1%} of the values"
     if found.kind == "unit":
-        scale = f"times {found.factor:.4g}" if found.factor >= 1 else f"divided by {1 / found.factor:.4g}"
+        scale = _times(found.factor)
         if found.offset:
             scale += f" {found.offset:+.4g}"
+        elif found.factors:
+            scale += f" (or {', '.join(map(_times, found.factors))})"
         known = "" if found.factor in FACTORS or 1 / found.factor in FACTORS else " (Celsius and Fahrenheit?)"
         return f"{share} are the usual ones {scale}: another unit{known}"
     if found.kind == "sign":

@@ -120,6 +120,7 @@ def _codes(cells: FieldCells) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         assert cells.numbers is not None
         values = np.unique(cells.numbers, return_inverse=True)[1].reshape(-1).astype(np.int64)
     values = values * 256 + cells.states
-    for place, (row, text) in enumerate(zip(cells.other_rows.tolist(), cells.other_texts, strict=True)):
-        values[row] = -1 - cells.other_texts.index(text) if place < 1000 else -1 - place
+    seen: dict[str, int] = {}
+    for row, text in zip(cells.other_rows.tolist(), cells.other_texts, strict=True):
+        values[row] = -1 - seen.setdefault(text, len(seen))
     return values

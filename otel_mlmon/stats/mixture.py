@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _BACKGROUND: Final = 1e-3  # share of values that any explanation may leave to chance
 _STEPS: Final = 40
 _ODD: Final = math.log(10)  # odds of a mechanism with a name against values from nowhere in particular
+_CLOSE: Final = 3.0  # nats: explanations that nobody could choose between
 CONSTANT: Final = 3  # values that are alike, from which on they are no accident
 # Factors between units that are mistaken for one another, and powers of ten and of 60.
 FACTORS: Final = (1000.0, 100.0, 10.0, 1e6, 3.28084, 1.609344, 2.204623, 2.54, 10.7639, 60.0, 3600.0, 12.0, 24.0, 7.0)
@@ -91,7 +92,8 @@ class Density:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """`kind`: none, unit, sign, swap, outliers, shift. `share` of the values that are affected; `factor` and `offset` say
-    how; `other` names the field that these values seem to belong to. `score` is the gain over "nothing" in nats.
+    how, and `factors` which others would do nearly as well; `other` names the field that these values seem to belong to.
+    `score` is the gain over "nothing" in nats.
     """
 
     kind: str
@@ -100,6 +102,7 @@ class Explanation:
     offset: float = 0.0
     other: str = ""
     score: float = 0.0
+    factors: tuple[float, ...] = ()
 
 
 def explain_values(
@@ -134,7 +137,8 @@ def explain_values(
     density = Density.of(edges, counts[1:-1], whole=whole).without_zero(zeros)
     with np.errstate(over="ignore", invalid="ignore"):
         bottom, top = min(float(x.min()), edges[0]), max(float(x.max()), edges[-1])
-        width = top - bottom
+        # Single values and whole numbers reach to the next one, the last of them too.
+        width = top - bottom + (float(density.width.min()) if density.atoms else float(whole))
         if not 0 < width < math.inf:
             return Explanation("outliers", 1.0)
         chance = np.full(len(x), _BACKGROUND / width)
@@ -151,7 +155,10 @@ def explain_values(
     # That it is another unit is one thing, and which one is another: the evidence for a kind is the sum over its candidates.
     best = max(found.values(), key=lambda same: float(np.logaddexp.reduce([one.score for one in same])))
     likeliest = max(best, key=lambda one: one.score)
-    return likeliest if likeliest.score > 0 else Explanation("none", 0.0)
+    if likeliest.score <= 0:
+        return Explanation("none", 0.0)
+    close = {one.factor for one in best if one.score > likeliest.score - _CLOSE and not one.offset} - {likeliest.factor}
+    return replace(likeliest, factors=tuple(sorted(close))) if likeliest.kind == "unit" else likeliest
 
 
 def _candidates(

@@ -70,8 +70,8 @@ def _weights(edges: tuple[float, ...], counts: tuple[int, ...]) -> tuple[list[fl
     shares = (np.asarray(counts) + 0.5) / (sum(counts) + 0.5 * len(counts))
     lines, kept = [], []
     for scale in _SCALES:
-        moved = density.transformed(scale)
-        inside = _mass(moved, density)
+        with np.errstate(over="ignore", invalid="ignore"):
+            inside = _mass(density.transformed(scale), density)
         if inside.sum() < 0.2:  # nearly all would be out of range, and is found there
             continue
         lines.append(inside / shares)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,8 +12,10 @@ from click.testing import CliRunner
 from otel_mlmon.cli.main import cli
 from otel_mlmon.errors import RuleFileError
 from otel_mlmon.ruletest import load_tests, run_case
+from otel_mlmon.simulate.faults import FAULTS
 
 RULES = Path(__file__).parents[2] / "rules"
+GUIDE = (RULES.parent / "docs" / "trying-rules.md").read_text()
 SHIPPED = [
     pytest.param(file, case, id=f"{file.path.name.partition('.')[0]}: {case.name}")
     for file in load_tests([RULES])
@@ -47,6 +50,16 @@ tests:
         alerts: [{alert: Missing, feature: a, finding: absent, severity: warning}]
     fires: [{alert: Missing}]
 """
+
+
+def test_the_guide_shows_a_test_that_holds_and_every_fault(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "integrity.yaml").write_text((RULES / "integrity.yaml").read_text())
+    (tmp_path / "guide.test.yaml").write_text(example)
+    (file,) = load_tests([tmp_path / "guide.test.yaml"])
+    assert [run_case(case, file.groups, tmp_path).problems for case in file.cases] == [()]
+    table = set(re.findall(r"^\| `(\w+)` \|.*\|.*\|.*\|$", GUIDE, re.MULTILINE))
+    assert table >= set(FAULTS)
 
 
 def written(tmp_path: Path, tests: str = TESTS) -> Path:
