@@ -22,6 +22,7 @@ from otel_mlmon.values import FieldCells, RowBlock
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "otel-mlmon" / "rivals"
 HERE = Path(__file__).parent / "rivals"
+QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}  # neither tells its makers that it is used
 TOOLS = ("evidently", "nannyml")
 
 
@@ -58,8 +59,9 @@ def ask(jobs: dict[str, tuple[RowBlock, Sequence[RowBlock]]]) -> dict[str, dict[
         for tool in TOOLS:
             python = CACHE / tool / "bin" / "python"
             subprocess.run(
-                [str(python), str(HERE / f"{tool}_defaults.py"), directory], check=True, stdout=subprocess.DEVNULL
-            )
+                [str(python), str(HERE / f"{tool}_defaults.py"), directory],
+                check=True, stdout=subprocess.DEVNULL, env={**os.environ, **QUIET},
+            )  # fmt: skip
             found[tool] = {
                 name: Said(json.loads((Path(directory) / name / f"{tool}.json").read_text())) for name in jobs
             }
