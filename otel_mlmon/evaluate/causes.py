@@ -67,7 +67,7 @@ def _rank(alert: Alert) -> float:
     if alert.method not in _ORDER:
         return _DRIFT
     if alert.verdict.finding in ("unit", "sign"):  # it explains a change of type, of format, and new values
-        return 1.5
+        return 1.5 + _ORDER.index(alert.method) / 100
     # A distribution that has moved as a whole reaches beyond its range; the drift is the news.
     moved = alert.verdict.finding == "shift"
     return (_DRIFT + 0.5 if moved else _ORDER.index(alert.method)) + (_OUTPUT if output else 0)
@@ -90,7 +90,7 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
         return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
     if cause.target.field and cause.target.field == symptom.target.field:
         return True
-    if _rank(cause) >= _OUTPUT or _rank(symptom) <= _DRIFT:
+    if _rank(cause) >= _OUTPUT or (symptom.target.field and _rank(symptom) < _OUTPUT):
         return _rank(cause) >= _OUTPUT and _rank(symptom) == _PERFORMANCE and cause.check == "integrity"
     if _rank(symptom) == _PERFORMANCE:
         return _rank(cause) < _DRIFT and (cause.verdict.value or 0.0) >= _ENOUGH

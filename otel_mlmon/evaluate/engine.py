@@ -187,13 +187,14 @@ class Engine:
                 )
             ]
 
-    def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any]:
+    def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any, int]:
         totals = self._windows.totals(model, name, first, last, last)
         mine = totals.filter(pc.equal(totals["version"], version)) if totals.num_rows else totals
         if not mine.num_rows:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), self._windows.pane_ns
         panes, index = np.unique(mine["pane"].to_numpy(), return_inverse=True)
-        return panes, np.bincount(index.reshape(-1), weights=mine["rows"].to_numpy()).astype(np.int64)
+        rows = np.bincount(index.reshape(-1), weights=mine["rows"].to_numpy()).astype(np.int64)
+        return panes, rows, self._windows.pane_ns
 
     def _of(self, model: str) -> dict[str, Alert]:
         with self._lock:

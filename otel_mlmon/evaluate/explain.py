@@ -69,7 +69,7 @@ def _sentence(found: Explanation, case: FieldCase) -> str:
     if found.kind == "swap":
         return f"{share} look like those of {found.other}: have two columns been swapped?"
     if found.kind == "outliers":
-        return f"{share} are like none seen before"
+        return "some values are like none seen before"
     return (
         f"all values have moved by {found.offset:+.4g}" if found.offset else "the distribution has changed as a whole"
     )

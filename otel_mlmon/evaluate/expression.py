@@ -6,6 +6,7 @@ from otel_mlmon.evaluate.case import Outcome, judge, no_data
 from otel_mlmon.evaluate.integrity import percent
 from otel_mlmon.evaluate.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import Expression
+from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.proportion import exceeds
 
 
@@ -14,6 +15,8 @@ def expression(rule: Expression, case: ModelCase) -> Outcome:
     block, rows = case.block()
     if block is None or len(rows) < rule.min_rows:
         return too_few_predictions(len(rows), rule.min_rows)
+    if all(output_name(name) is not None for name in block.fields):
+        return no_data("no_values", "the model has no features", rows=len(rows))
     holds, violated = case.condition(block, rows, rule.expression)
     judged = holds + violated
     if not judged:

@@ -22,7 +22,7 @@ _FITTING: Final[Mapping[str, frozenset[str]]] = {
 }
 _GONE: Final = ("absent", "null", "nan", "empty")
 # Forms whose share may not rise, and what it is called when it does.
-_NUMBER_FORMS: Final = {"whole": "precision", "beyond_int32": "big_int", "beyond_int53": "big_int"}
+_NUMBER_FORMS: Final = {"whole": "precision", "beyond_int53": "big_int", "beyond_int32": "big_int"}
 _TEXT_FORMS: Final = {
     "numeric_text": "numeric_text",
     "iso_date": "date_format",

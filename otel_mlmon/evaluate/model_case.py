@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NO_CELLS = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan"))
 # (rows, which of them, SQL condition) → (rows where it holds, rows where it does not)
 Condition = Callable[[RowBlock, "npt.NDArray[np.int64]", str], tuple[int, int]]
-# (start, end) → (pane starts, rows of each pane) of the model version
-Traffic = Callable[[int, int], tuple["npt.NDArray[np.int64]", "npt.NDArray[np.int64]"]]
+# (start, end) → (pane starts, rows of each pane, length of a pane in ns) of the model version
+Traffic = Callable[[int, int], tuple["npt.NDArray[np.int64]", "npt.NDArray[np.int64]", int]]
 
 
 @dataclass(frozen=True, slots=True)

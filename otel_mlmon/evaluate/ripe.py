@@ -25,6 +25,8 @@ from otel_mlmon.values import RowBlock, WindowProfile
 class WindowSource(Protocol):
     """Where windows come from."""
 
+    pane_ns: int
+
     def window(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, *, fields: bool
     ) -> list[WindowProfile]: ...

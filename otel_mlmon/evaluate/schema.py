@@ -136,6 +136,10 @@ def _looks_like(case: FieldCase, cases: dict[str, FieldCase]) -> str | None:
     if reference is None or expected is None:
         return None
     if reference.kind == "categorical":
+        new, texts = sum(profile.new.values()), profile.types.get("string", 0)
+        seen_once = 0 if expected.categories is None else int((expected.categories == 1).sum())  # Good and Turing
+        if not new or fisher_greater(new, max(texts, new), seen_once, max(expected.rows, seen_once)) > _SURE:
+            return None
         return _category_of(profile.new, reference, cases)
     if expected.bins is None or profile.bins is None or not profile.bins.sum() or not expected.bins.sum():
         return None

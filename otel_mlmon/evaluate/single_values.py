@@ -63,6 +63,20 @@ def _before(case: FieldCase) -> _Before:
     return _Before({v: round(s * rows) for v, s in shares.items()}, rows, math.ceil(others * rows))
 
 
+def _now(case: FieldCase, value: str) -> int:
+    """Rows of the window that have the value."""
+    reference, profile = case.reference, case.profile
+    place = None if reference is None else _cell(case, value)
+    if (
+        reference is not None
+        and place is not None
+        and profile.categories is not None
+        and place < len(profile.categories)
+    ):
+        return int(profile.categories[place])
+    return profile.heavy.get(value, 0)
+
+
 def few_values(case: FieldCase) -> bool:
     """Whether each bin of a numeric field holds one value only."""
     edges = case.reference.edges if case.reference else ()
@@ -82,7 +96,7 @@ def default_value(rule: DefaultValue, case: FieldCase) -> Outcome:
     watched = {v for v in watched if v in before.counts or not v.startswith('"') or _stands_for_unknown(v)}
     if not watched:
         return no_data("no_values", f"{case.name} has no value at all", rows=rows, reference_rows=before.rows)
-    now = {v: case.profile.heavy.get(v, 0) for v in watched}
+    now = {v: _now(case, v) for v in watched}
     most = {v: _at_most(case, before, v) for v in watched}
     change = {v: n / rows - most[v] / max(before.rows, 1) for v, n in now.items()}
     # Of a value that the reference does not list, only the most that it may have had is known: it can rise, not fall.
@@ -182,9 +196,9 @@ def _alone(case: FieldCase, before: _Before, moved: set[str], value: str) -> boo
         place = _cell(case, one)
         if place is not None:
             then[place] = max(then[place] - before.counts.get(one, 0), 0)
-            seen[place] = max(seen[place] - case.profile.heavy.get(one, 0), 0)
+            seen[place] = max(seen[place] - _now(case, one), 0)
     inside = (then + seen) > 0
-    now, old = case.profile.heavy.get(value, 0), before.counts.get(value, 0)
+    now, old = _now(case, value), before.counts.get(value, 0)
     if not then.any() or not seen.any() or inside.sum() < 2:
         return now > old or inside.sum() < 2  # with one other value alone, a rise is a default, a fall is its own
     # What a value has lost may have gone to one other value: that is drift. What it has gained came from all alike.

@@ -8,6 +8,7 @@ from otel_mlmon.evaluate.case import Outcome, judge, no_data
 from otel_mlmon.evaluate.integrity import percent
 from otel_mlmon.evaluate.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import Duplicates, Freshness, Latency, Volume, format_duration
+from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.proportion import exceeds
 from otel_mlmon.values import FieldCells
 
@@ -17,6 +18,7 @@ _BACK = 24  # windows before this one, where there are no earlier weeks
 _LEAST = 4
 _FACTOR = 2.0  # half or twice as many as usual
 _SIGMAS = 4.0
+_OTHERS = -(2**40)  # codes of values of other types, away from all other codes
 
 
 def volume(rule: Volume, case: ModelCase) -> Outcome:
@@ -47,7 +49,7 @@ def volume(rule: Volume, case: ModelCase) -> Outcome:
 def _usual(case: ModelCase) -> tuple[float, float] | None:
     """Median and robust standard deviation of the number of predictions in comparable windows."""
     length = case.end - case.start
-    panes, rows = case.traffic(case.start - _WEEKS_BACK * _WEEK, case.start)
+    panes, rows, _ = case.traffic(case.start - _WEEKS_BACK * _WEEK, case.start)
     if not len(panes):
         return None
 
@@ -63,18 +65,22 @@ def _usual(case: ModelCase) -> tuple[float, float] | None:
     if len(starts) < _LEAST:
         return None
     counts = np.array([count(start) for start in starts], dtype=float)
+    silent = int(np.argmax(counts > 0)) if counts.any() else len(counts)
+    if not (counts[silent:] == 0).any():
+        counts = counts[silent:]  # where there were always some, the silence up to now does not become what is usual
+    if len(counts) < _LEAST:
+        return None
     middle = float(np.median(counts))
     return middle, 1.4826 * float(np.median(np.abs(counts - middle)))
 
 
 def freshness(rule: Freshness, case: ModelCase) -> Outcome:
     """Age of the newest prediction at the end of the window, in seconds."""
-    panes, rows = case.traffic(case.end - _WEEKS_BACK * _WEEK, case.end)
+    panes, rows, pane = case.traffic(case.end - _WEEKS_BACK * _WEEK, case.end)
     there = panes[rows > 0]
     if not len(there):
         return no_data("no_rows", "no prediction in four weeks")
-    step = int(np.diff(there).min()) if len(there) > 1 else 0
-    age = max(case.end - int(there[-1]) - step, 0)
+    age = max(case.end - int(there[-1]) - pane, 0)  # it may have come at the pane's very end
     return judge(
         age / 1e9, rule.above / 1e9, float("nan"), rows=case.n, reference_rows=0, finding="stale",
         message=f"the newest prediction is {format_duration(age)} old, allowed are {format_duration(rule.above)}",
@@ -102,7 +108,10 @@ def duplicates(rule: Duplicates, case: ModelCase) -> Outcome:
     block, rows = case.block()
     if block is None or len(rows) < rule.min_rows:
         return too_few_predictions(len(rows), rule.min_rows)
-    keys = np.stack([_codes(cells)[rows] for name, cells in sorted(block.fields.items()) if not name.startswith("(")])
+    features = [cells for name, cells in sorted(block.fields.items()) if output_name(name) is None]
+    if not features:
+        return no_data("no_values", "the model has no features", rows=len(rows))
+    keys = np.stack([_codes(cells)[rows] for cells in features])
     _, counts = np.unique(keys, axis=1, return_counts=True)
     again = len(rows) - len(counts)
     return judge(
@@ -122,5 +131,5 @@ def _codes(cells: FieldCells) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     values = values * 256 + cells.states
     seen: dict[str, int] = {}
     for row, text in zip(cells.other_rows.tolist(), cells.other_texts, strict=True):
-        values[row] = -1 - seen.setdefault(text, len(seen))
+        values[row] = _OTHERS - seen.setdefault(text, len(seen))
     return values

@@ -18,6 +18,7 @@ from otel_mlmon.values import FREQUENT_VALUES, FieldProfile
 
 _SAME_VALUE: Final = 0.9  # share of the values outside from which on they are one value
 _REST_CHANGED: Final = 1e-3  # p-value of the values inside the range, from which one value outside is no default
+_LONGEST: Final = 60  # characters of a category that a message shows
 _MOVED: Final = 1e-6  # p-value of the values inside the range, from which all of them have moved
 
 
@@ -134,8 +135,18 @@ def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
     message = f"{percent(unknown(case.profile), values)} of {values} values in unknown categories"
     if len(fresh) >= FREQUENT_VALUES:
         message += f", {len(fresh)} or more different ones"
-    message += ": " + ", ".join(f"{name!r} {case.profile.new[name]}" for name in fresh[:5])
+    message += ": " + ", ".join(f"{_cut(name)!r} {case.profile.new[name]}" for name in fresh[:5])
     finding = "cardinality" if len(fresh) >= FREQUENT_VALUES else "new_category"
+    if rule.categories is None and rule.above is None and case.expected is not None:
+        kept, all_ = unknown(case.expected), texts(case.expected)
+        if (
+            kept > MARGIN * all_
+        ):  # those that are kept were chosen from the same rows: what is left over is not known well
+            return no_data(
+                "too_many_categories",
+                f"{percent(kept, all_)} of the reference's values are in categories that it does not keep by name",
+                rows=values, reference_rows=all_,
+            )  # fmt: skip
     if rule.categories is not None or rule.above is not None or case.expected is None:
         of = None if rule.categories is not None else lambda p: (unknown(p), texts(p))
         return share(rule, case, unknown(case.profile), values, message, finding, of)
@@ -154,6 +165,10 @@ def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
         critical=rule.critical,
         evidence=lambda: evidence.of_field(case),
     )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
 
 
 def _bound(value: float | None) -> str:

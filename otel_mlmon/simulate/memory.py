@@ -23,7 +23,7 @@ class MemoryWindows:
         """`rows` need not be sorted; `pane_ns` is the step in which ground truth becomes known."""
         self.history = take(rows, np.argsort(rows.times, kind="stable"))
         self._reference_for = reference_for
-        self._pane_ns = pane_ns
+        self.pane_ns = pane_ns
         self._asked: object = None
         self._found: list[WindowProfile] = []
 
@@ -58,7 +58,7 @@ class MemoryWindows:
         block = self.rows(model, start, end, segments)
         if block is None or not len(block):
             return []
-        known = (block.truth_times // self._pane_ns + 1) * self._pane_ns <= known_by
+        known = (block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by
         block = replace(block, truth_known=block.truth_known & known)
         references = {v: self._reference_for(model, v, reference) for v in block.versions.labels}
         if not fields:
@@ -69,15 +69,15 @@ class MemoryWindows:
         """Rows and known ground truths of each pane, as the store's totals have them."""
         first, last = np.searchsorted(self.history.times, (start, end))
         block = cut(self.history, int(first), int(last))
-        known = block.truth_known & ((block.truth_times // self._pane_ns + 1) * self._pane_ns <= known_by)
+        known = block.truth_known & ((block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by)
         width = max(len(block.versions.labels), 1)
-        keys = block.times // self._pane_ns * width + block.versions.codes
+        keys = block.times // self.pane_ns * width + block.versions.codes
         found, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
         truths = np.bincount(index.reshape(-1), weights=known, minlength=len(found))
         return pa.table(
             {
                 "version": pa.array([block.versions.labels[int(k % width)] for k in found], pa.string()),
-                "pane": pa.array((found // width) * self._pane_ns, pa.int64()),
+                "pane": pa.array((found // width) * self.pane_ns, pa.int64()),
                 "rows": pa.array(counts, pa.int64()),
                 "sums": pa.array([[truth] for truth in truths.tolist()], pa.list_(pa.float64())),
             }

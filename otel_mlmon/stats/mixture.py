@@ -200,8 +200,9 @@ def _candidates(
     offset = float(np.median(x)) - middle
     mean = float((density.mass * (density.low + density.high)).sum()) / 2
     for moved in {offset, float(x.mean()) - mean}:
+        far = _ODD if abs(moved) > edges[-1] - edges[0] else 0.0  # all of them to where none was: seldom a mere shift
         values = density.transformed(1.0, moved).at(x) + _BACKGROUND / width
-        yield Explanation("shift", 1.0, offset=moved, score=float(np.log(values).sum())), None, 0.0
+        yield Explanation("shift", 1.0, offset=moved, score=float(np.log(values).sum())), None, math.log(3) + far
     yield (
         Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)),
         None,
@@ -215,9 +216,15 @@ def _on_grid(values: Floats, x: Floats, factor: float, offset: float) -> Floats:
     Against a density over a continuum the mass of a point counts as spread over the steps in which the numbers are written.
     """
     steps = (x - offset) / factor
-    hit = np.abs(steps - np.rint(steps)) < 1e-6 * np.maximum(np.abs(steps), 1.0)
+    hit = np.abs(steps - np.rint(steps)) < _rounding(steps)
     whole = x == np.rint(x)
     found: Floats = np.where(hit, values * np.where(whole, max(factor, 1.0), factor / _resolution(x[~whole])), 0.0)
+    return found
+
+
+def _rounding(x: Floats) -> Floats:
+    """How far a whole number may be off after some arithmetic."""
+    found: Floats = np.clip(1e-9 * np.abs(x), 1e-6, 1e-2)
     return found
 
 
@@ -225,7 +232,7 @@ def _resolution(x: Floats) -> float:
     """The step in which numbers are written: 0.01 for two decimals; no finer than a millionth."""
     for decimals in range(6):
         scaled = x * 10.0**decimals
-        if (np.abs(scaled - np.rint(scaled)) < 1e-6 * np.maximum(np.abs(scaled), 1.0)).all():
+        if (np.abs(scaled - np.rint(scaled)) < _rounding(scaled)).all():
             return 10.0**-decimals
     return 1e-6
 

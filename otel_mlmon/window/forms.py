@@ -50,7 +50,7 @@ def count_forms(
 ) -> npt.NDArray[np.int64]:
     """Groups × FORMS. `x` are the finite numbers and `of` their groups; `texts` has a code per row, `groups` too."""
     size = np.abs(x)
-    masks = (x == np.floor(x), x < 0, size >= 2.0**31, size > 2.0**53)
+    masks = (x == np.floor(x), x < 0, size >= 2.0**31, size >= 2.0**53)
     columns = [np.bincount(of[mask], minlength=n_groups) for mask in masks]
     there = (groups >= 0) & (texts.codes >= 0)
     codes, rows = texts.codes[there], groups[there]
