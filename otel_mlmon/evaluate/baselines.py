@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 
 from otel_mlmon.evaluate.ripe import WindowSource
 from otel_mlmon.evaluate.verdicts import by_version
 from otel_mlmon.rulefile import Baseline
-from otel_mlmon.values import FieldProfile, FieldReference, Reference, SegmentReference, WindowProfile
+from otel_mlmon.values import (
+    FieldProfile,
+    FieldReference,
+    PerformanceCounts,
+    Reference,
+    SegmentReference,
+    WindowProfile,
+)
+
+_HORIZON = 4  # weeks in which a version must have been seen before another one to be the previous one
 
 
 class Baselines:
@@ -54,8 +65,12 @@ class Baselines:
     ) -> dict[str, WindowProfile]:
         """The window of the version that was there before: its last week before this window's end."""
         week = 7 * 86_400_000_000_000
+        totals = self._windows.totals(model, baseline.name, end - _HORIZON * week, end, end)
+        first: dict[str, int] = {}
+        for pane, of in zip(totals["pane"].to_pylist(), totals["version"].to_pylist(), strict=True):
+            first[of] = min(pane, first.get(of, pane))
         found = by_version(self._windows.window(model, baseline.name, end - week, end, segments, end, fields=True))
-        others = {v: by for v, by in found.items() if v != version and "" in by}
+        others = {v: by for v, by in found.items() if "" in by and first.get(v, end) < first.get(version, end)}
         if not others:
             return {}
         return others[max(others, key=lambda v: others[v][""].rows)]
@@ -66,7 +81,8 @@ def _of_segment(stored: Reference, segment: str) -> Reference | None:
     if one is None:
         return None
     fields = {n: replace(f, profile=one.profiles[n]) for n, f in stored.fields.items() if n in one.profiles}
-    return replace(stored, rows=one.rows, fields=fields, performance=one.performance, segments={})
+    # How features depend on one another is known of the whole only.
+    return replace(stored, rows=one.rows, fields=fields, performance=one.performance, segments={}, components=None)
 
 
 def _measured(stored: Reference, windows: Mapping[str, WindowProfile]) -> Reference:
@@ -94,8 +110,16 @@ def _add(one: WindowProfile, other: WindowProfile) -> WindowProfile:
     return replace(
         one,
         rows=one.rows + other.rows,
+        performance=_both(one.performance, other.performance),
         fields={name: _sum(one.fields[name], other.fields[name]) for name in names},
     )
+
+
+def _both(one: PerformanceCounts, other: PerformanceCounts) -> PerformanceCounts:
+    sums = {
+        f.name: getattr(one, f.name) + getattr(other, f.name) for f in dataclass_fields(one) if f.name != "confusion"
+    }
+    return PerformanceCounts(**sums, confusion=dict(Counter(one.confusion) + Counter(other.confusion)))
 
 
 def _sum(one: FieldProfile, other: FieldProfile) -> FieldProfile:

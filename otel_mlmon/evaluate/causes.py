@@ -16,7 +16,8 @@ from otel_mlmon.values import Alert
 # From cause to symptom: what stands further left explains what stands further right, on the same field.
 _ORDER: Final = ("schema", "missing", "type", "stuck", "format", "default_value", "range", "unit")
 _DRIFT: Final = len(_ORDER)
-_OUTPUT: Final = _DRIFT + 2
+_OUTPUT: Final = _DRIFT + 2  # from here on: outputs, first what is wrong with them, then their drift
+_OUTPUT_DRIFT: Final = _OUTPUT + 1
 _PERFORMANCE: Final = _OUTPUT + 2
 # Share of the rows that a fault of a feature must affect to explain that the model does worse.
 _ENOUGH: Final = 0.05
@@ -39,7 +40,9 @@ def causes(alerts: Iterable[Alert]) -> dict[str, str]:
             explaining[symptom.id] = min(
                 found, key=lambda cause: (_rank(cause), bool(cause.target.segment), cause.id)
             ).id
-    return {symptom: _root(cause, explaining) for symptom, cause in explaining.items()}
+    by_id = {alert.id: alert for alert in alive}
+    roots = {symptom: _root(cause, explaining) for symptom, cause in explaining.items()}
+    return {symptom: root for symptom, root in roots.items() if not _outranks(by_id[symptom], by_id[root])}
 
 
 def _at_its_last_breach(alert: Alert) -> Alert:
@@ -63,14 +66,16 @@ def _rank(alert: Alert) -> float:
     if alert.check == "performance":
         return _PERFORMANCE
     if alert.check == "drift":
-        return _OUTPUT if output else _DRIFT + (0 if alert.target.field else 1)
+        return _OUTPUT_DRIFT if output else _DRIFT + (0 if alert.target.field else 1)
     if alert.method not in _ORDER:
         return _DRIFT
+    place = _ORDER.index(alert.method)
     if alert.verdict.finding in ("unit", "sign"):  # it explains a change of type, of format, and new values
-        return 1.5 + _ORDER.index(alert.method) / 100
+        return (_OUTPUT + 0.15 if output else 1.5) + place / 100
     # A distribution that has moved as a whole reaches beyond its range; the drift is the news.
-    moved = alert.verdict.finding == "shift"
-    return (_DRIFT + 0.5 if moved else _ORDER.index(alert.method)) + (_OUTPUT if output else 0)
+    if alert.verdict.finding == "shift":
+        return (_OUTPUT_DRIFT if output else _DRIFT) + 0.5
+    return _OUTPUT + place / 10 if output else place
 
 
 def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str], set[str]]) -> bool:
@@ -78,8 +83,7 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
         return False
     if cause.target.version != symptom.target.version or not _at_the_same_time(cause, symptom):
         return False
-    # A warning about one thing is no reason to keep something critical about another one from anybody.
-    if cause.target.field != symptom.target.field and _severity(cause) < _severity(symptom):
+    if _outranks(symptom, cause):
         return False
     if (cause.group, cause.rule, cause.target.field) == (symptom.group, symptom.rule, symptom.target.field):
         return _whole_and_segment(cause, symptom, clear)
@@ -90,11 +94,16 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
         return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
     if cause.target.field and cause.target.field == symptom.target.field:
         return True
-    if _rank(cause) >= _OUTPUT or (symptom.target.field and _rank(symptom) < _OUTPUT):
-        return _rank(cause) >= _OUTPUT and _rank(symptom) == _PERFORMANCE and cause.check == "integrity"
     if _rank(symptom) == _PERFORMANCE:
-        return _rank(cause) < _DRIFT and (cause.verdict.value or 0.0) >= _ENOUGH
-    return True
+        return cause.check == "integrity" and _rank(cause) != _DRIFT + 0.5 and (cause.verdict.value or 0.0) >= _ENOUGH
+    if _rank(cause) >= _OUTPUT or (symptom.target.field and _rank(symptom) < _OUTPUT):
+        return False  # of two features, neither explains the other
+    return _rank(cause) < _DRIFT or _rank(symptom) >= _OUTPUT_DRIFT or not symptom.target.field
+
+
+def _outranks(symptom: Alert, cause: Alert) -> bool:
+    """A warning about one thing is no reason to keep something critical about another one from anybody."""
+    return cause.target.field != symptom.target.field and _severity(cause) < _severity(symptom)
 
 
 def _severity(alert: Alert) -> float:
@@ -123,8 +132,9 @@ def _clear_segments(alerts: Iterable[Alert]) -> dict[tuple[str, str, str], set[s
     for alert in alerts:
         verdict = alert.verdict
         if alert.target.segment and alert.state.phase == "inactive" and verdict.reason == "within_threshold":
-            half = (verdict.threshold or 0.0) if alert.check == "performance" else (verdict.threshold or 0.0) / 2
-            if verdict.rows >= _CLEAR_ROWS and verdict.value is not None and verdict.value <= half:
+            # A metric is as large as the model's errors are; of a share, half of what is allowed is clearly fine.
+            fine = alert.check == "performance" or (verdict.value or 0.0) <= (verdict.threshold or 0.0) / 2
+            if verdict.rows >= _CLEAR_ROWS and verdict.value is not None and fine:
                 key = alert.target.segment.partition("=")[0]
                 found.setdefault((alert.group, alert.rule, alert.target.field), set()).add(key)
     return found

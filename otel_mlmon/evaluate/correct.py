@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from otel_mlmon.rulefile import Rule
+from otel_mlmon.rulefile import GradualDrift, Rule
 from otel_mlmon.stats.correction import benjamini_hochberg
 from otel_mlmon.values import Verdict
+
+
+def sharers(rules: Sequence[Rule]) -> int:
+    """Into how many parts rules divide a budget: one for all that have p-values, one for each sequential test."""
+    gradual = sum(isinstance(rule, GradualDrift) for rule in rules)
+    return max(1, gradual + (gradual < len(rules)))
+
 
 Judged = list[tuple[Rule, Verdict]]
 
@@ -25,7 +32,8 @@ def correct(judged: Judged, interval: int) -> Judged:
     for members in families.values():
         rule = judged[members[0]][0]
         # If nothing has changed, the probability of any alarm at one evaluation is below this level.
-        level = min(1.0, interval / rule.false_alarms) if rule.false_alarms else 1 - rule.confidence
+        parts = sharers([rule for rule, _ in {judged[i][0].alert: judged[i] for i in members}.values()])
+        level = min(1.0, interval / rule.false_alarms / parts) if rule.false_alarms else 1 - rule.confidence
         for index, verdict in zip(members, _family([judged[i][1] for i in members], level), strict=True):
             found[index] = (judged[index][0], verdict)
     return found

@@ -18,7 +18,7 @@ from otel_mlmon.evaluate.accumulate import accumulate
 from otel_mlmon.evaluate.alerts import alert_for, alert_from_document, alert_id, alert_to_document
 from otel_mlmon.evaluate.baselines import Baselines
 from otel_mlmon.evaluate.causes import causes
-from otel_mlmon.evaluate.correct import correct
+from otel_mlmon.evaluate.correct import correct, sharers
 from otel_mlmon.evaluate.model_case import Condition
 from otel_mlmon.evaluate.ripe import RipeWindows, WindowSource
 from otel_mlmon.evaluate.rows import WindowRows
@@ -92,6 +92,10 @@ class Engine:
             for alert in gone:
                 del self._alerts[alert.id]
         self._store.put("alert", {}, gone=[alert.id for alert in gone])
+        forgotten = [key for key in self._memory if tuple(json.loads(key)[:2]) not in rules]
+        for key in forgotten:
+            del self._memory[key]
+        self._store.put("memory", {}, gone=forgotten)
         kept = {group for group, _ in rules}
         self.groups = {key: status for key, status in self.groups.items() if key[0] in kept}
         return [_ended(alert) for alert in gone if alert.phase == "firing"]
@@ -137,6 +141,7 @@ class Engine:
             scene = Scene(
                 model, version, reference, windows.get(version, {}), start, time, rows,
                 partial(self._traffic, model, name, version), self._condition, self._count_outside,
+                sharers(group.rules),
             )  # fmt: skip
             judged = [
                 (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference))

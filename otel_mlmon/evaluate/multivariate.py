@@ -27,8 +27,11 @@ def reconstruction_error(rule: MultivariateDrift, case: ModelCase) -> Outcome:
             "no_reference", "the reference has no principal components: it needs two numeric features or more"
         )
     block, rows = case.block()
-    if block is None or any(name not in block.fields for name in components.names):
+    if block is None:
         return too_few_predictions(0, rule.min_rows)
+    gone = [name for name in components.names if name not in block.fields]
+    if gone:
+        return no_data("no_values", f"{', '.join(gone)} did not come", rows=len(rows))
     columns = [block.fields[name].numbers for name in components.names]
     if any(column is None for column in columns):
         return no_data("no_values", "a feature that was a number is text", rows=len(rows))

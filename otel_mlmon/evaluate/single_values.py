@@ -60,7 +60,9 @@ def _before(case: FieldCase) -> _Before:
         return _Before(dict(zip(names, expected.bins[1:-1].tolist(), strict=True)), expected.rows, 0)
     rows, shares = reference.profile.rows, reference.constants
     others = min(shares.values()) if len(shares) >= FREQUENT_VALUES else 1 / max(rows, 1)
-    return _Before({v: round(s * rows) for v, s in shares.items()}, rows, math.ceil(others * rows))
+    # A segment's own counts, where there are any; what is rare in the whole has no more rows in a part of it.
+    counts = expected.heavy or {v: round(s * rows) for v, s in shares.items()}
+    return _Before(counts, expected.rows if expected.heavy else rows, min(math.ceil(others * rows), expected.rows))
 
 
 def _now(case: FieldCase, value: str) -> int:

@@ -99,10 +99,11 @@ def _one_value(case: FieldCase, low: float | None, high: float | None, bad: int)
 
 
 def _finding(case: FieldCase, found: Found | None) -> str:
-    if found is not None and found.finding in (*TRANSFORMED, "shift", "default"):
+    if found is not None and found.finding in (*TRANSFORMED, "default"):
         return found.finding
     # Where the values inside the range have moved as well, those beyond it are the tail of a shift.
-    return "shift" if _inside_moved(case) < _MOVED else "range"
+    all_moved = found is not None and found.finding == "shift"
+    return "shift" if _inside_moved(case) < (WORTH_A_LOOK if all_moved else _MOVED) else "range"
 
 
 def _inside_moved(case: FieldCase) -> float:

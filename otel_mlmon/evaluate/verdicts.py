@@ -14,7 +14,17 @@ from otel_mlmon.evaluate.methods import FIELD_CHECKS, MODEL_CHECKS
 from otel_mlmon.evaluate.model_case import NO_CELLS, Condition, ModelCase, Traffic, expected_profile
 from otel_mlmon.evaluate.performance import performance
 from otel_mlmon.evaluate.rows import WindowRows
-from otel_mlmon.rulefile import DriftRule, FieldRule, Format, Freshness, GradualDrift, PerformanceRule, RuleBase, Volume
+from otel_mlmon.rulefile import (
+    DriftRule,
+    FieldRule,
+    Format,
+    Freshness,
+    GradualDrift,
+    MultivariateDrift,
+    PerformanceRule,
+    RuleBase,
+    Volume,
+)
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
@@ -28,10 +38,7 @@ class OutsideCounter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all rules of a group look at, for one model version at one tick. `windows` is by segment.
-
-    `known` are fields that a rule has judged before: when nothing comes any more, that is to be told of each.
-    """
+    """What all rules of a group look at, for one model version at one tick. `windows` is by segment."""
 
     model: str
     version: str
@@ -43,11 +50,12 @@ class Scene:
     traffic: Traffic
     condition: Condition
     count_outside: OutsideCounter
+    sharers: int = 1  # into how many parts the rules of the group divide their budget
 
 
 def expected_segments(rule: RuleBase, reference: Reference | None, windows: Iterable[WindowProfile]) -> list[str]:
     """The whole, and each value of the rule's segment keys that the reference or the window knows."""
-    if isinstance(rule, (Volume, Freshness)):
+    if isinstance(rule, (Volume, Freshness, MultivariateDrift)):
         return [""]
     keys = set(rule.segments)
     known = {s for s in (reference.segments if reference else ()) if s.partition("=")[0] in keys}
@@ -83,7 +91,7 @@ def judge_fields(
                 {} if segment else parts,
                 lambda part, name=name: _part(scene, part, name),  # type: ignore[misc]
             )
-            yield _verdict(target, scene, lambda case=case, segment=segment: _of_field(rule, case, scene, segment, memory, len(chosen)))  # type: ignore[misc]  # fmt: skip
+            yield _verdict(target, scene, lambda case=case, segment=segment: _of_field(rule, case, scene, segment, memory, len(chosen) * len(judged)))  # type: ignore[misc]  # fmt: skip
 
 
 def _part(scene: Scene, segment: str, name: str) -> tuple[FieldProfile | None, FieldProfile | None]:
@@ -94,11 +102,11 @@ def _part(scene: Scene, segment: str, name: str) -> tuple[FieldProfile | None, F
 
 
 def _of_field(
-    rule: FieldRule, case: FieldCase, scene: Scene, segment: str, memory: MutableMapping[str, Any] | None, fields: int
+    rule: FieldRule, case: FieldCase, scene: Scene, segment: str, memory: MutableMapping[str, Any] | None, targets: int
 ) -> Outcome:
     if isinstance(rule, GradualDrift):
         kept = {} if memory is None else memory.setdefault(segment, {})
-        return gradual_drift(rule, case, kept, scene.start, scene.end, fields)
+        return gradual_drift(rule, case, kept, scene.start, scene.end, targets * scene.sharers)
     return FIELD_CHECKS[rule.method](rule, case)
 
 

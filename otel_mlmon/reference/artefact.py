@@ -152,6 +152,8 @@ def _profile(profile: FieldProfile) -> dict[str, Any]:
     body["types"] = dict(profile.types)
     if profile.forms:
         body["forms"] = dict(profile.forms)
+    if profile.heavy:
+        body["constants"] = dict(profile.heavy)
     if profile.numbers:
         body.update({name: getattr(profile, name) for name in _NUMBERS})
     for name in ("bins", "categories"):
@@ -171,6 +173,7 @@ def _read_profile(body: Mapping[str, Any]) -> FieldProfile:
         **numbers,
         types={str(name): int(count) for name, count in body["types"].items()},
         forms={str(name): int(count) for name, count in body.get("forms", {}).items()},
+        heavy={str(value): int(count) for value, count in body.get("constants", {}).items()},
         bins=np.asarray(body["bins"], dtype=np.int64) if "bins" in body else None,
         categories=np.asarray(body["categories"], dtype=np.int64) if "categories" in body else None,
     )

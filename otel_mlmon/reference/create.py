@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +62,7 @@ def create_reference(
         segments={
             segment: SegmentReference(
                 performance[segment][0],
-                {field: _frozen(profile) for field, profile in profiles[segment].items()},
+                {f: _frozen(profile, frozen[f].constants) for f, profile in profiles[segment].items()},
                 _known(performance[segment][1]),
             )
             for segment in sorted(profiles)
@@ -149,6 +149,6 @@ def _constants(profile: FieldProfile) -> dict[str, float]:
     return {value: n / rows for value, n in top if n > 1}
 
 
-def _frozen(profile: FieldProfile) -> FieldProfile:
-    """Without single values: those that matter are the constants."""
-    return replace(profile, heavy={}, new={})
+def _frozen(profile: FieldProfile, constants: Mapping[str, float] | None = None) -> FieldProfile:
+    """Without single values but the constants, which the whole has as shares."""
+    return replace(profile, heavy={value: profile.heavy.get(value, 0) for value in constants or ()}, new={})

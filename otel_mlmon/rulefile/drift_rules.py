@@ -81,7 +81,6 @@ class MultivariateDrift(_Drift):
     """Whether the features still depend on one another as they did."""
 
     drift: Literal["reconstruction_error"]
-    features: Globs = Field(("*",), min_length=1, description="Globs of features; '!glob' leaves some out.")
     above: Size | None = Field(
         None, description="Largest change of the mean error that is fine, relative to the reference's. Default: 10%."
     )

@@ -23,6 +23,7 @@ _BACKGROUND: Final = 1e-3  # share of values that any explanation may leave to c
 _STEPS: Final = 40
 _ODD: Final = math.log(10)  # odds of a mechanism with a name against values from nowhere in particular
 _CLOSE: Final = 3.0  # nats: explanations that nobody could choose between
+_WONDER: Final = 12.0  # nats against a shift that is larger than the whole range
 CONSTANT: Final = 3  # values that are alike, from which on they are no accident
 # Factors between units that are mistaken for one another, and powers of ten and of 60.
 FACTORS: Final = (1000.0, 100.0, 10.0, 1e6, 3.28084, 1.609344, 2.204623, 2.54, 10.7639, 60.0, 3600.0, 12.0, 24.0, 7.0)
@@ -196,11 +197,14 @@ def _candidates(
                 there = np.where((x >= low) & (x <= high), 1 / (high - low + _resolution(side)), 0.0)
                 # Ends that are read off n values are known to a part in n: each costs log n, and not half of it.
                 yield Explanation("outliers", 0), there, _ODD + 2 * math.log(2 * len(side))
-        yield Explanation("outliers", 0, offset=offset), density.transformed(1.0, offset).at(x), half_log
+        far = _WONDER if abs(offset) > edges[-1] - edges[0] else 0.0
+        yield Explanation("outliers", 0, offset=offset), density.transformed(1.0, offset).at(x), half_log + far
     offset = float(np.median(x)) - middle
     mean = float((density.mass * (density.low + density.high)).sum()) / 2
     for moved in {offset, float(x.mean()) - mean}:
-        far = _ODD if abs(moved) > edges[-1] - edges[0] else 0.0  # all of them to where none was: seldom a mere shift
+        far = (
+            _WONDER if abs(moved) > edges[-1] - edges[0] else 0.0
+        )  # all of them to where none was: seldom a mere shift
         values = density.transformed(1.0, moved).at(x) + _BACKGROUND / width
         yield Explanation("shift", 1.0, offset=moved, score=float(np.log(values).sum())), None, math.log(3) + far
     yield (
