@@ -224,3 +224,47 @@ def test_a_segment_that_the_reference_does_not_know_gives_no_data() -> None:
     rows = _regions(17, {"north": 1.0}, {"north": 0.0}, hours=1)
     found = _verdicts(_rules("{segment: region=east}"), rows, _reference(rows, "region"))
     assert {v.status for v in found.values()} == {"no_data"}
+
+
+def test_performance_at_the_same_hours_is_that_of_all_these_days() -> None:
+    rng, hours = np.random.default_rng(21), 4 * 24
+    error = np.repeat([1.0, 1.0, 3.0, 1.0], 24 * ROWS) * np.where(rng.random(hours * ROWS) < 0.5, 1, -1)
+    predicted = rng.normal(size=hours * ROWS)
+    rows = _rows({"p": predicted, "y": predicted - error}, prediction="p", ground_truth="y")
+    rules = _rules("{same_time_last: day, count: 3}", "{alert: Off, performance: rmse, worse_than_reference: 10%}")
+    verdict = _verdicts(rules, rows, _reference(rows))[95, "v1", "", ""]
+    assert verdict.reference_rows == 3 * ROWS
+    assert f"in the reference {((1 + 1 + 9) / 3) ** 0.5:.4g}" in verdict.message
+
+
+def test_a_version_is_compared_with_one_that_was_there_before_and_not_with_a_later_one() -> None:
+    rng, hours = np.random.default_rng(22), 20
+    new = (np.arange(hours * ROWS) >= 10 * ROWS) & (np.arange(hours * ROWS) % 2 == 1)
+    rows = _rows({"x": rng.normal(size=hours * ROWS) + new})
+    rows = replace(rows, versions=Texts(new.astype(np.int32), ["v1", "v2"]))
+    found = _verdicts(
+        _rules("{version: previous}", "{alert: Drift, drift: psi, min_rows: 100}"), rows, _reference(rows)
+    )
+    assert {verdict.status for (_, version, *_), verdict in found.items() if version == "v1"} == {"no_data"}
+    assert {verdict.status for (_, version, *_), verdict in found.items() if version == "v2"} == {"breach"}
+
+
+@pytest.mark.parametrize("reference", ["training", "{segment: region=north}"])
+def test_a_default_that_only_one_segment_has_is_expected_there(reference: str) -> None:
+    def draw(seed: int, n: int) -> RowBlock:
+        rng = np.random.default_rng(seed)
+        region = np.where(rng.random(n) < 0.2, "north", "south")
+        x = np.where((region == "north") & (rng.random(n) < 0.4), -1.0, rng.normal(10, 1, n))
+        return _rows({"x": x, "region": region}, segments=("region",))
+
+    rules = _rules(
+        reference,
+        "{alert: Default, integrity: default_value, features: [x]}",
+        window="5h",
+        head="    segments: [region]\n",
+    )
+    found = _verdicts(rules, draw(23, 15 * ROWS), _reference(draw(24, 5000), "region"))
+    north = {verdict.status for (*_, segment), verdict in found.items() if segment == "region=north"}
+    assert north == {"ok"}
+    if reference != "training":  # by the north's own, the whole has lost its default
+        assert {verdict.status for (*_, segment), verdict in found.items() if not segment} == {"breach"}

@@ -107,6 +107,18 @@ PAIRS: dict[str, tuple[Alert, Alert, bool]] = {
     "schema, drift of a field that it does not name": (SCHEMA, _alert("psi", "y"), False),
     "schema, drift of the prediction": (SCHEMA, _alert("psi", PREDICTION), True),
     "schema, performance": (SCHEMA, _alert("rmse"), True),
+    "values out of range, drift of an output": (_alert("range", PREDICTION), _alert("psi", PREDICTION), True),
+    "missing output, its drift": (_alert("missing", PREDICTION), _alert("psi", PREDICTION), True),
+    "drift of an output, missing output": (_alert("psi", PREDICTION), _alert("missing", PREDICTION), False),
+    "drift of a feature, missing output": (_alert("psi", "x"), _alert("missing", PREDICTION), False),
+    "missing feature, missing output": (DROPPED, _alert("missing", PREDICTION), True),
+    "type of an output, performance": (_alert("type", PREDICTION), _alert("rmse"), True),
+    "few missing outputs, performance": (_alert("missing", PREDICTION, value=0.006), _alert("rmse"), False),
+    "output in another unit, a broken relation of features": (
+        _alert("range", PREDICTION, finding="unit"),
+        _alert("reconstruction_error"),
+        False,
+    ),
     "another unit, type": (FEET, _alert("type", "x"), True),
     "another sign, type": (_alert("range", "x", finding="sign"), _alert("type", "x"), True),
     "another unit as drift names it, type": (_alert("psi", "x", finding="unit"), _alert("type", "x"), False),
@@ -527,3 +539,15 @@ def test_windows_share_the_error_of_a_small_reference() -> None:
     )
     assert large == pytest.approx(2 * combined(0.02, 0.02, 0.001), rel=1e-3)
     assert small == pytest.approx(2 * combined(0.02, 0.02, 0.5)), "half of what they have in common is the reference"
+
+
+def test_no_chain_leads_from_something_critical_to_a_warning_about_another_field() -> None:
+    dropped = _alert("missing", "x", severity="warning")
+    drifted, moved = _alert("psi", "x", severity="critical"), _alert("psi", PREDICTION, severity="critical")
+    assert causes([dropped, drifted, moved]) == {drifted.id: dropped.id}
+
+
+def test_segments_are_fine_by_metrics_that_fall_as_well() -> None:
+    whole, bad = (_alert("accuracy", segment=s, value=v, threshold=0.9) for s, v in (("", 0.83), ("town=a", 0.51)))
+    fine = _fine("accuracy", "", "town=b", value=0.99, threshold=0.9)
+    assert causes([whole, bad, fine]) == {whole.id: bad.id}

@@ -223,3 +223,22 @@ def test_a_gap_neither_adds_to_what_has_added_up_nor_takes_it_away() -> None:
 def test_categories_have_no_mean_and_are_not_judged() -> None:
     rows = rows_of(Path("f"), pa.table({"town": ["a", "b"] * 500}), Columns(), "m", "")
     assert list(_alerts(_group(), rows, _reference(rows))) == []
+
+
+def test_a_drift_that_is_over_is_soon_told_to_be_over() -> None:
+    rows = _stream(31, 60, lambda hour: np.where((hour >= 10) & (hour < 34), 1.0, 0.0))
+    breaches = [hour for hour, alert in _alerts(_group(), rows) if alert.verdict.status == "breach"]
+    assert breaches[0] <= 12
+    assert 34 <= breaches[-1] <= 46
+
+
+def test_rules_that_share_a_budget_have_a_higher_limit_each() -> None:
+    budget = "    false_alarms: 1 per month\n"
+    creeps, other = "{alert: Creeps, drift: cusum}", "{alert: Other, drift: kolmogorov_smirnov}"
+    limits = [
+        next(a.verdict.threshold for _, a in _alerts(_group(*rules, head=budget), _stream(32, 1)) if a.rule == "Creeps")
+        for rules in ((creeps,), (creeps, other))
+    ]
+    assert limits[0] is not None
+    assert limits[1] is not None
+    assert limits[0] < limits[1]

@@ -236,3 +236,16 @@ def test_a_shift_of_a_regressions_predictions_is_found() -> None:
         assert {field: v.status for (_, field, _), v in _verdicts(rows, made, rule).items()} == {
             "(prediction)": expected
         }
+
+
+def test_relations_are_judged_in_the_whole_and_not_by_segment() -> None:
+    def draw(seed: int, n: int) -> RowBlock:
+        rng = np.random.default_rng(seed)
+        town = np.where(rng.random(n) < 0.5, "a", "b")
+        x = rng.normal(size=n)
+        y = x + np.where(town == "a", 0.1, 1.0) * rng.normal(size=n)
+        return _rows({"x": x, "y": y, "town": town}, segments=("town",))
+
+    rule = "{alert: Relation, drift: reconstruction_error}"
+    found = _verdicts(draw(41, N), _reference(draw(42, 5000), "town"), rule, head="    segments: [town]\n")
+    assert {key: verdict.status for key, verdict in found.items()} == {("Relation", "", ""): "ok"}
