@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import pyarrow as pa
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -84,6 +86,14 @@ def create(
             source=file.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+    if not timestamp_column:
+        for column in filter(None, map(_looks_like_time, table.itercolumns(), table.column_names)):
+            if column in made.fields:
+                click.echo(
+                    f"note: {column!r} looks like a time and is taken as a feature; if it is none, name it with "
+                    "--timestamp-column (rows that resemble their neighbours then count for fewer) or --exclude",
+                    err=True,
+                )
     if importances is not None:
         made = replace(made, importances=_importances(importances, made))
     if output is not None:
@@ -162,6 +172,14 @@ def import_(file: Path, processor: str) -> None:
 def _fetch(processor: str, model: str, name: str, version: str) -> Reference:
     document = call("GET", processor, PATH, params={"model": model, "name": name, "version": version})
     return from_document(document, f"reference {name!r} of model {model!r}")
+
+
+def _looks_like_time(column: pa.ChunkedArray, name: str) -> str:
+    """The name of the column, if its values are moments or days."""
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        return name
+    first = column[0].as_py() if len(column) and pa.types.is_string(column.type) else ""
+    return name if first and re.match(r"\d{4}-\d\d-\d\d", first, re.ASCII) else ""
 
 
 def _importances(path: Path, made: Reference) -> dict[str, float]:
