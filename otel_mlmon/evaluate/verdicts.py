@@ -151,9 +151,13 @@ def _verdict(target: Target, scene: Scene, check: Callable[[], Outcome]) -> Verd
     except Exception as error:
         _log.exception("cannot judge %s", target)
         return Verdict(target, "error", "exception", scene.start, scene.end, message=f"{type(error).__name__}: {error}")
+    window = scene.windows.get(target.segment)
+    message = found.message
+    if window is not None and window.lost_rows:  # of what was cut off on the way nothing is known, good or bad
+        message += f"; the window is incomplete: {window.lost_rows} rows had values cut off on the way"
     return Verdict(
         target, found.status, found.reason, scene.start, scene.end, found.value, found.threshold, found.p_value, None,
-        found.rows, found.reference_rows, found.message, found.finding, found.level, found.evidence,
+        found.rows, found.reference_rows, message, found.finding, found.level, found.evidence,
     )  # fmt: skip
 
 

@@ -163,6 +163,21 @@ def test_a_shift_of_the_distribution_is_found_by_every_method() -> None:
         assert found[method, "rooms", ""].verdict.status == "ok"
 
 
+def test_what_was_cut_off_on_the_way_is_no_missing_field_but_an_incomplete_window() -> None:
+    world = World()
+    rows = _good(random.Random(16), 1000)
+    for row in rows[:200]:
+        del row["rooms"]
+    batch = predictions(rows, times=[i * SECOND for i in range(1000)], lost=[1] * 200 + [0] * 800)
+    world.store.commit([batch], 0)
+    world.windows.touch("m", batch.times.to_numpy())
+    found = world.tick()
+    for rule in ("missing", "schema"):
+        verdict = found[rule, "rooms" if rule == "missing" else "", ""].verdict
+        assert verdict.status == "ok", verdict
+        assert "the window is incomplete: 200 rows had values cut off on the way" in verdict.message
+
+
 EMPTY: dict[str, Any] = {
     "absent": "absent",
     "null": None,
