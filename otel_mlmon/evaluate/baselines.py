@@ -10,6 +10,7 @@ from dataclasses import replace
 from otel_mlmon.evaluate.ripe import WindowSource
 from otel_mlmon.evaluate.verdicts import by_version
 from otel_mlmon.rulefile import Baseline
+from otel_mlmon.rulefile.baseline import WEEK
 from otel_mlmon.values import (
     FieldProfile,
     FieldReference,
@@ -64,12 +65,11 @@ class Baselines:
         self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str]
     ) -> dict[str, WindowProfile]:
         """The window of the version that was there before: its last week before this window's end."""
-        week = 7 * 86_400_000_000_000
-        totals = self._windows.totals(model, baseline.name, end - _HORIZON * week, end, end)
+        totals = self._windows.totals(model, baseline.name, end - _HORIZON * WEEK, end, end)
         first: dict[str, int] = {}
         for pane, of in zip(totals["pane"].to_pylist(), totals["version"].to_pylist(), strict=True):
             first[of] = min(pane, first.get(of, pane))
-        found = by_version(self._windows.window(model, baseline.name, end - week, end, segments, end, fields=True))
+        found = by_version(self._windows.window(model, baseline.name, end - WEEK, end, segments, end, fields=True))
         others = {v: by for v, by in found.items() if "" in by and first.get(v, end) < first.get(version, end)}
         if not others:
             return {}

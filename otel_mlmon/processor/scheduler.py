@@ -142,13 +142,12 @@ class Scheduler:
         reach = 0
         for group in groups:
             keys = needed.setdefault(group.reference.name, set())
-            before = max(group.reference.trailing, group.reference.cycle * group.reference.count)
             if group.reference.segment:
                 keys.add(group.reference.segment.partition("=")[0])
             for rule in group.rules:
                 keys.update(rule.segments)
                 late = self._horizon_ns if isinstance(rule, PerformanceRule) else 0
-                reach = max(reach, group.window + late + before)
+                reach = max(reach, group.window + late + group.reference.reach)
         plan = Plan({name: tuple(sorted(keys)) for name, keys in needed.items()})
         documents = [to_document(r) for r in self._references() if r.model == model and r.name in needed]
         said = json.dumps([sorted((k, v) for k, v in plan.segments.items()), self._windows.pane_ns, documents])

@@ -11,7 +11,8 @@ from otel_mlmon.rulefile.patterns import text
 from otel_mlmon.rulefile.quantities import parse_duration, quoted, shown
 
 _DAY: Final = 86_400_000_000_000
-_CYCLES: Final = {"day": _DAY, "week": 7 * _DAY}
+WEEK: Final = 7 * _DAY  # of the previous version's predictions are what the next one is compared with
+_CYCLES: Final = {"day": _DAY, "week": WEEK}
 _SOURCES: Final = ("trailing", "same_time_last", "version", "segment")
 
 
@@ -34,6 +35,11 @@ class Baseline:
     def stored(self) -> bool:
         """Whether the stored reference itself is what is normal."""
         return not (self.trailing or self.cycle or self.previous_version or self.segment)
+
+    @property
+    def reach(self) -> int:
+        """How long before the window the predictions are that it is measured on, in ns."""
+        return WEEK if self.previous_version else max(self.trailing, self.cycle * self.count)
 
     def __str__(self) -> str:
         """As people say it."""
