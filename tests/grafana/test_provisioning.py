@@ -11,6 +11,8 @@ import yaml
 from grafana.expressions import ALERT_FILES, DASHBOARDS, ROOT, alert_rules, panels, substituted
 from grafana.metrics import asked
 
+from otel_mlmon.values import PHASE_CODE
+
 PROVISIONING = ROOT / "grafana" / "provisioning"
 RULES = [rule for path in ALERT_FILES for rule in alert_rules(path)]
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["uid"])
@@ -61,9 +63,21 @@ def test_alert_is_not_a_comparison_that_filters_all_away(rule: dict[str, Any]) -
     compared = []
     promql.walk(
         promql.parse(substituted(rule["data"][0]["model"]["expr"])),
-        lambda node: compared.append(str(node.op)) if isinstance(node, promql.BinaryExpr) else None,
+        lambda node: compared.append(str(node.op)) if _filters(node) else None,
     )
     assert not {"==", "!=", ">", "<", ">=", "<="} & set(compared)
+
+
+def _filters(node: object) -> bool:
+    """Whether a comparison leaves out what does not hold; with `bool` it answers 0."""
+    return isinstance(node, promql.BinaryExpr) and not (node.modifier is not None and node.modifier.return_bool)
+
+
+def test_what_fires_is_alerted_and_what_another_alert_explains_is_not() -> None:
+    (rule,) = [rule for rule in RULES if rule["uid"] == "mlmon-rule-firing"]
+    query, judged = (part["model"] for part in rule["data"])
+    assert query["expr"].endswith(f"(mlmon_alert_state == bool {PHASE_CODE['firing']})")
+    assert judged["conditions"] == [{"evaluator": {"type": "gt", "params": [0]}}]
 
 
 def test_exactly_one_alert_is_in_charge_of_no_data() -> None:
