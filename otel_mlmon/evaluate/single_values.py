@@ -67,16 +67,11 @@ def _before(case: FieldCase) -> _Before:
 
 def _now(case: FieldCase, value: str) -> int:
     """Rows of the window that have the value."""
-    reference, profile = case.reference, case.profile
-    place = None if reference is None else _cell(case, value)
-    if (
-        reference is not None
-        and place is not None
-        and profile.categories is not None
-        and place < len(profile.categories)
-    ):
-        return int(profile.categories[place])
-    return profile.heavy.get(value, 0)
+    categories = case.profile.categories
+    place = None if categories is None else _cell(case, value)
+    if categories is not None and place is not None and place < len(categories):
+        return int(categories[place])
+    return case.profile.heavy.get(value, 0)
 
 
 def few_values(case: FieldCase) -> bool:
@@ -220,7 +215,7 @@ def _cell(case: FieldCase, value: str) -> int | None:
     if reference.kind == "categorical":
         name = json.loads(value) if value.startswith('"') else value
         return reference.categories.index(name) if name in reference.categories else len(reference.categories)
-    if value.startswith('"') or not reference.edges:
+    if value.startswith('"') or value in ("true", "false") or not reference.edges:
         return None
     return int(bin_index(np.array([float(value)]), reference.edges)[0])
 

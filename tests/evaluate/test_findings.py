@@ -414,3 +414,9 @@ def test_a_sign_that_is_flipped_in_all_rows_is_a_sign() -> None:
 def test_a_long_name_does_not_make_a_long_message() -> None:
     alerts = _by_second_window(_rewritten("town", 10, lambda text, row: "x" * 20_000))
     assert len(alerts["range", "town"].verdict.message) < 300
+
+
+def test_constants_of_any_type_may_be_watched_in_any_field() -> None:
+    rule = 'alert: default_value, integrity: default_value, values: [true, "unknown", -1, 2.5]'
+    verdicts = [alert.verdict for alerts in _windows(LIVE, _groups(rule)) for alert in alerts.values()]
+    assert {verdict.status for verdict in verdicts} == {"ok"}, verdicts
