@@ -87,13 +87,12 @@ def create(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
     if not timestamp_column:
-        for column in filter(None, map(_looks_like_time, table.itercolumns(), table.column_names)):
-            if column in made.fields:
-                click.echo(
-                    f"note: {column!r} looks like a time and is taken as a feature; if it is none, name it with "
-                    "--timestamp-column (rows that resemble their neighbours then count for fewer) or --exclude",
-                    err=True,
-                )
+        for column in (name for name in table.column_names if name in made.fields and _is_time(table[name])):
+            click.echo(
+                f"note: {column!r} looks like a time and is taken as a feature; if it is none, name it with "
+                "--timestamp-column (rows that resemble their neighbours then count for fewer) or --exclude",
+                err=True,
+            )
     if importances is not None:
         made = replace(made, importances=_importances(importances, made))
     if output is not None:
@@ -174,12 +173,12 @@ def _fetch(processor: str, model: str, name: str, version: str) -> Reference:
     return from_document(document, f"reference {name!r} of model {model!r}")
 
 
-def _looks_like_time(column: pa.ChunkedArray, name: str) -> str:
-    """The name of the column, if its values are moments or days."""
+def _is_time(column: pa.ChunkedArray) -> bool:
+    """Whether the values are moments or days, as types or as text (the first one tells)."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return name
-    first = column[0].as_py() if len(column) and pa.types.is_string(column.type) else ""
-    return name if first and re.match(r"\d{4}-\d\d-\d\d", first, re.ASCII) else ""
+        return True
+    first = column[0].as_py() if len(column) and pa.types.is_string(column.type) else None
+    return bool(first and re.match(r"\d{4}-\d\d-\d\d", first, re.ASCII))
 
 
 def _importances(path: Path, made: Reference) -> dict[str, float]:

@@ -13,14 +13,13 @@ from otel_mlmon.rulefile import GradualDrift, Rule
 from otel_mlmon.stats.correction import benjamini_hochberg
 from otel_mlmon.values import Verdict
 
+Judged = list[tuple[Rule, Verdict]]
+
 
 def sharers(rules: Sequence[Rule]) -> int:
     """Into how many parts rules divide a budget: one for all that have p-values, one for each sequential test."""
     gradual = sum(isinstance(rule, GradualDrift) for rule in rules)
     return max(1, gradual + (gradual < len(rules)))
-
-
-Judged = list[tuple[Rule, Verdict]]
 
 
 def correct(judged: Judged, interval: int) -> Judged:
@@ -32,8 +31,10 @@ def correct(judged: Judged, interval: int) -> Judged:
     for members in families.values():
         rule = judged[members[0]][0]
         # If nothing has changed, the probability of any alarm at one evaluation is below this level.
-        parts = sharers([rule for rule, _ in {judged[i][0].alert: judged[i] for i in members}.values()])
-        level = min(1.0, interval / rule.false_alarms / parts) if rule.false_alarms else 1 - rule.confidence
+        level = 1 - rule.confidence
+        if rule.false_alarms:
+            rules = list({judged[i][0].alert: judged[i][0] for i in members}.values())
+            level = min(1.0, interval / rule.false_alarms / sharers(rules))
         for index, verdict in zip(members, _family([judged[i][1] for i in members], level), strict=True):
             found[index] = (judged[index][0], verdict)
     return found

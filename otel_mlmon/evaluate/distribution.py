@@ -30,6 +30,11 @@ def distribution(case: FieldCase, profile: FieldProfile) -> Distribution:
     )
 
 
+def seen_once(profile: FieldProfile) -> int:
+    """Known categories with one row: as many rows as that, by Good and Turing, are to be expected in categories never seen."""
+    return 0 if profile.categories is None else int((profile.categories == 1).sum())
+
+
 def cells(reference: FieldReference, profile: FieldProfile) -> Counts:
     """Counts per bin, or per category and of all others."""
     if reference.kind == "numeric":

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.evaluate.distribution import seen_once
 from otel_mlmon.evaluate.explain import explain
 from otel_mlmon.evaluate.model_case import ModelCase, too_few_predictions
 from otel_mlmon.evaluate.rows import finite_numbers
@@ -137,8 +138,7 @@ def _looks_like(case: FieldCase, cases: dict[str, FieldCase]) -> str | None:
         return None
     if reference.kind == "categorical":
         new, texts = sum(profile.new.values()), profile.types.get("string", 0)
-        seen_once = 0 if expected.categories is None else int((expected.categories == 1).sum())  # Good and Turing
-        if not new or fisher_greater(new, max(texts, new), seen_once, max(expected.rows, seen_once)) > _SURE:
+        if not new or fisher_greater(new, max(texts, new), seen_once(expected), expected.rows) > _SURE:
             return None
         return _category_of(profile.new, reference, cases)
     if expected.bins is None or profile.bins is None or not profile.bins.sum() or not expected.bins.sum():

@@ -6,6 +6,7 @@ from typing import Final
 
 from otel_mlmon.evaluate import evidence
 from otel_mlmon.evaluate.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.evaluate.distribution import seen_once
 from otel_mlmon.evaluate.explain import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.evaluate.integrity import MARGIN, percent, share, too_few
 from otel_mlmon.evaluate.single_values import few_values
@@ -138,26 +139,22 @@ def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
         message += f", {len(fresh)} or more different ones"
     message += ": " + ", ".join(f"{_cut(name)!r} {case.profile.new[name]}" for name in fresh[:5])
     finding = "cardinality" if len(fresh) >= FREQUENT_VALUES else "new_category"
-    if rule.categories is None and rule.above is None and case.expected is not None:
-        kept, all_ = unknown(case.expected), texts(case.expected)
-        if (
-            kept > MARGIN * all_
-        ):  # those that are kept were chosen from the same rows: what is left over is not known well
-            return no_data(
-                "too_many_categories",
-                f"{percent(kept, all_)} of the reference's values are in categories that it does not keep by name",
-                rows=values, reference_rows=all_,
-            )  # fmt: skip
     if rule.categories is not None or rule.above is not None or case.expected is None:
         of = None if rule.categories is not None else lambda p: (unknown(p), texts(p))
         return share(rule, case, unknown(case.profile), values, message, finding, of)
-    # What was never seen has, by Good and Turing, the share of what was seen once.
-    seen_once = 0 if case.expected.categories is None else int((case.expected.categories == 1).sum())
-    before, rows = unknown(case.expected) + seen_once, texts(case.expected)
-    p_value = fisher_greater(unknown(case.profile), values, before, rows)
+    before, rows = unknown(case.expected), texts(case.expected)
+    if before > MARGIN * rows:
+        # The names that it keeps are the most frequent of these very rows: elsewhere their share is smaller, none knows by how much.
+        return no_data(
+            "too_many_categories",
+            f"{percent(before, rows)} of the reference's values are in categories that it does not keep by name",
+            rows=values,
+            reference_rows=rows,
+        )
+    p_value = fisher_greater(unknown(case.profile), values, before + seen_once(case.expected), rows)
     return judge(
         unknown(case.profile) / values,
-        unknown(case.expected) / max(rows, 1) + MARGIN,
+        before / max(rows, 1) + MARGIN,
         p_value,
         rows=values,
         reference_rows=rows,
