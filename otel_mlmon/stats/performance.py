@@ -69,6 +69,16 @@ def mape(counts: PerformanceCounts) -> float:
     return mean(counts.sum_abs_relative_error, counts.relative_rows)
 
 
+def wape(counts: PerformanceCounts) -> float:
+    """Sum of |error| over the sum of |truth|, as a fraction (0.1 is 10 %); NaN where that is 0.
+
+    >>> from otel_mlmon.values import PerformanceCounts
+    >>> wape(PerformanceCounts(numeric=4, sum_abs_error=1.0, sum_abs_truth=8.0))
+    0.125
+    """
+    return counts.sum_abs_error / counts.sum_abs_truth if counts.numeric and counts.sum_abs_truth else math.nan
+
+
 def r2(counts: PerformanceCounts) -> float:
     """Coefficient of determination, 1 - sum e² / sum (truth - mean truth)²: 1 is perfect, 0 is no better than the mean.
 
@@ -170,6 +180,7 @@ PERFORMANCE_METRICS: dict[str, PerformanceMetric] = {
     "mae": PerformanceMetric(lambda counts, _positive: mae(counts), "lower"),
     "bias": PerformanceMetric(lambda counts, _positive: bias(counts), "lower"),
     "mape": PerformanceMetric(lambda counts, _positive: mape(counts), "lower"),
+    "wape": PerformanceMetric(lambda counts, _positive: wape(counts), "lower"),
     "r2": PerformanceMetric(lambda counts, _positive: r2(counts), "higher"),
     "accuracy": PerformanceMetric(lambda counts, positive: accuracy(counts.confusion, positive), "higher"),
     "precision": PerformanceMetric(lambda counts, positive: precision(counts.confusion, positive), "higher"),

@@ -92,14 +92,20 @@ def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float
         return math.nan, math.nan
     from scipy.special import ndtri
 
-    z = float(ndtri((1 + confidence) / 2))
-    rate = successes / trials
+    return score_interval(successes / trials, trials, float(ndtri((1 + confidence) / 2)))
+
+
+def score_interval(rate: float, trials: float, z: float) -> tuple[float, float]:
+    """All limits L with |rate - L| <= z sqrt(L (1 - L) / trials), from low to high.
+
+    >>> low, high = score_interval(0.8, 10, 1.959964)
+    >>> round(low, 4), round(high, 4)
+    (0.4902, 0.9433)
+    """
     centre = rate + z * z / (2 * trials)
     half = z * math.sqrt(rate * (1 - rate) / trials + (z / (2 * trials)) ** 2)
     scale = 1 + z * z / trials
-    low = 0.0 if successes == 0 else (centre - half) / scale
-    high = 1.0 if successes == trials else (centre + half) / scale
-    return low, high
+    return (centre - half) / scale if rate > 0 else 0.0, (centre + half) / scale if rate < 1 else 1.0
 
 
 def _check(successes: int, trials: int) -> None:

@@ -54,7 +54,7 @@ def test_p_values_of_mean_errors_are_scipys_t_tests_on_the_rows() -> None:
     assert bias_worse(counts, 0.0) == pytest.approx(ttest_1samp(error, 0.0).pvalue, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae", "mape", "r2"])
+@pytest.mark.parametrize("name", ["rmse", "mae", "mape", "wape", "r2"])
 @pytest.mark.parametrize("errors", sorted(ERRORS))
 def test_p_value_from_sums_is_not_surer_than_a_bootstrap_of_the_rows(name: str, errors: str) -> None:
     rng = np.random.default_rng(2)
@@ -67,7 +67,7 @@ def test_p_value_from_sums_is_not_surer_than_a_bootstrap_of_the_rows(name: str, 
     assert 0.03 < p_value < 0.35
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae", "bias", "mape", "r2"])
+@pytest.mark.parametrize("name", ["rmse", "mae", "bias", "mape", "wape", "r2"])
 @pytest.mark.parametrize("errors", sorted(ERRORS))
 def test_a_regression_as_good_as_ever_seldom_seems_worse(name: str, errors: str) -> None:
     rng = np.random.default_rng(3)
@@ -77,7 +77,7 @@ def test_a_regression_as_good_as_ever_seldom_seems_worse(name: str, errors: str)
     assert (p_values < 0.01).mean() <= 0.02
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae", "mape", "r2"])
+@pytest.mark.parametrize("name", ["rmse", "mae", "mape", "wape", "r2"])
 def test_errors_half_as_large_again_are_found_in_500_rows(name: str) -> None:
     rng = np.random.default_rng(4)
     limit = PERFORMANCE_METRICS[name].function(sums(rng.laplace(size=1_000_000), prices(rng, 1_000_000)), None)
@@ -89,14 +89,14 @@ def test_rmse_without_the_sum_of_fourth_powers_has_no_p_value() -> None:
     assert math.isnan(rmse_worse(PerformanceCounts(numeric=100, sum_abs_error=90, sum_squared_error=100), 0.5))
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae", "bias", "mape", "r2"])
+@pytest.mark.parametrize("name", ["rmse", "mae", "bias", "mape", "wape", "r2"])
 def test_one_row_is_no_evidence(name: str) -> None:
     assert math.isnan(DEGRADATION_TESTS[name](sums(np.array([9.0]), np.array([1.0])), 0.1, None))
 
 
 def test_a_perfect_window_is_not_worse_than_anything() -> None:
     counts = sums(np.zeros(50), np.arange(1.0, 51.0))
-    for name in ("rmse", "mae", "bias", "mape"):
+    for name in ("rmse", "mae", "bias", "mape", "wape"):
         assert DEGRADATION_TESTS[name](counts, 0.0, None) == 1, name
     assert DEGRADATION_TESTS["r2"](counts, 1.0, None) == 1
 

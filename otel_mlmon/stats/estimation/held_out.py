@@ -1,0 +1,107 @@
+"""What a model of errors is worth on rows that it was not fitted to: folds, neighbours that are alike, its own error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_mlmon.stats.design_effect import BLOCKS
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+FOLDS: Final = 5
+_GROUPS: Final = 10
+_STEP: Final = 10**0.5
+_SMALLEST: Final = 100.0
+
+Rows = npt.NDArray[np.int64]
+
+
+def cross_fitted(rows: int, fit: Callable[[Rows, Rows], Floats], *, in_order: bool) -> Floats:
+    """What `fit`, called with (rows to fit to, rows to predict), says of each row, which it never was fitted to.
+
+    Rows in order are held out in stretches: their neighbours would know too much of them.
+
+    >>> cross_fitted(10, lambda fitted, held: np.full(len(held), float(len(fitted))), in_order=True).tolist()
+    [8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]
+    """
+    order = np.arange(rows) if in_order else np.random.default_rng(0).permutation(rows)
+    found = np.full(rows, np.nan)
+    for held in np.array_split(order, FOLDS):
+        fitted = np.ones(rows, np.bool_)
+        fitted[held] = False
+        found[held] = fit(np.flatnonzero(fitted), np.sort(held)) if in_order else fit(np.flatnonzero(fitted), held)
+    return found
+
+
+def mean_design_effects(residuals: Floats) -> dict[int, float]:
+    """By how much the variance of the mean of so many consecutive residuals is larger than that of independent ones.
+
+    As `design_effect.design_effects`, of numbers; {} where there are too few rows, or neighbours are not alike.
+
+    >>> mean_design_effects(np.random.default_rng(0).normal(size=5000))
+    {}
+    >>> mean_design_effects(np.repeat([1.0, -1.0] * 20, 100))[100]
+    100
+    """
+    found, block, spread = {}, _SMALLEST, float(residuals.var())
+    while round(block) * BLOCKS <= len(residuals) and spread > 0:
+        size, count = round(block), len(residuals) // round(block)
+        means = residuals[: count * size].reshape(count, size).mean(axis=1)
+        effect, error = float(means.var(ddof=1)) * size / spread, (2 / (count - 1)) ** 0.5
+        found[size] = round(max(1.0, min(size, effect * (1 + error) if effect > 1 + 2 * error else 1.0)), 2)
+        block *= _STEP
+    return found if any(effect > 1 for effect in found.values()) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnError:
+    """How far the model's expectation itself may be off, by the size of the expectation.
+
+    `edges` are between groups of expectations, `errors` the standard error of the mean of each group, as measured on held-out
+    rows: of what chance leaves open, and at least as much as it was off there.
+    """
+
+    edges: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        fits = len(self.errors) == len(self.edges) + 1 and bool(np.isfinite(self.errors).all())
+        if not fits or not np.isfinite(self.edges).all() or (np.diff(self.edges) < 0).any() or min(self.errors) < 0:
+            raise ValueError("the groups of an estimator's own error do not fit together")
+
+    def groups(self, expected: Floats) -> Rows:
+        """Which group each expectation is in."""
+        return np.searchsorted(np.asarray(self.edges), expected).astype(np.int64)
+
+    def of_mean(self, expected: Floats) -> float:
+        """Standard error of the mean of these expectations: 0 only where the groups have no error.
+
+        >>> own = OwnError((1.0,), (0.3, 0.4))
+        >>> own.of_mean(np.array([0.5, 2.0])), own.of_mean(np.array([2.0, 3.0]))
+        (0.25, 0.4)
+        """
+        share = np.bincount(self.groups(expected), minlength=len(self.errors)) / max(len(expected), 1)
+        return float(np.hypot.reduce(share * np.asarray(self.errors)))
+
+
+def own_error(expected: Floats, found: Floats, variance: Floats) -> OwnError:
+    """Measured on held-out rows: what was `expected` of each, what was `found`, and the variance that chance has.
+
+    >>> own = own_error(np.repeat([0.2, 0.8], 5000), np.repeat([0.2, 0.9], 5000), np.full(10_000, 0.16))
+    >>> [round(error, 3) for error in (own.errors[0], own.errors[-1])]
+    [0.006, 0.1]
+    """
+    edges = np.unique(np.quantile(expected, np.arange(1, _GROUPS) / _GROUPS))
+    edges = edges[edges < expected.max()]
+    group = np.searchsorted(edges, expected)
+    count = np.bincount(group, minlength=len(edges) + 1)
+    off = np.bincount(group, weights=found - expected, minlength=len(count)) / np.maximum(count, 1)
+    chance = np.sqrt(np.bincount(group, weights=variance, minlength=len(count))) / np.maximum(count, 1)
+    errors = np.maximum(np.abs(off), chance)
+    return OwnError(tuple(edges.tolist()), tuple(errors.tolist()))

@@ -1,0 +1,56 @@
+"""Fields of rows as the numbers that a loss model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from otel_mlmon.columns import number_text
+
+if TYPE_CHECKING:
+    from otel_mlmon.stats.estimation.held_out import Rows
+    from otel_mlmon.values import FieldCells, FieldReference, Floats
+
+
+def input_problem(
+    fields: Mapping[str, FieldCells], references: Mapping[str, FieldReference], names: Sequence[str]
+) -> str:
+    """Why these fields cannot be the inputs, in a sentence; "" where they can."""
+    gone = [name for name in names if name not in fields or name not in references]
+    if gone:
+        return f"{', '.join(gone)} did not come"
+    text = [name for name in names if references[name].kind == "numeric" and fields[name].numbers is None]
+    return f"{', '.join(text)} came as text, in the reference it was a number" if text else ""
+
+
+def input_rows(
+    fields: Mapping[str, FieldCells], references: Mapping[str, FieldReference], names: Sequence[str], rows: Rows
+) -> Floats:
+    """Rows × `names`: numbers as they are, categories by their place in the reference's order of frequency, NaN for none.
+
+    NaN, null, absent, infinite, of another type, and a category that the reference does not know are all none.
+    """
+    columns = [_column(fields[name], references[name], rows) for name in names]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
+
+
+def _column(cells: FieldCells, reference: FieldReference, rows: Rows) -> Floats:
+    if reference.kind == "numeric":
+        assert cells.numbers is not None
+        numbers = cells.numbers[rows]
+        return np.where(np.isfinite(numbers), numbers, np.nan)
+    place = {name: float(index) for index, name in enumerate(reference.categories)}
+    if cells.texts is not None:
+        table = np.array([*(place.get(label, np.nan) for label in cells.texts.labels), np.nan])
+        return np.asarray(table[cells.texts.codes[rows]], np.float64)
+    assert cells.numbers is not None
+    numbers = cells.numbers[rows]
+    found = np.full(len(rows), np.nan)
+    there = np.isfinite(numbers)
+    values, index = np.unique(numbers[there], return_inverse=True)
+    named = np.array([place.get(number_text(value), np.nan) for value in values.tolist()])
+    if len(values):
+        found[there] = named[index.reshape(-1)]
+    return found

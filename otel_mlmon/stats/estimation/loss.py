@@ -1,0 +1,113 @@
+"""Direct loss estimation: what loss to expect of a prediction, from its inputs and itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import numpy as np
+
+from otel_mlmon.stats.design_effect import design_effect_of
+from otel_mlmon.stats.estimation.boosting import boosted
+from otel_mlmon.stats.estimation.held_out import OwnError, Rows, cross_fitted, mean_design_effects, own_error
+from otel_mlmon.stats.estimation.trees import Trees
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+Loss = Literal["squared_error", "absolute_error", "zero_one"]
+FITTED_ROWS: Final = 50_000
+MEASURED_ROWS: Final = 200_000
+FEWEST_ROWS: Final = 200
+
+
+class MeanLoss(NamedTuple):
+    """The mean of the losses to come, and its standard error: of chance, and of the model of them."""
+
+    mean: float
+    standard_error: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossModel:
+    """Expects the loss of a row from the fields `inputs`.
+
+    The standard deviation of a loss is `spread` times what is expected of it; `own` is the error of the expectation, and
+    `design_effects` say how alike the surprises of consecutive rows are. All three were measured on held-out reference rows;
+    `rows` is how many.
+    """
+
+    inputs: tuple[str, ...]
+    trees: Trees
+    spread: float
+    own: OwnError
+    rows: int
+    design_effects: Mapping[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.trees.features != len(self.inputs) or not 0 <= self.spread < math.inf:
+            raise ValueError("the trees of a loss model do not fit its inputs")
+
+    def losses(self, rows: Floats) -> Floats:
+        """What to expect of each row (rows × inputs): never below 0."""
+        return np.maximum(0.0, self.trees.predict(rows))
+
+    def mean(self, losses: Floats) -> MeanLoss:
+        """Of rows of which `losses` are expected."""
+        n = len(losses)
+        if not n:
+            return MeanLoss(math.nan, math.nan, 0)
+        chance = self.spread**2 * float((losses**2).sum()) / n**2 * design_effect_of(self.design_effects, n)
+        return MeanLoss(float(losses.mean()), math.hypot(math.sqrt(chance), self.own.of_mean(losses)), n)
+
+
+def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order: bool) -> LossModel:
+    """Fitted to the `losses` of reference rows (rows × inputs), at least FEWEST_ROWS of them.
+
+    Source: NannyML's DLE: a gradient-boosted model of the loss, fitted on the reference; its estimate of a metric is the mean of
+    what it expects. The standard error is ours.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(size=(2000, 1))
+    >>> fitted = loss_model(["x"], x, (x[:, 0] * rng.normal(size=2000)) ** 2, in_order=False)
+    >>> found = fitted.mean(fitted.losses(np.full((500, 1), 0.5)))
+    >>> abs(found.mean - 0.25) < 2 * found.standard_error < 0.2
+    True
+    """
+    if len(losses) < FEWEST_ROWS:
+        raise ValueError(f"a loss model needs at least {FEWEST_ROWS} rows, found {len(losses)}")
+    if len(losses) > MEASURED_ROWS:  # the newest, or some of all
+        kept = (
+            np.arange(len(losses) - MEASURED_ROWS, len(losses))
+            if in_order
+            else np.sort(np.random.default_rng(0).permutation(len(losses))[:MEASURED_ROWS])
+        )
+        rows, losses = rows[kept], losses[kept]
+
+    def fit(fitted: Rows, held: Rows) -> Floats:
+        chosen = evenly(fitted, FITTED_ROWS)
+        return np.maximum(0.0, boosted(rows[chosen], losses[chosen]).predict(rows[held]))
+
+    expected = cross_fitted(len(losses), fit, in_order=in_order)
+    surprise = losses - expected
+    squares = float((expected**2).sum())
+    spread = math.sqrt(float((surprise**2).sum()) / squares) if squares > 0 else 0.0
+    effects = mean_design_effects(surprise) if in_order else {}
+    grouped = design_effect_of(effects, len(losses))
+    chosen = evenly(np.arange(len(losses)), FITTED_ROWS)
+    return LossModel(
+        tuple(inputs),
+        boosted(rows[chosen], losses[chosen]),
+        spread,
+        own_error(expected, losses, (spread * expected) ** 2 * grouped),
+        len(losses),
+        effects,
+    )
+
+
+def evenly(rows: Rows, most: int) -> Rows:
+    """At most so many of the rows, at even distances."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]

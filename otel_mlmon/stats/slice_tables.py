@@ -1,0 +1,109 @@
+"""Sums of every cell of every feature and pair of features, that rows can be taken out of again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from otel_mlmon.values import Counts, Floats
+
+PAIRED: Final = 24  # columns that are looked at in pairs, the first of them; 276 pairs
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """`places` are the columns; cells `start` to `stop` of the sums, row by row of the first column's codes."""
+
+    places: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class Tables:
+    """`sums` has a line per measure and a column per cell. Code 0 of a column is "none of its labels" and names no slice."""
+
+    def __init__(
+        self, codes: Sequence[npt.NDArray[np.int64]], widths: Sequence[int], measures: Floats, *, pairs: bool
+    ) -> None:
+        """`codes` of each column are in 0 … width - 1; `measures` is measures × rows, the first of them all ones."""
+        self._codes, self._widths, self.measures = codes, widths, measures
+        self._tables: list[_Table] = []
+        together: list[tuple[int, ...]] = [(place,) for place in range(len(codes))]
+        if pairs:
+            together += combinations(range(min(len(codes), PAIRED)), 2)
+        start = 0
+        for places in together:
+            stop = start + int(np.prod([widths[place] for place in places]))
+            self._tables.append(_Table(places, start, stop))
+            start = stop
+        self.left = np.ones(measures.shape[1], bool)
+        self.totals: Floats = measures.sum(axis=1)
+        self.sums = np.zeros((len(measures), start))
+        self._add(np.arange(measures.shape[1]), 1.0)
+        self.double = np.zeros(start, bool)  # cells of two conditions
+        self.parents = np.full((start, 2), -1, np.int64)  # of those, the cells of each condition alone
+        self.columns = np.full((start, 2), -1, np.int64)  # whose labels a cell's conditions are
+        self._named = np.zeros(start, bool)
+        for table in self._tables:
+            self._describe(table)
+
+    def _describe(self, table: _Table) -> None:
+        where = slice(table.start, table.stop)
+        shape = [self._widths[place] for place in table.places]
+        at = np.indices(shape).reshape(len(shape), -1)
+        self._named[where] = (at > 0).all(axis=0)
+        self.columns[where, : len(shape)] = table.places
+        if len(shape) == 2:
+            self.double[where] = True
+            for side, place in enumerate(table.places):
+                self.parents[where, side] = self._tables[place].start + at[side]
+
+    def _add(self, rows: Counts, sign: float) -> None:
+        every = len(rows) == self.measures.shape[1]
+        weights = [measure if every else measure[rows] for measure in self.measures]
+        chosen = [codes if every else codes[rows] for codes in self._codes]
+        for table in self._tables:
+            first, *second = table.places
+            key = chosen[first]
+            if second:
+                key = key * self._widths[second[0]] + chosen[second[0]]
+            size = table.stop - table.start
+            self.sums[0, table.start : table.stop] += sign * np.bincount(key, minlength=size)
+            for line, weight in enumerate(weights[1:], start=1):
+                self.sums[line, table.start : table.stop] += sign * np.bincount(key, weights=weight, minlength=size)
+
+    def candidates(self, min_rows: int) -> npt.NDArray[np.bool_]:
+        """Cells that are a slice: enough rows in it and outside of it, and fewer than either condition alone has."""
+        rows = self.sums[0]
+        found = self._named & (rows >= min_rows) & (self.totals[0] - rows >= min_rows)
+        pair = np.flatnonzero(found & self.double)
+        found[pair] = (rows[self.parents[pair]] > rows[pair, None]).all(axis=1)
+        return found
+
+    def places(self, cell: int) -> tuple[tuple[int, int], ...]:
+        """(column, code) of each condition of a cell."""
+        table = next(table for table in self._tables if table.start <= cell < table.stop)
+        shape = [self._widths[place] for place in table.places]
+        return tuple(zip(table.places, (int(i) for i in np.unravel_index(cell - table.start, shape)), strict=True))
+
+    def mask(self, cell: int) -> npt.NDArray[np.bool_]:
+        """All rows of a cell, those that were taken out too."""
+        found = np.ones(len(self.left), bool)
+        for place, code in self.places(cell):
+            found &= self._codes[place] == code
+        return found
+
+    def leave(self, mask: npt.NDArray[np.bool_]) -> None:
+        """From now on these rows are counted, and no others."""
+        for rows, sign in ((np.flatnonzero(self.left & ~mask), -1.0), (np.flatnonzero(mask & ~self.left), 1.0)):
+            if len(rows):
+                self._add(rows, sign)
+        self.left = mask.copy()
+        self.totals = self.measures[:, mask].sum(axis=1)
