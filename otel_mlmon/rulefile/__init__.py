@@ -1,7 +1,7 @@
 """The format of rule files: text to frozen values. What rules do is not known here."""
 
 from otel_mlmon.rulefile.baseline import Baseline
-from otel_mlmon.rulefile.checks import KINDS, ClassMetric, ErrorMetric, PerformanceRule, Rule, ScoreMetric
+from otel_mlmon.rulefile.checks import KINDS, Rule
 from otel_mlmon.rulefile.drift_rules import (
     DRIFT_THRESHOLDS,
     DriftRule,
@@ -27,7 +27,19 @@ from otel_mlmon.rulefile.integrity_rules import (
     Volume,
 )
 from otel_mlmon.rulefile.load import load, parse_text
+from otel_mlmon.rulefile.outcome_rules import BudgetRule, EstimateRule, FairnessRule, ParityRule, SliceRule
 from otel_mlmon.rulefile.patterns import chosen
+from otel_mlmon.rulefile.performance_rules import (
+    BusinessValue,
+    ClassMetric,
+    CustomMetric,
+    ErrorMetric,
+    GroundTruthRule,
+    PerformanceRule,
+    QuantileLoss,
+    Ranking,
+    ScoreMetric,
+)
 from otel_mlmon.rulefile.quantities import format_duration, parse_duration
 from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase
 from otel_mlmon.rulefile.schema import schema, schema_text
@@ -37,18 +49,24 @@ __all__ = [
     "DRIFT_THRESHOLDS",
     "KINDS",
     "Baseline",
+    "BudgetRule",
+    "BusinessValue",
     "ClassMetric",
+    "CustomMetric",
     "DefaultValue",
     "DriftRule",
     "Duplicates",
     "ErrorMetric",
+    "EstimateRule",
     "Expression",
+    "FairnessRule",
     "Family",
     "FeatureSetDrift",
     "FieldRule",
     "Format",
     "Freshness",
     "GradualDrift",
+    "GroundTruthRule",
     "Group",
     "IntegrityRule",
     "Latency",
@@ -56,12 +74,16 @@ __all__ = [
     "ModelIntegrityRule",
     "MultivariateDrift",
     "OutOfRange",
+    "ParityRule",
     "PerformanceRule",
+    "QuantileLoss",
+    "Ranking",
     "Rule",
     "RuleBase",
     "RuleFile",
     "Schema",
     "ScoreMetric",
+    "SliceRule",
     "Stuck",
     "TypeMismatch",
     "Volume",

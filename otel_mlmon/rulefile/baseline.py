@@ -21,7 +21,7 @@ class Baseline:
     """`name` is the stored reference, which gives the bins in any case. At most one source is set:
 
     `trailing` ns before the window; `cycle` ns, `count` times back (same hour of the day or week); `previous_version`;
-    `segment` "key=value".
+    `champion`, another version in the same window; `segment` "key=value".
     """
 
     name: str
@@ -30,11 +30,13 @@ class Baseline:
     count: int = 0
     previous_version: bool = False
     segment: str = ""
+    champion: str | None = None
 
     @property
     def stored(self) -> bool:
         """Whether the stored reference itself is what is normal."""
-        return not (self.trailing or self.cycle or self.previous_version or self.segment)
+        others = (self.trailing, self.cycle, self.previous_version, self.segment)
+        return not any(others) and self.champion is None
 
     @property
     def reach(self) -> int:
@@ -49,6 +51,8 @@ class Baseline:
             return f"the same time of the {self.count} {'weeks' if self.cycle > _DAY else 'days'} before"
         if self.previous_version:
             return "the previous model version"
+        if self.champion is not None:
+            return f"version {self.champion or '(none)'} in the same window"
         return f"segment {self.segment}" if self.segment else self.name
 
 
@@ -76,9 +80,13 @@ def _baseline(value: object) -> Baseline:
             raise ValueError(f"count: found {shown(count)}, allowed is a whole number from 1 to 52")
         return Baseline(bins, cycle=_CYCLES[given], count=count)
     if source == "version":
-        if given != "previous":
-            raise ValueError(f"version: found {shown(given)}, allowed is previous")
-        return Baseline(bins, previous_version=True)
+        if given == "previous":
+            return Baseline(bins, previous_version=True)
+        if isinstance(given, (bool, int, float)):
+            raise ValueError(
+                f"version: found {shown(given)}, allowed is previous or the name of a version; put it in quotes"
+            )
+        return Baseline(bins, champion=text(given))
     segment = text(given)
     if "=" not in segment:
         raise ValueError(f"segment: found {quoted(segment)}, allowed is key=value")
@@ -98,7 +106,7 @@ ReferenceField = Annotated[
                         "trailing": {"type": "string"},
                         "same_time_last": {"enum": ["day", "week"]},
                         "count": {"type": "integer", "minimum": 1, "maximum": 52},
-                        "version": {"const": "previous"},
+                        "version": {"type": "string", "minLength": 1},
                         "segment": {"type": "string", "pattern": "="},
                         "bins": {"type": "string", "minLength": 1},
                     },

@@ -33,8 +33,8 @@ class Group(BaseModel):
         Baseline("training"),
         json_schema_extra={"default": "training"},
         description="What is normal: the name of a reference, or a mapping that says where to measure it: trailing "
-        "(a duration before the window), same_time_last (week or day; with count: how many), version: previous, or "
-        "segment (key=value). `bins` names the reference whose bins are used then (default training).",
+        "(a duration before the window), same_time_last (week or day; with count: how many), version: previous, version: NAME "
+        "(the champion, in the same window), or segment (key=value). `bins` names the reference whose bins are used then (default training).",
     )
     false_alarms: FalseAlarms | None = Field(
         None,

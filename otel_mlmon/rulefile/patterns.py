@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from otel_mlmon.rulefile.quantities import quoted, shown
-from otel_mlmon.semconv import FIELD_PREDICTION, score_field
+from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
 
 _SCORE_FIELD: Final = re.compile(re.escape(score_field("\0")).replace("\0", "(.*)"), re.DOTALL)
 _OUTPUT: Final = re.compile(r"!?(prediction|score( .+)?)", re.DOTALL)
@@ -30,13 +30,15 @@ def chosen(name: str, patterns: Sequence[str]) -> bool:
 
 
 def output_name(field: str) -> str | None:
-    """How `outputs` names a field: `prediction`, `score <class>`; None for a feature.
+    """How `outputs` names a field: `prediction`, `score <class>`; None for a feature. No rule can name the shadow.
 
-    >>> output_name("(prediction)"), output_name("(score high)"), output_name("rooms")
-    ('prediction', 'score high', None)
+    >>> output_name("(prediction)"), output_name("(score high)"), output_name("(shadow)"), output_name("rooms")
+    ('prediction', 'score high', 'shadow', None)
     """
     if field == FIELD_PREDICTION:
         return "prediction"
+    if field == FIELD_SHADOW:
+        return "shadow"
     score = _SCORE_FIELD.fullmatch(field)
     return f"score {score[1]}" if score else None
 

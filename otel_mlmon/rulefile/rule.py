@@ -12,8 +12,9 @@ from pydantic_core import PydanticCustomError
 from otel_mlmon.rulefile.patterns import Globs, Label, OutputGlobs, Text, Texts, chosen, output_glob, output_name
 from otel_mlmon.rulefile.quantities import Confidence, Count, Duration, FalseAlarms, quoted
 from otel_mlmon.rulefile.templates import required_labels
+from otel_mlmon.semconv import FIELD_SHADOW
 
-Family = Literal["integrity", "drift", "performance"]
+Family = Literal["integrity", "drift", "performance", "estimate", "fairness", "slices", "budget", "parity"]
 
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
@@ -112,6 +113,8 @@ class FieldRule(RuleBase):
     def selects(self, field: str) -> bool:
         """Whether the rule judges `field`: a feature's name, or an output as `semconv` writes it."""
         output = output_name(field)
+        if field == FIELD_SHADOW:  # parity rules look at it, and no others
+            return False
         if output is None:
             return chosen(field, self.features)
         return chosen(output, [output_glob(pattern) for pattern in self.outputs])

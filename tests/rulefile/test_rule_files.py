@@ -122,6 +122,7 @@ def test_rules_share_their_groups_budget_unless_they_have_their_own() -> None:
         ("{same_time_last: week}", Baseline("training", cycle=7 * DAY, count=4)),
         ("{same_time_last: day, count: 3, bins: spring}", Baseline("spring", cycle=DAY, count=3)),
         ("{version: previous}", Baseline("training", previous_version=True)),
+        ("{version: '7'}", Baseline("training", champion="7")),
         ("{segment: town=a}", Baseline("training", segment="town=a")),
     ],
 )
@@ -135,15 +136,25 @@ def test_what_is_normal_is_a_stored_reference_or_other_predictions(written: str,
 
 @pytest.mark.parametrize(("family", "method"), KINDS)
 def test_every_check_can_be_written_down(family: str, method: str) -> None:
-    limit: dict[str, Any] = (
-        {"above": 1} if family != "performance" or method in ("rmse", "mae", "bias", "mape") else {"below": 0.5}
-    )
-    if method in ("schema", "volume", "cusum"):
+    limit: dict[str, Any] = {"above": 0.5}
+    if (family, method) in (
+        ("performance", m) for m in ("r2", "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")
+    ):
+        limit = {"below": 0.5}
+    elif method in ("schema", "volume", "cusum") or family in ("estimate", "slices"):
         limit = {}
     elif method in ("freshness", "latency"):
         limit = {"above": "5m"}
     elif method == "expression":
         limit = {"expression": "rooms > 0"}
+    elif method == "ndcg":
+        limit = {"below": 0.5, "query": "session"}
+    elif method == "business_value":
+        limit = {"below": 0, "values": {"fraud": {"ok": -500}}}
+    elif method == "sql":
+        limit = {"expression": "avg(prediction)", "below": 0}
+    elif family == "budget":
+        limit = {"above": 3} if method in ("rmse", "mae") else {"at_most": "1%"}
     rule = one_rule(**{family: method}, **limit)
     assert (rule.family, rule.method, type(rule)) == (family, method, KINDS[rule.family, rule.method])
 
