@@ -17,7 +17,10 @@ EVENT_PREDICTION: Final = "mlmon.prediction"
 EVENT_PREDICTION_BATCH: Final = "mlmon.prediction.batch"
 EVENT_GROUND_TRUTH: Final = "mlmon.ground_truth"
 EVENT_GROUND_TRUTH_BATCH: Final = "mlmon.ground_truth.batch"
-EVENTS: Final = frozenset({EVENT_PREDICTION, EVENT_PREDICTION_BATCH, EVENT_GROUND_TRUTH, EVENT_GROUND_TRUTH_BATCH})
+EVENT_DEPLOYMENT: Final = "mlmon.deployment"  # something was deployed: a model, or what feeds it
+EVENTS: Final = frozenset(
+    {EVENT_PREDICTION, EVENT_PREDICTION_BATCH, EVENT_GROUND_TRUTH, EVENT_GROUND_TRUTH_BATCH, EVENT_DEPLOYMENT}
+)
 
 # Attributes of events and spans.
 MODEL_NAME: Final = "mlmon.model.name"
@@ -26,15 +29,23 @@ PREDICTION_ID: Final = "mlmon.prediction.id"
 PREDICTION_VALUE: Final = "mlmon.prediction.value"
 PREDICTION_TIMESTAMP: Final = "mlmon.prediction.timestamp"  # int, ns since the epoch; wins over the record's own time
 PREDICTION_DURATION: Final = "mlmon.prediction.duration"  # double, seconds
+PREDICTION_SHADOW: Final = "mlmon.prediction.shadow"  # what the intended model says of the same input
 PREDICTION_SCORE_PREFIX: Final = "mlmon.prediction.score."  # + class: double
 FEATURES: Final = "mlmon.features"  # map
 FEATURE_PREFIX: Final = "mlmon.feature."  # + name: any
 SEGMENT_PREFIX: Final = "mlmon.segment."  # + key: string
 GROUND_TRUTH_VALUE: Final = "mlmon.ground_truth.value"
+GROUND_TRUTH_KEY_PREFIX: Final = "mlmon.ground_truth.key."  # + feature: any; in place of a prediction id
+DEPLOYMENT_DESCRIPTION: Final = "mlmon.deployment.description"  # for people; else the record's body, if that is text
 BATCH_SIZE: Final = "mlmon.batch.size"  # int, rows
 BATCH_ENCODING: Final = "mlmon.batch.encoding"
 BATCH_DROPPED: Final = "mlmon.batch.dropped"  # int, rows the SDK had to drop since its previous batch of this model
 ERROR_TYPE: Final = "error.type"
+SERVICE_NAME: Final = "service.name"
+SERVICE_NAMESPACE: Final = "service.namespace"
+SERVICE_VERSION: Final = "service.version"
+# What is kept of a resource: who sent it. Not the host or the instance, of which there are new ones all the time.
+ORIGIN: Final = (SERVICE_NAMESPACE, SERVICE_NAME, SERVICE_VERSION)
 
 ENCODING_ARROW: Final = "arrow.ipc.stream"  # the only encoding so far: body = bytes of an Arrow IPC stream
 VERSION_UNKNOWN: Final = ""  # a record that names no model version
@@ -49,7 +60,9 @@ COLUMN_SPAN_ID: Final = "span_id"  # utf8, 16 hex digits, nullable
 COLUMN_ERROR_TYPE: Final = "error_type"  # utf8, nullable
 COLUMN_LOST: Final = "lost"  # int32: features of this row that a size limit cut off
 COLUMN_PREDICTION: Final = "prediction"
+COLUMN_SHADOW: Final = "shadow"
 COLUMN_GROUND_TRUTH: Final = "ground_truth"
+COLUMN_KEY_PREFIX: Final = "key."  # + feature: any; in a batch of ground truth, in place of a prediction id
 COLUMN_FEATURE_PREFIX: Final = "feature."
 COLUMN_SCORE_PREFIX: Final = "score."  # + class: float64
 COLUMN_SEGMENT_PREFIX: Final = "segment."  # + key: utf8
@@ -59,6 +72,7 @@ COLUMN_OTHER_PREFIX: Final = "other."  # utf8: JSON text of a value that is not 
 # Names of fields as rules, profiles and metric attributes write them: features by their own name, outputs in
 # parentheses so that they never collide with a feature.
 FIELD_PREDICTION: Final = "(prediction)"
+FIELD_SHADOW: Final = "(shadow)"
 
 
 def score_field(label: str) -> str:
@@ -74,14 +88,16 @@ SPAN_OPERATION: Final = "predict"  # span name: "predict {model}"
 # Attributes of metrics.
 RULE_GROUP: Final = "mlmon.rule.group"
 RULE_NAME: Final = "mlmon.rule.name"
-RULE_CHECK: Final = "mlmon.rule.check"  # integrity | drift | performance
+RULE_CHECK: Final = "mlmon.rule.check"  # the family: integrity, drift, performance, estimate …
 RULE_METHOD: Final = "mlmon.rule.method"  # missing, psi, rmse …
 FEATURE_NAME: Final = "mlmon.feature.name"  # a field's name, outputs included; empty for a rule on the whole model
 SEGMENT: Final = "mlmon.segment"  # "key=value", empty for the whole
 OUTCOME: Final = "mlmon.outcome"
 REASON: Final = "mlmon.reason"
+SOURCE: Final = "mlmon.source"  # name of a source of ground truth in the configuration
 TRANSPORT: Final = "mlmon.transport"  # grpc | http
-SIGNAL: Final = "mlmon.signal"  # logs | traces | metrics
+SIGNAL: Final = "mlmon.signal"  # logs | traces | metrics | ground_truth
+QUANTILE: Final = "mlmon.quantile"  # 0.5, 0.9 …
 DESTINATION: Final = "mlmon.destination"  # alertmanager | webhook | otlp
 
 Kind = Literal["gauge", "counter", "histogram"]
@@ -108,12 +124,52 @@ PREDICTIONS: Final = MetricName(
 SDK_DROPPED: Final = MetricName(
     "mlmon.sdk.dropped", "counter", "{row}", "Rows that the SDK had to drop, by reason.", (MODEL_NAME, REASON)
 )
+SDK_SHADOW_MISSED: Final = MetricName(
+    "mlmon.sdk.shadow.missed",
+    "counter",
+    "{prediction}",
+    "Predictions that were to have a shadow and went without it, by reason.",
+    (MODEL_NAME, REASON),
+)
 # From the processor: models.
 DURATION: Final = MetricName(
     "mlmon.prediction.duration", "histogram", "s", "How long predictions took, as the application measured.", _MODEL
 )
 RULE_VALUE: Final = MetricName(
     "mlmon.rule.value", "gauge", "{score}", "What the rule measured in the last closed window.", _RULE
+)
+RULE_VALUE_LOW: Final = MetricName(
+    "mlmon.rule.value.low", "gauge", "{score}", "Lower end of the confidence interval of the rule's value.", _RULE
+)
+RULE_VALUE_HIGH: Final = MetricName(
+    "mlmon.rule.value.high", "gauge", "{score}", "Upper end of the confidence interval of the rule's value.", _RULE
+)
+RULE_MATURE: Final = MetricName(
+    "mlmon.rule.mature",
+    "gauge",
+    "{maturity}",
+    "1 if next to no more ground truth is to be expected for the judged window (final), 0 if some is (provisional).",
+    _RULE,
+)
+BUDGET_REMAINING: Final = MetricName(
+    "mlmon.budget.remaining", "gauge", "{fraction}", "Share of the error budget that is left; below 0: overspent.", _RULE
+)
+ESTIMATE_REALISED: Final = MetricName(
+    "mlmon.estimate.realised",
+    "gauge",
+    "{score}",
+    "What the ground truth said of the newest window whose estimate could be checked.",
+    _RULE,
+)
+ESTIMATE_CHECKED: Final = MetricName(
+    "mlmon.estimate.checked", "gauge", "{score}", "What had been estimated of that window.", _RULE
+)
+ESTIMATE_TRUSTED: Final = MetricName(
+    "mlmon.estimate.trusted",
+    "gauge",
+    "{trust}",
+    "1 while estimates are borne out by the ground truth, 0 when they are wrong beyond their band: they raise no alerts then.",
+    _RULE,
 )
 RULE_THRESHOLD: Final = MetricName(
     "mlmon.rule.threshold", "gauge", "{score}", "The value beyond which the rule is in breach.", _RULE
@@ -150,6 +206,34 @@ GROUND_TRUTH_COVERAGE: Final = MetricName(
     "gauge",
     "{fraction}",
     "Share of the judged window's predictions whose ground truth is known.",
+    (*_MODEL, RULE_GROUP),
+)
+GROUND_TRUTH_ROWS: Final = MetricName(
+    "mlmon.ground_truth.rows",
+    "counter",
+    "{row}",
+    "Ground truths by what became of them, since the store was made.",
+    (MODEL_NAME, OUTCOME),
+)
+GROUND_TRUTH_WAITING: Final = MetricName(
+    "mlmon.ground_truth.waiting.rows",
+    "gauge",
+    "{row}",
+    "Ground truths whose prediction has not come so far.",
+    (MODEL_NAME,),
+)
+GROUND_TRUTH_DELAY: Final = MetricName(
+    "mlmon.ground_truth.delay",
+    "gauge",
+    "s",
+    "How long after its prediction a share of the ground truth has come, as learnt so far.",
+    (*_MODEL, RULE_GROUP, QUANTILE),
+)
+GROUND_TRUTH_SELECTION: Final = MetricName(
+    "mlmon.ground_truth.selection",
+    "gauge",
+    "{selection}",
+    "1 if the predictions with ground truth do not look like those without (figures are biased), else 0.",
     (*_MODEL, RULE_GROUP),
 )
 # From the processor: its own health.
@@ -200,16 +284,25 @@ RULES_LOADED: Final = MetricName("mlmon.rules.loaded", "gauge", "{rule}", "Rules
 RULES_RELOAD_OK: Final = MetricName(
     "mlmon.rules.reload.success", "gauge", "{success}", "1 if the last load of the rule files succeeded, else 0.", ()
 )
+SOURCE_RUNS: Final = MetricName(
+    "mlmon.ground_truth.source.runs",
+    "counter",
+    "{run}",
+    "Runs of the queries that fetch ground truth.",
+    (SOURCE, OUTCOME),
+)
 NOTIFICATIONS: Final = MetricName(
     "mlmon.notifications", "counter", "{notification}", "Deliveries to the outside.", (DESTINATION, OUTCOME)
 )
 
 METRICS: Final = (
-    PREDICTIONS, SDK_DROPPED, DURATION, RULE_VALUE, RULE_THRESHOLD, RULE_P_VALUE, RULE_STATUS, RULE_ROWS,
-    ALERT_STATE, WINDOW_ROWS, WINDOW_LOST, WINDOW_END, GROUND_TRUTH_COVERAGE, INGEST_REQUESTS, INGEST_ROWS,
+    PREDICTIONS, SDK_DROPPED, SDK_SHADOW_MISSED, DURATION, RULE_VALUE, RULE_THRESHOLD, RULE_P_VALUE, RULE_STATUS, RULE_ROWS,
+    RULE_VALUE_LOW, RULE_VALUE_HIGH, RULE_MATURE, BUDGET_REMAINING, ESTIMATE_REALISED, ESTIMATE_CHECKED, ESTIMATE_TRUSTED,
+    GROUND_TRUTH_DELAY, GROUND_TRUTH_SELECTION, ALERT_STATE, WINDOW_ROWS, WINDOW_LOST, WINDOW_END, GROUND_TRUTH_COVERAGE, GROUND_TRUTH_ROWS,
+    GROUND_TRUTH_WAITING, INGEST_REQUESTS, INGEST_ROWS,
     INGEST_RECEIVED, INGEST_LATE, INGEST_FUTURE, INGEST_LAG, QUEUE_ROWS, COMMIT_DURATION, STORE_SIZE,
     STORE_FAILURES, EVALUATION_DURATION, EVALUATION_FAILURES, EVALUATION_TIME, RULES_LOADED, RULES_RELOAD_OK,
-    NOTIFICATIONS,
+    SOURCE_RUNS, NOTIFICATIONS,
 )  # fmt: skip
 
 DURATION_BUCKETS: Final = (

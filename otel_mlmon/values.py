@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
+    from otel_mlmon.stats.estimation.estimators import Estimators
     from otel_mlmon.stats.principal_components import PrincipalComponents
 
     Counts = npt.NDArray[np.int64]
@@ -37,7 +38,8 @@ class PredictionBatch:
     """Predictions of one model and version, columns of equal length.
 
     `fields` maps a field's name (`semconv.FIELD_PREDICTION`, `semconv.score_field`, or a feature's own name) to its
-    column; `dropped` counts rows that the sender says it lost before this batch.
+    column; `dropped` counts rows that the sender says it lost before this batch. `origin` has the resource attributes that
+    say who sent it (`semconv.ORIGIN`), as far as they are known.
     """
 
     model: str
@@ -52,6 +54,7 @@ class PredictionBatch:
     error_types: pa.Array  # string
     lost: pa.Array  # int32, no nulls
     dropped: int = 0
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,23 +62,68 @@ class PredictionBatch:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthBatch:
-    """True outcomes of one model's predictions, by prediction id. `times`: when each became known, ns."""
+    """True outcomes of one model's predictions, by prediction id. `times`: when each became known, ns.
+
+    With `keys`, feature → column without nulls, each is of all predictions that have these values; `ids` are then empty texts.
+    """
 
     model: str
     ids: pa.Array  # string, no nulls
     times: pa.Array  # int64, ns, no nulls
     values: FieldColumn
+    keys: Mapping[str, FieldColumn] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-Batch = PredictionBatch | GroundTruthBatch
+@dataclass(frozen=True, slots=True)
+class GroundTruthLayout:
+    """Which columns of a table of ground truth are what.
+
+    `model` "": the column "model" says it. `time` "": `known_at` (ns) holds for all, or the time of receipt where that is None.
+    `keys`: (feature, column) pairs that stand for the column `id`. `first_row`: number of the first row, in messages.
+    """
+
+    model: str = ""
+    id: str = "prediction_id"
+    value: str = "ground_truth"
+    time: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
+    known_at: int | None = None
+    first_row: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """Something about a model that was seen for the first time, or that somebody says was deployed. `time`: ns.
+
+    `model` "": all models. `kind`: model_version, service_version, feature_set, client or deployment. `text` is for people.
+    """
+
+    model: str
+    kind: str
+    value: str
+    time: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """What somebody says was deployed."""
+
+    events: tuple[ChangeEvent, ...]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+Batch = PredictionBatch | GroundTruthBatch | ChangeBatch
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one OTLP request held. `rejected` maps a reason to rows; `message` explains the first rejection."""
+    """What one request held. `rejected` maps a reason to rows; `message` explains the first rejection."""
 
     batches: tuple[Batch, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
@@ -111,7 +159,7 @@ class FieldCells:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Stored predictions of one model with their ground truth so far, columns of equal length."""
+    """Stored predictions of one model with their ground truth so far, columns of equal length. `ids`: only where asked for."""
 
     model: str
     times: npt.NDArray[np.int64]
@@ -124,6 +172,7 @@ class RowBlock:
     truth_times: npt.NDArray[np.int64]  # when it became known; 0 where it is not
     truth_numbers: Floats
     truth_texts: Texts
+    ids: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -210,6 +259,7 @@ class WindowProfile:
     lost_rows: int
     fields: Mapping[str, FieldProfile]
     performance: PerformanceCounts
+    broken_rows: int = 0  # with a feature that breaks what the reference knows of it
 
 
 # ---- reference ------------------------------------------------------------------------------------------------
@@ -219,12 +269,12 @@ class WindowProfile:
 class FieldReference:
     """What normal is for one field. `type`: int, float, string or bool.
 
-    `kind` numeric: `edges` are the frozen inner and outer bin edges (len(profile.bins) - 1 of them).
-    `kind` categorical: `categories` in order of frequency (most frequent first).
+    `kind` numeric: `edges` are the frozen inner and outer bin edges (len(profile.bins) - 1 of them); categorical: `categories`
+    are in order of frequency (most frequent first).
     `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows; any
     other value's share is no larger than the smallest of them, or than that of one row.
-    `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to how many of them are worth one
-    independent row (Kish); {} where the order of the rows is not known.
+    `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to how many of them
+    are worth one independent row (Kish); {} where the order of the rows is not known.
     """
 
     name: str
@@ -237,12 +287,17 @@ class FieldReference:
     design_effects: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
+class Figure(NamedTuple):
+    """A metric over `rows` rows, and its standard error."""
+
+    value: float
+    standard_error: float
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance.
-
-    `importances` says how much the model uses a feature; any unit.
-    """
+    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance."""
 
     model: str
     name: str
@@ -253,8 +308,10 @@ class Reference:
     fields: Mapping[str, FieldReference]
     performance: PerformanceCounts | None = None
     segments: Mapping[str, SegmentReference] = field(default_factory=dict)
-    importances: Mapping[str, float] = field(default_factory=dict)
+    importances: Mapping[str, float] = field(default_factory=dict)  # how much the model uses a feature; any unit
     components: PrincipalComponents | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)  # by metric, of those that need rows
+    estimators: Estimators | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +321,7 @@ class SegmentReference:
     rows: int
     profiles: Mapping[str, FieldProfile]
     performance: PerformanceCounts | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 # ---- evaluate → export ----------------------------------------------------------------------------------------
@@ -287,10 +345,11 @@ class Verdict:
     """One rule's finding on one target in one window.
 
     `value` is how much (effect size), `p_value` how sure (None where the check has none). `reason` is a short word
-    (above_threshold, within_threshold, not_significant, too_few_rows, no_rows, no_values, no_reference …).
-    `q_value` is the p-value corrected for all the tests that were made with it. `finding` names what was found, in a
-    word (absent, null, unit, shift …); `level` is "critical" beyond the rule's second limit.
-    `evidence` holds JSON-able details for the report page.
+    (above_threshold, within_threshold, not_significant, too_few_rows, no_rows, no_values, no_reference …). `q_value` is the
+    p-value corrected for all the tests that were made with it. `finding` names what was found, in a word (absent, null, unit,
+    shift …); `level` is "critical" beyond the rule's second limit. `low` and `high` are the confidence interval of `value`.
+    `coverage` is the share of the window's predictions whose ground truth is known, `maturity` whether more of it is to be
+    expected: "provisional", or "final". `evidence` holds JSON-able details for the report page.
     """
 
     target: Target
@@ -308,6 +367,10 @@ class Verdict:
     finding: str = ""
     level: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    coverage: float | None = None
+    maturity: str = ""
 
 
 AlertPhase = Literal["inactive", "pending", "firing", "suppressed"]

@@ -18,6 +18,7 @@ from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.api import PATH
 from otel_mlmon.reference.artefact import from_document, read_artefact, to_document, write_artefact
 from otel_mlmon.reference.create import create_reference
+from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
 from otel_mlmon.simulate.history import history
 from otel_mlmon.values import Reference
@@ -35,6 +36,19 @@ def reference() -> None:
 @click.option("--version", default="", help="Model version that it holds for  [default: every version]")
 @click.option("--prediction-column", default="", help="Column with the model's predictions.")
 @click.option("--ground-truth-column", default="", help="Column with the true outcomes.")
+@click.option(
+    "--score-column",
+    "scores",
+    multiple=True,
+    metavar="CLASS=COLUMN",
+    help="Column with the model's score of a class; may be repeated. Of two classes one is enough.",
+)
+@click.option(
+    "--estimators/--no-estimators",
+    default=True,
+    show_default=True,
+    help="Also keep what `estimate` rules need; takes a few seconds, and needs predictions and ground truth.",
+)
 @click.option("--feature", "features", multiple=True, help="A feature column; may be repeated  [default: all others]")
 @click.option("--exclude", multiple=True, help="A column to leave out (ids, timestamps); may be repeated.")
 @click.option("--segment", "segments", multiple=True, help="Column whose values are segments; may be repeated.")
@@ -57,6 +71,8 @@ def create(
     version: str,
     prediction_column: str,
     ground_truth_column: str,
+    scores: tuple[str, ...],
+    estimators: bool,
     features: tuple[str, ...],
     exclude: tuple[str, ...],
     segments: tuple[str, ...],
@@ -72,7 +88,7 @@ def create(
     mlmon reference create valid.csv --model prices --output prices.training.yaml   # ship it with the model
     """
     with Console(stderr=True).status(f"reading {file}"):
-        columns = Columns(prediction_column, ground_truth_column, features, exclude, segments)
+        columns = Columns(prediction_column, ground_truth_column, features, exclude, segments, _scores(scores))
         table = read_table(file)
         if timestamp_column:
             rows = history(file, table, columns, timestamp=timestamp_column, model=model, version=version)
@@ -86,6 +102,10 @@ def create(
             source=file.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        if estimators and prediction_column and ground_truth_column:
+            made, lacking = with_estimators(made, rows)
+            if lacking:
+                click.echo(f"note: not all of performance can be estimated: {lacking}", err=True)
     if not timestamp_column:
         for column in (name for name in table.column_names if name in made.fields and _is_time(table[name])):
             click.echo(
@@ -181,6 +201,19 @@ def _is_time(column: pa.ChunkedArray) -> bool:
     return bool(first and re.match(r"\d{4}-\d\d-\d\d", first, re.ASCII))
 
 
+def _scores(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(class, column) of each `CLASS=COLUMN`; a class may have a = in its name, a column may not."""
+    pairs = [tuple(text.rsplit("=", 1)) for text in given]
+    for text, pair in zip(given, pairs, strict=True):
+        if len(pair) != 2 or not all(pair):
+            raise BadReference(f"--score-column: found {text!r}, allowed is CLASS=COLUMN")
+    classes = [pair[0] for pair in pairs]
+    for name in classes:
+        if classes.count(name) > 1:
+            raise BadReference(f"--score-column: class {name!r} is there twice")
+    return tuple((name, column) for name, column in pairs)
+
+
 def _importances(path: Path, made: Reference) -> dict[str, float]:
     """How much the model uses each feature, as the file says."""
     try:
@@ -208,4 +241,5 @@ def _finite(found: Reference) -> Reference:
 def _summary(found: Reference) -> str:
     truth = f", {found.performance.with_truth} with ground truth" if found.performance else ""
     segments = f", {len(found.segments)} segments" if found.segments else ""
-    return f"{len(found.fields)} fields from {found.rows} rows{truth}{segments}"
+    estimated = f", {', '.join(found.estimators.metrics)} can be estimated" if found.estimators else ""
+    return f"{len(found.fields)} fields from {found.rows} rows{truth}{segments}{estimated}"

@@ -13,8 +13,9 @@ import numpy as np
 import yaml
 
 from otel_mlmon.errors import BadReference
+from otel_mlmon.reference.estimators_document import estimators_document, read_estimators
 from otel_mlmon.stats.principal_components import PrincipalComponents
-from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, SegmentReference
+from otel_mlmon.values import FieldProfile, FieldReference, Figure, PerformanceCounts, Reference, SegmentReference
 
 FORMAT: Final = "otel_mlmon.reference/1"
 
@@ -33,11 +34,14 @@ def to_document(reference: Reference) -> dict[str, Any]:
         **({"importances": dict(reference.importances)} if reference.importances else {}),
         **({"components": _components(reference.components)} if reference.components else {}),
         "performance": _performance(reference.performance),
+        **_figures(reference.figures),
+        **({"estimators": estimators_document(reference.estimators)} if reference.estimators else {}),
         "segments": {
             key: {
                 "rows": segment.rows,
                 "profiles": {name: _profile(profile) for name, profile in segment.profiles.items()},
                 "performance": _performance(segment.performance),
+                **_figures(segment.figures),
             }
             for key, segment in reference.segments.items()
         },
@@ -64,11 +68,14 @@ def from_document(document: Any, where: str) -> Reference:
                     int(body["rows"]),
                     {str(name): _read_profile(profile) for name, profile in body["profiles"].items()},
                     _read_performance(body["performance"]),
+                    _read_figures(body),
                 )
                 for key, body in document["segments"].items()
             },
             components=_read_components(document.get("components")),
             importances={str(name): float(size) for name, size in document.get("importances", {}).items()},
+            figures=_read_figures(document),
+            estimators=read_estimators(document.get("estimators")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadReference(f"{where}: damaged reference: {type(error).__name__}: {error}") from error
@@ -214,3 +221,14 @@ def _read_performance(body: Mapping[str, Any] | None) -> PerformanceCounts | Non
         return None
     confusion = {(str(truth), str(prediction)): int(n) for truth, prediction, n in body["confusion"]}
     return PerformanceCounts(**{k: v for k, v in body.items() if k != "confusion"}, confusion=confusion)
+
+
+def _figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    return {"figures": {name: figure._asdict() for name, figure in figures.items()}} if figures else {}
+
+
+def _read_figures(body: Mapping[str, Any]) -> dict[str, Figure]:
+    return {
+        str(name): Figure(float(figure["value"]), float(figure["standard_error"]), int(figure["rows"]))
+        for name, figure in body.get("figures", {}).items()
+    }

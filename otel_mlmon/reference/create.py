@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.reference.figures import figures
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.design_effect import design_effects, of_categories, of_numbers, of_tails
 from otel_mlmon.stats.principal_components import PrincipalComponents, principal_components
@@ -22,9 +23,8 @@ from otel_mlmon.values import (
     SegmentReference,
     Texts,
 )
-from otel_mlmon.window.measure import single_values
-from otel_mlmon.window.profile import profile_panes
-from otel_mlmon.window.sums import sum_profiles, sum_totals
+from otel_mlmon.window.measure import measure_pane, single_values
+from otel_mlmon.window.sums import sum_profiles
 
 # Quantiles that are the bin edges of a numeric field: every 2.5 %, and finer in the tails, where faults of few rows show.
 QUANTILES = (0, 0.001, 0.005, 0.01, *(i / 40 for i in range(1, 40)), 0.99, 0.995, 0.999, 1)
@@ -58,12 +58,14 @@ def create_reference(
         bare,
         fields=frozen,
         components=_components(rows),
+        figures=figures(rows, np.arange(len(rows))),
         performance=_known(performance.get("", (0, PerformanceCounts()))[1]),
         segments={
             segment: SegmentReference(
                 performance[segment][0],
                 {f: _frozen(profile, frozen[f].constants) for f, profile in profiles[segment].items()},
                 _known(performance[segment][1]),
+                figures(rows, _of_segment(rows, segment)),
             )
             for segment in sorted(profiles)
             if segment
@@ -98,6 +100,11 @@ def _components(rows: RowBlock) -> PrincipalComponents | None:
     return principal_components(list(numeric), np.stack(list(numeric.values()), axis=1)) if len(numeric) > 1 else None
 
 
+def _of_segment(rows: RowBlock, segment: str) -> npt.NDArray[np.int64]:
+    key, _, value = segment.partition("=")
+    return np.flatnonzero(rows.segments[key].codes == rows.segments[key].labels.index(value))
+
+
 def _known(counts: PerformanceCounts) -> PerformanceCounts | None:
     return counts if counts.with_truth else None
 
@@ -107,11 +114,11 @@ def _measure(
 ) -> tuple[dict[str, dict[str, FieldProfile]], dict[str, tuple[int, PerformanceCounts]]]:
     """Profiles and performance by segment, by the very code that measures windows."""
     version = rows.versions.labels[0]
-    fields, totals = profile_panes(rows, {version: reference}, reference.name, segments, 1)
+    fields, counted, performance = measure_pane(rows, {version: reference}, reference.name, segments, 1)
     profiles = sum_profiles(fields, single_values(fields), {version: reference.fields})
     return (
         {segment: named for (_, segment), named in profiles.items()},
-        {segment: (n, counts) for (_, segment), (n, _, counts) in sum_totals(totals).items()},
+        {segment: (n, performance[key, segment]) for (key, segment), (n, _, _) in counted.items()},
     )
 
 

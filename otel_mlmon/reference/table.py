@@ -16,19 +16,20 @@ import pyarrow.parquet
 
 from otel_mlmon.columns import number_text
 from otel_mlmon.errors import BadReference
-from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.semconv import FIELD_PREDICTION, score_field
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the file are what. `features` empty: all that are nothing else."""
+    """Which columns of the file are what. `features` empty: all that are nothing else. `scores`: (class, column)."""
 
     prediction: str = ""
     ground_truth: str = ""
     features: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
+    scores: tuple[tuple[str, str], ...] = ()
 
 
 def read_table(path: Path) -> pa.Table:
@@ -60,12 +61,13 @@ def check_columns(path: Path, table: pa.Table, wanted: Sequence[str]) -> None:
 
 def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: str) -> RowBlock:
     """The table as rows of a model, all at time 0."""
-    named = [columns.prediction, columns.ground_truth, *columns.features, *columns.exclude, *columns.segments]
+    scores = [column for _, column in columns.scores]
+    named = [columns.prediction, columns.ground_truth, *columns.features, *columns.exclude, *columns.segments, *scores]
     check_columns(path, table, named)
     n = table.num_rows
     if n == 0:
         raise BadReference(f"{path}: the file has no rows")
-    apart = {columns.prediction, columns.ground_truth, *columns.exclude}
+    apart = {columns.prediction, columns.ground_truth, *columns.exclude, *scores}
     features = columns.features or tuple(name for name in table.column_names if name not in apart)
     for name in filter(None, (*features, columns.prediction, columns.ground_truth, *columns.segments)):
         if not _usable(table[name].type):
@@ -74,6 +76,11 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
     fields = {name: cells_of(table[name]) for name in features}
     if columns.prediction:
         fields[FIELD_PREDICTION] = cells_of(table[columns.prediction])
+    for label, column in columns.scores:
+        type_ = table[column].type
+        if not (pa.types.is_floating(type_) or pa.types.is_integer(type_) or pa.types.is_decimal(type_)):
+            raise BadReference(f"{path}: column {column!r} has type {type_}, which is no score; a score is a number")
+        fields[score_field(label)] = cells_of(table[column])
     truth = cells_of(table[columns.ground_truth]) if columns.ground_truth else None
     known, numbers = np.zeros(n, bool), np.full(n, np.nan)
     if truth is not None:

@@ -1,20 +1,18 @@
-"""Batches into tables, in the caller's transaction; a prediction id is stored once."""
+"""Batches into tables, in the caller's transaction; a prediction id is stored once per model version."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.columns import is_nan, json_text, number_text
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.database import quoted
+from otel_mlmon.store.truth import constant, truth_columns
 from otel_mlmon.values import GroundTruthBatch, PredictionBatch
 
 
@@ -39,7 +37,7 @@ def append_predictions(
     dedup_margin_ns: int,
     pending: Catalog.Change | None = None,
 ) -> tuple[Appended, Catalog.Change]:
-    """Append the rows whose id is not yet there.
+    """Append the rows whose id is not yet there for this version: two versions may answer the same request.
 
     A duplicate is looked for among rows whose time is within `dedup_margin_ns` of the batch's: a record that is sent
     again carries its own time, so that the search need not read the whole history. `pending` is the change to the
@@ -61,7 +59,8 @@ def append_predictions(
         (stored,) = cursor.execute(
             f"INSERT INTO {target} ({columns}) SELECT {columns} FROM "
             "(SELECT * FROM incoming QUALIFY row_number() OVER (PARTITION BY _id ORDER BY _time) = 1) fresh "
-            f"ANTI JOIN (SELECT _id FROM {target} WHERE _time BETWEEN ? AND ?) known ON fresh._id = known._id",
+            f"ANTI JOIN (SELECT _id, _version FROM {target} WHERE _time BETWEEN ? AND ?) known "
+            "ON fresh._id = known._id AND fresh._version = known._version",
             [int(times.min()) - dedup_margin_ns, int(times.max()) + dedup_margin_ns],
         ).fetchall()[0]
         cursor.unregister("incoming")
@@ -98,8 +97,8 @@ def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, rec
         {
             "_id": batch.ids,
             "_time": batch.times,
-            "_received": pa.array(np.full(n, received, dtype=np.int64)),
-            "_seq": pa.array(np.full(n, seq, dtype=np.int64)),
+            "_received": constant(received, n),
+            "_seq": constant(seq, n),
             "_version": pa.array([batch.version] * n, pa.string()),
             "_states": states.strings(letters),
             "_other": pa.array([None if o is None else list(o.items()) for o in others], text_map),
@@ -121,19 +120,15 @@ def append_ground_truth(
 
     A null or NaN takes back what was known. The order of the batch is kept: the last one of an id holds.
     """
-    values = batch.values
-    others = [None] * len(batch) if values.other is None else values.other.to_pylist()
-    truths = [_truth(value, other) for value, other in zip(values.values.to_pylist(), others, strict=True)]
     n = len(batch)
     incoming = pa.table(
         {
             "model": pa.array([batch.model] * n, pa.string()),
             "prediction_id": batch.ids,
             "time": batch.times,
-            "received": pa.array(np.full(n, received, dtype=np.int64)),
-            "number": pa.array([number for number, _ in truths], pa.float64()),
-            "text": pa.array([text for _, text in truths], pa.string()),
-            "seq": pa.array(np.full(n, seq, dtype=np.int64)),
+            "received": constant(received, n),
+            **truth_columns(batch.values),
+            "seq": constant(seq, n),
             "place": pa.array(np.arange(n)),
         }
     )
@@ -151,16 +146,3 @@ def append_ground_truth(
         ).fetchall()[0]
         cursor.unregister("incoming")
     return Appended(batch.model, stored, n - stored, times)
-
-
-def _truth(value: Any, other: str | None) -> tuple[float | None, str | None]:
-    """A true outcome as a number, where it is one, and as the name of a class: 1 and 1.0 are the same class."""
-    if value is None and other is not None:
-        value = json.loads(states.canonical(other))
-    if value is None or is_nan(value):
-        return None, None
-    if isinstance(value, str):
-        return None, value
-    if isinstance(value, (int, float)):
-        return float(value), json_text(value) if isinstance(value, bool) else number_text(value)
-    return None, json_text(value)

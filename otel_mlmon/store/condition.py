@@ -1,9 +1,11 @@
-"""A user's condition in SQL over rows that are already in memory: nothing but those rows is within its reach."""
+"""A user's condition or figure in SQL over rows that are already in memory: nothing but those rows is within its reach."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.errors import EvaluationError
+from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import FieldCells, RowBlock
 
 _MEMORY: Final = "512MB"
@@ -23,11 +26,47 @@ def count_condition(rows: RowBlock, selected: npt.NDArray[np.int64], condition: 
     Runs in a database of its own without files, network, extensions or settings, within bounds on memory and time. Raises
     EvaluationError with DuckDB's message.
     """
-    if ";" in condition:
-        raise EvaluationError(f"expression {condition!r}: found ';', allowed is one condition")
     table = pa.table(
         {name: _column(cells, selected) for name, cells in rows.fields.items() if not name.startswith("(")}
     )
+    with _sandbox(condition, table) as run:
+        held, broke = run(
+            f"SELECT count(*) FILTER (WHERE held), count(*) FILTER (WHERE NOT held) FROM (SELECT ({condition}\n)::BOOLEAN AS held "
+            "FROM predictions)"
+        )
+    return int(held), int(broke)
+
+
+def aggregate(
+    rows: RowBlock, selected: npt.NDArray[np.int64], expression: str, groups: npt.NDArray[np.int64]
+) -> list[float]:
+    """An SQL aggregate over the selected rows, then over all of them but those of each group; NaN where it is null.
+
+    Columns are the features, and `prediction`, `ground_truth` and `score <class>`; a feature of such a name is not to be seen.
+    Bounds and errors as of `count_condition`.
+    """
+    columns = {name: _column(cells, selected) for name, cells in rows.fields.items()}
+    features = {name: column for name, column in columns.items() if not name.startswith("(")}
+    outputs = {str(output_name(name)): column for name, column in columns.items() if output_name(name) is not None}
+    numeric = np.isfinite(rows.truth_numbers[selected]).any()
+    truth = pa.array(rows.truth_numbers[selected], from_pandas=True)
+    if not numeric:
+        names = np.array([*rows.truth_texts.labels, None], dtype=object)
+        truth = pa.array(names[rows.truth_texts.codes[selected]], pa.string())
+    table = pa.table({**features, **outputs, "ground_truth": truth, "_group": pa.array(groups)})
+    found: list[float] = []
+    with _sandbox(expression, table) as run:
+        for without in (-1, *range(int(groups.max(initial=-1)) + 1)):
+            (value,) = run(f"SELECT ({expression}\n)::DOUBLE FROM predictions WHERE _group <> {without}")
+            found.append(float("nan") if value is None else float(value))
+    return found
+
+
+@contextlib.contextmanager
+def _sandbox(text: str, table: pa.Table) -> Iterator[Callable[[str], tuple[Any, ...]]]:
+    """Runs queries of one row over `table`, named `predictions`, for the user's `text`."""
+    if ";" in text:
+        raise EvaluationError(f"expression {text!r}: found ';', allowed is one expression")
     connection = duckdb.connect(
         ":memory:", config={"enable_external_access": "false", "memory_limit": _MEMORY, "threads": 1, "allow_community_extensions": "false", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
     )  # fmt: skip
@@ -36,16 +75,12 @@ def count_condition(rows: RowBlock, selected: npt.NDArray[np.int64], condition: 
         connection.register("predictions", table)
         connection.execute("SET lock_configuration = true")
         timer.start()
-        found = connection.execute(
-            f"SELECT count(*) FILTER (WHERE held), count(*) FILTER (WHERE NOT held) FROM (SELECT ({condition}\n)::BOOLEAN AS held "
-            "FROM predictions)"
-        ).fetchall()
+        yield lambda sql: connection.execute(sql).fetchall()[0]
     except duckdb.Error as error:
-        raise EvaluationError(f"expression {condition!r}: {error}") from error
+        raise EvaluationError(f"expression {text!r}: {error}") from error
     finally:
         timer.cancel()
         connection.close()
-    return int(found[0][0]), int(found[0][1])
 
 
 def _column(cells: FieldCells, rows: npt.NDArray[np.int64]) -> pa.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -55,3 +55,36 @@ def delete_verdicts(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], be
     cursor.execute(
         'DELETE FROM mlmon_state.verdicts WHERE "end" < ? AND alert IN (SELECT unnest(?))', [before, list(alerts)]
     )
+
+
+RevisionRow = tuple[str, int, int, int, int, int, str, str, float | None, float | None, float | None]
+REVISION: Final = (
+    "alert", "start", "end", "known", "predictions", "with_truth", "maturity", "status", "value", "low", "high",
+)  # fmt: skip
+
+
+def append_revisions(cursor: duckdb.DuckDBPyConnection, rows: Sequence[RevisionRow]) -> None:
+    """Append what was seen of past windows, in the order of REVISION."""
+    types = (pa.string(), *[pa.int64()] * 5, pa.string(), pa.string(), *[pa.float64()] * 3)
+    columns = zip(*rows, strict=True)
+    fresh = pa.table({n: pa.array(c, t) for n, c, t in zip(REVISION, columns, types, strict=True)})
+    cursor.register("fresh", fresh)
+    cursor.execute("INSERT INTO mlmon_state.revisions SELECT * FROM fresh")
+    cursor.unregister("fresh")
+
+
+def read_revisions(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[dict[str, Any]]:
+    """The newest revisions of an alert's windows, oldest first."""
+    rows = cursor.execute(
+        'SELECT * FROM mlmon_state.revisions WHERE alert = ? ORDER BY known DESC, "end" DESC LIMIT ?', [alert, limit]
+    ).fetchall()
+    return [dict(zip(REVISION, row, strict=True)) for row in reversed(rows)]
+
+
+def last_revisions(cursor: duckdb.DuckDBPyConnection, alert: str) -> list[tuple[int, int, str]]:
+    """(end, with truth, maturity) of each of an alert's windows, as last seen."""
+    return cursor.execute(
+        'SELECT "end", last(with_truth ORDER BY known), last(maturity ORDER BY known) FROM mlmon_state.revisions '
+        'WHERE alert = ? GROUP BY "end"',
+        [alert],
+    ).fetchall()

@@ -10,7 +10,7 @@ import pyarrow as pa
 _PROFILE_COLUMNS = (
     "model, reference, version, segment, pane, field, counts, bins, total, squares, minimum, maximum, new, heavy"
 )
-_TOTAL_COLUMNS = "model, reference, version, segment, pane, known, rows, lost_rows, sums, confusion"
+_TOTAL_COLUMNS = "model, reference, version, segment, pane, rows, lost_rows, broken_rows"
 
 
 def replace_panes(
@@ -44,7 +44,7 @@ def read_profiles(
     """Profiles of the panes in [start, end): those of the whole and of the segment keys asked for."""
     return cursor.sql(
         "SELECT version, segment, field, counts, bins, total, squares, minimum, maximum FROM mlmon_state.profiles "
-        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {_in_segments('segment')}",
+        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {in_segments('segment')}",
         params=[model, reference, start, end, list(segments)],
     ).to_arrow_table()
 
@@ -66,7 +66,7 @@ def read_values(
     parts = [
         f"SELECT version, segment, field, '{kind}' AS kind, unnest(map_entries({kind}), recursive := true) "
         f"FROM mlmon_state.profiles WHERE model = $1 AND reference = $2 AND pane >= $3 AND pane < $4 "
-        f"AND {_in_segments('segment', '$5')}"
+        f"AND {in_segments('segment', '$5')}"
         for kind in ("new", "heavy")
     ]
     rows = cursor.execute(
@@ -80,21 +80,31 @@ def read_values(
 
 
 def read_totals(
-    cursor: duckdb.DuckDBPyConnection,
-    model: str,
-    reference: str,
-    start: int,
-    end: int,
-    segments: Sequence[str],
-    known_by: int,
+    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, segments: Sequence[str]
 ) -> pa.Table:
-    """Pane totals in [start, end), with the pane of each and the ground truth that was known by `known_by`."""
+    """Numbers of predictions in [start, end), by version and segment."""
     return cursor.sql(
-        "SELECT version, segment, pane, rows, lost_rows, sums, confusion FROM mlmon_state.pane_totals "
-        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND known <= ? AND {_in_segments('segment')}",
-        params=[model, reference, start, end, known_by, list(segments)],
+        "SELECT version, segment, sum(rows)::BIGINT AS rows, sum(lost_rows)::BIGINT AS lost_rows, "
+        "sum(broken_rows)::BIGINT AS broken_rows FROM mlmon_state.pane_totals "
+        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {in_segments('segment')} GROUP BY version, segment",
+        params=[model, reference, start, end, list(segments)],
     ).to_arrow_table()
 
 
-def _in_segments(column: str, parameter: str = "?") -> str:
+def read_traffic(
+    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, known_by: int
+) -> pa.Table:
+    """Pane by pane in [start, end): version, pane, rows, and of how many of them the ground truth was known by `known_by`."""
+    about = "model = $model AND reference = $reference AND segment = '' AND pane >= $start AND pane < $end"
+    return cursor.sql(
+        "SELECT version, pane, sum(rows)::BIGINT AS rows, sum(truth) AS truth FROM ("
+        f"SELECT version, pane, rows, 0.0 AS truth FROM mlmon_state.pane_totals WHERE {about} UNION ALL "
+        f"SELECT version, pane, 0, with_truth FROM mlmon_state.outcomes WHERE {about} AND known <= $known) "
+        "GROUP BY version, pane ORDER BY version, pane",
+        params={"model": model, "reference": reference, "start": start, "end": end, "known": known_by},
+    ).to_arrow_table()
+
+
+def in_segments(column: str, parameter: str = "?") -> str:
+    """SQL condition: the whole, or a segment of the keys in `parameter`."""
     return f"({column} = '' OR list_contains({parameter}, split_part({column}, '=', 1)))"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import duckdb
@@ -12,16 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_mlmon.columns import number_text
+from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
+from otel_mlmon.store.outcomes import event_query
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 
 # The newest ground truth of each id that `ids` selects.
 _TRUTH = (
-    "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND prediction_id IN ({ids}) "
-    "QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
+    "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND time < ? "
+    "AND prediction_id IN ({ids}) QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
 )
+_ALL = 2**63 - 1
 
 
 def read_rows(
@@ -31,22 +34,58 @@ def read_rows(
     fields: dict[str, StoredField],
     segments: Sequence[str],
     ranges: Sequence[tuple[int, int]],
+    known_before: int | None = None,
+    only: Collection[str] | None = None,
+    with_ids: bool = False,
 ) -> RowBlock:
-    """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for."""
+    """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for.
+
+    With the ground truth that became known before `known_before` (ns; None: all). `only` names the fields wanted.
+    """
     where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
     truth = _TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
-    placed = [name for name, field in fields.items() if field.column]
-    columns = "".join(f", p.{quoted(fields[name].column)}" for name in placed)
+    wanted = fields if only is None else {n: f for n, f in fields.items() if n in only or n in segments}
     query = (
-        "SELECT p._time, p._version, p._states, p._other, p._lost, p._duration, p._segments, "
-        f"t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text{columns} "
+        f"SELECT {_meta(wanted)}, {'p._id, ' if with_ids else ''}"
+        "t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text "
         f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t "
         "ON p._id = t.prediction_id AND t.text IS NOT NULL"
     )
-    found = cursor.sql(query, params=[model]).to_arrow_table()
-    letters = states.matrix(found["_states"], len(fields))
+    found = cursor.sql(query, params=[model, _ALL if known_before is None else known_before]).to_arrow_table()
+    return _block(model, found, wanted, len(fields), segments)
+
+
+def read_events(
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    table: str,
+    fields: dict[str, StoredField],
+    segments: Sequence[str],
+    since: int,
+    upto: int,
+    oldest: int,
+) -> tuple[RowBlock, npt.NDArray[np.int64]]:
+    """What commits after `since` up to `upto` made known of predictions since `oldest` (ns), and the sign of each line: see
+    `store.outcomes`. The block has the predictions' outputs and what segments need.
+    """
+    wanted = {n: f for n, f in fields.items() if n == FIELD_PREDICTION or n in segments}
+    query = f"SELECT {_meta(wanted)}, true AS _known, _known_at, _number, _text, _sign FROM ({event_query(table)}) p"
+    found = cursor.sql(query, params={"model": model, "since": since, "upto": upto, "oldest": oldest}).to_arrow_table()
+    return _block(model, found, wanted, len(fields), segments), _numpy(found["_sign"]).astype(np.int64)
+
+
+def _meta(fields: dict[str, StoredField]) -> str:
+    columns = "".join(f", p.{quoted(field.column)}" for field in fields.values() if field.column)
+    return f"p._time, p._version, p._states, p._other, p._lost, p._duration, p._segments{columns}"
+
+
+def _block(
+    model: str, found: pa.Table, fields: dict[str, StoredField], n_fields: int, segments: Sequence[str]
+) -> RowBlock:
+    letters = states.matrix(found["_states"], n_fields)
     other = _other(found["_other"])
-    held = {name: found[11 + index] for index, name in enumerate(placed)}
+    placed = [name for name, field in fields.items() if field.column]
+    held = {name: found[7 + index] for index, name in enumerate(placed)}
     cells = {name: _cells(held.get(name), field, letters, other.get(name, [])) for name, field in fields.items()}
     return RowBlock(
         model=model,
@@ -60,6 +99,7 @@ def read_rows(
         truth_times=_numpy(found["_known_at"]).astype(np.int64),
         truth_numbers=_floats(found["_number"]),
         truth_texts=encoded(found["_text"]),
+        ids=found["_id"].combine_chunks() if "_id" in found.column_names else None,
     )
 
 

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from otel_mlmon.stats.estimation.entry import LedgerEntry
+from otel_mlmon.store import ground_truth as truths
+from otel_mlmon.store import ledger
+from otel_mlmon.store import outcomes as pane_outcomes
 from otel_mlmon.store import profiles as pane_profiles
-from otel_mlmon.store.append import Appended, append_ground_truth, append_predictions
+from otel_mlmon.store.append import Appended
 from otel_mlmon.store.catalog import Catalog
+from otel_mlmon.store.changes import read_changes
+from otel_mlmon.store.commit import Committer
 from otel_mlmon.store.database import Database
 from otel_mlmon.store.documents import (
+    RevisionRow,
     VerdictRow,
+    append_revisions,
     append_verdicts,
     delete_documents,
     delete_verdicts,
+    last_revisions,
     put_document,
     read_documents,
+    read_revisions,
     read_verdicts,
 )
-from otel_mlmon.store.rows import read_rows
+from otel_mlmon.store.logged import read_logged
+from otel_mlmon.store.rows import read_events, read_rows
 from otel_mlmon.store.window_rows import count_outside, read_examples
-from otel_mlmon.values import Batch, GroundTruthBatch, PredictionBatch, RowBlock
+from otel_mlmon.values import Batch, ChangeEvent, RowBlock
 
 HOUR_NS = 3600 * 10**9
 
@@ -40,68 +53,55 @@ class Store:
         memory_limit: str = "1GB",
         threads: int = 2,
         dedup_margin_ns: int = HOUR_NS,
+        ground_truth_horizon_ns: int = 60 * 24 * HOUR_NS,
     ) -> None:
         """Open or create the file. Raises ConfigError when another process holds it or it is no DuckDB file."""
         self._database = Database(path, memory_limit=memory_limit, threads=threads)
         self._catalog = Catalog(self._database)
-        self._dedup_margin_ns = dedup_margin_ns
-        self._expected: dict[str, dict[str, str]] = {}
+        self._committer = Committer(
+            self._database, self._catalog, dedup_margin_ns=dedup_margin_ns, horizon_ns=ground_truth_horizon_ns
+        )
+        with self._cursor() as cursor:
+            self._unsettled = set(truths.unsettled(cursor))
         self._seq = self._last_seq()
 
     # ---- predictions and ground truth
 
     def expect_types(self, model: str, types: Mapping[str, str]) -> None:
         """Say which column type (number, string, bool) fields of a model get when they are first stored."""
-        self._expected[model] = dict(types)
+        self._committer.expected[model] = dict(types)
 
     def commit(self, batches: Iterable[Batch], received: int) -> list[Appended]:
         """Append all batches in one transaction. Raises StoreUnavailable or RejectedInput; then nothing was stored."""
-        results: list[Appended] = []
-        changes: dict[str, Catalog.Change] = {}
         with self._database.transaction() as cursor:
             seq = self._seq + 1
-            for batch in batches:
-                if isinstance(batch, GroundTruthBatch):
-                    results.append(append_ground_truth(cursor, batch, seq=seq, received=received))
-                else:
-                    results.append(self._append(cursor, batch, changes, seq, received))
-        for change in changes.values():
-            self._catalog.keep(change)
+            results = self._committer.write(cursor, batches, seq=seq, received=received)
+        self._committer.keep()
         self._seq = seq
+        self._unsettled |= {result.model for result in results if result.model}
         return results
-
-    def _append(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        batch: PredictionBatch,
-        changes: dict[str, Catalog.Change],
-        seq: int,
-        received: int,
-    ) -> Appended:
-        appended, change = append_predictions(
-            cursor,
-            self._catalog,
-            batch,
-            seq=seq,
-            received=received,
-            expected_types=self._expected.get(batch.model, {}),
-            dedup_margin_ns=self._dedup_margin_ns,
-            pending=changes.get(batch.model),
-        )
-        changes[batch.model] = change
-        return appended
 
     def models(self) -> list[str]:
         """Models that ever sent a prediction."""
         return self._catalog.models()
 
-    def rows(self, model: str, segments: Sequence[str], ranges: Sequence[tuple[int, int]]) -> RowBlock | None:
+    def rows(
+        self,
+        model: str,
+        segments: Sequence[str],
+        ranges: Sequence[tuple[int, int]],
+        known_before: int | None = None,
+        only: Collection[str] | None = None,
+        with_ids: bool = False,
+    ) -> RowBlock | None:
         """Predictions in the half-open time ranges (ns) with their ground truth; None for an unknown model."""
         table = self._catalog.table(model)
         if table is None:
             return None
         with self._cursor() as cursor:
-            return read_rows(cursor, model, table, self._catalog.fields(model), segments, ranges)
+            return read_rows(
+                cursor, model, table, self._catalog.fields(model), segments, ranges, known_before, only, with_ids
+            )
 
     def examples(
         self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
@@ -135,6 +135,14 @@ class Store:
                 cursor, table, self._catalog.fields(model), version, segment, field, start, end, low, high
             )
 
+    def logged(self, model: str, version: str | None, start: int, end: int, limit: int) -> list[dict[str, Any]]:
+        """A sample of predictions as they were sent; [] for an unknown model."""
+        table = self._catalog.table(model)
+        if table is None:
+            return []
+        with self._cursor() as cursor:
+            return read_logged(cursor, table, self._catalog.fields(model), version, start, end, limit)
+
     def span(self, model: str) -> tuple[int, int, int] | None:
         """(oldest, newest, number) of a model's predictions; None when there are none."""
         table = self._catalog.table(model)
@@ -167,18 +175,29 @@ class Store:
             rows = cursor.execute(f"SELECT DISTINCT _time // {int(pane_ns)} FROM {table} WHERE _seq > ?", [seq])
             return {pane * pane_ns for (pane,) in rows.fetchall()}
 
-    def panes_of_ground_truth_after(self, model: str, seq: int, pane_ns: int) -> set[int]:
-        """Panes of the predictions whose ground truth was committed after `seq`."""
-        table = self._catalog.table(model)
-        if table is None:
-            return set()
+    def settle_ground_truth(self) -> None:
+        """Find out what became of the ground truth that was committed since the last time. One thread at a time."""
+        for model in sorted(self._unsettled):
+            self._unsettled.discard(model)
+            try:
+                with self._cursor() as cursor:
+                    table, fields = self._catalog.table(model), self._catalog.fields(model)
+                    settled = truths.look(cursor, model, table, fields, self._seq)
+                with self._database.transaction() as cursor:
+                    truths.write(cursor, settled)
+            except BaseException:
+                self._unsettled.add(model)
+                raise
+
+    def ground_truth_outcomes(self) -> dict[str, dict[str, int]]:
+        """Model → what became of its ground truth → rows, as last settled."""
         with self._cursor() as cursor:
-            rows = cursor.execute(
-                f"SELECT DISTINCT _time // {int(pane_ns)} FROM {table} SEMI JOIN "
-                "(SELECT prediction_id AS _id FROM mlmon_state.ground_truth WHERE model = ? AND seq > ?) USING (_id)",
-                [model, seq],
-            )
-            return {pane * pane_ns for (pane,) in rows.fetchall()}
+            return truths.read_outcomes(cursor)
+
+    def changes(self, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]:
+        """The newest changes of a model in [start, end) ns, oldest first."""
+        with self._cursor() as cursor:
+            return read_changes(cursor, model, start, end, limit)
 
     def seq(self) -> int:
         """Number of the newest commit."""
@@ -223,12 +242,56 @@ class Store:
         with self._cursor() as cursor:
             return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit, always)
 
-    def totals(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
-    ) -> pa.Table:
-        """Pane totals in [start, end), with the ground truth that was known by `known_by`."""
+    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
+        """Numbers of predictions in [start, end)."""
         with self._cursor() as cursor:
-            return pane_profiles.read_totals(cursor, model, reference, start, end, segments, known_by)
+            return pane_profiles.read_totals(cursor, model, reference, start, end, segments)
+
+    def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
+        """Predictions pane by pane, and of how many the ground truth was known by `known_by`."""
+        with self._cursor() as cursor:
+            return pane_profiles.read_traffic(cursor, model, reference, start, end, known_by)
+
+    # ---- outcomes
+
+    def outcome_progress(self, model: str, reference: str) -> int:
+        """Number of the commit up to which ground truth is in the sums."""
+        with self._cursor() as cursor:
+            return pane_outcomes.outcome_progress(cursor, model, reference)
+
+    def outcome_events(
+        self, model: str, segments: Sequence[str], since: int, upto: int, oldest: int, most: int
+    ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None:
+        """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it."""
+        table = self._catalog.table(model)
+        if table is None:
+            return None
+        with self._cursor() as cursor:
+            last = pane_outcomes.next_commit(cursor, model, table, since, upto, most)
+            fields = self._catalog.fields(model)
+            return *read_events(cursor, model, table, fields, segments, since, last, oldest), last
+
+    def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
+        """Add to the sums; commits up to `seq` are in them."""
+        with self._database.transaction() as cursor:
+            pane_outcomes.append_outcomes(cursor, model, reference, sums, classes, seq)
+
+    def forget_outcomes(self, model: str) -> None:
+        """Sums of a model will be made anew."""
+        with self._database.transaction() as cursor:
+            pane_outcomes.forget_outcomes(cursor, model)
+
+    def outcomes(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
+    ) -> tuple[pa.Table, pa.Table]:
+        """Sums and class counts over predictions in [start, end) with the ground truth that was known by `known_by`."""
+        with self._cursor() as cursor:
+            return pane_outcomes.read_outcomes(cursor, model, reference, start, end, segments, known_by)
+
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+        """When the ground truth of predictions in [start, end) became known, in steps of `step` ns."""
+        with self._cursor() as cursor:
+            return pane_outcomes.read_known(cursor, model, reference, start, end, known_by, step)
 
     def dropped(self, model: str, start: int, end: int) -> dict[str, int]:
         """Rows that senders say they lost in [start, end), by model version."""
@@ -267,6 +330,37 @@ class Store:
         with self._cursor() as cursor:
             return read_verdicts(cursor, alert, limit)
 
+    def append_revisions(self, rows: Sequence[RevisionRow]) -> None:
+        """Append what was seen of past windows."""
+        if rows:
+            with self._database.transaction() as cursor:
+                append_revisions(cursor, rows)
+
+    def revisions(self, alert: str, limit: int = 500) -> list[dict[str, Any]]:
+        """What was known when of an alert's past windows, oldest first."""
+        with self._cursor() as cursor:
+            return read_revisions(cursor, alert, limit)
+
+    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
+        """(end, with truth, maturity) of each of an alert's windows, as last seen."""
+        with self._cursor() as cursor:
+            return last_revisions(cursor, alert)
+
+    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """Keep estimates; one whose alert and window are there already is left out."""
+        with self._database.transaction() as cursor:
+            ledger.append_estimates(cursor, rows)
+
+    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """Keep what estimates turned out to be."""
+        with self._database.transaction() as cursor:
+            ledger.score_estimates(cursor, rows)
+
+    def estimates(self, alert: str, limit: int = 200) -> list[LedgerEntry]:
+        """The newest estimates of one alert, oldest first, scored or not."""
+        with self._cursor() as cursor:
+            return ledger.read_estimates(cursor, alert, limit)
+
     def forget_verdicts(self, alerts: Sequence[str], before: int) -> None:
         """Retention: delete these alerts' verdicts on windows that ended before `before` (ns)."""
         with self._database.transaction() as cursor:
@@ -281,8 +375,9 @@ class Store:
             return 0
         with self._database.transaction() as cursor:
             (deleted,) = cursor.execute(f"DELETE FROM {table} WHERE _time < ?", [time]).fetchall()[0]
-            cursor.execute("DELETE FROM mlmon_state.ground_truth WHERE model = ? AND time < ?", [model, time])
-            for name in ("mlmon_state.profiles", "mlmon_state.pane_totals"):
+            truths.delete_before(cursor, model, time)
+            for name in ("profiles", "pane_totals", "outcomes", "outcome_classes"):
+                name = f"mlmon_state.{name}"
                 cursor.execute(f"DELETE FROM {name} WHERE model = ? AND pane < ?", [model, time])
             cursor.execute("DELETE FROM mlmon_state.dropped WHERE model = ? AND time < ?", [model, time])
         return int(deleted)
@@ -315,8 +410,9 @@ class Store:
     def _last_seq(self) -> int:
         tables = [table for model in self._catalog.models() if (table := self._catalog.table(model))]
         parts = [f"SELECT max(_seq) AS seq FROM {table}" for table in tables]
-        parts.append("SELECT max(seq) AS seq FROM mlmon_state.ground_truth")
-        parts.append("SELECT max(seq) AS seq FROM mlmon_state.progress")  # retention may have deleted all the rows
+        # Retention may have deleted all the rows, and a commit of nothing but duplicates leaves none.
+        others = ("ground_truth", "keyed_ground_truth", "ground_truth_settled", "progress", "outcome_progress")
+        parts += [f"SELECT max(seq) AS seq FROM mlmon_state.{name}" for name in others]
         with self._cursor() as cursor:
             (newest,) = cursor.execute(f"SELECT max(seq) FROM ({' UNION ALL '.join(parts)})").fetchall()[0]
         return int(newest or 0)

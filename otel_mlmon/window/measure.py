@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
-from otel_mlmon.values import Reference, RowBlock, WindowProfile
+from otel_mlmon.values import PerformanceCounts, Reference, RowBlock, WindowProfile
+from otel_mlmon.window.performance import outcome_tables
 from otel_mlmon.window.profile import profile_panes
-from otel_mlmon.window.sums import sum_profiles, sum_totals
+from otel_mlmon.window.sums import Key, sum_outcomes, sum_profiles, sum_totals
 
 Values = Sequence[tuple[str, str, str, str, str, int]]
 
@@ -19,13 +21,31 @@ def measure(
 ) -> list[WindowProfile]:
     """Profiles by version, whole and per segment value, of rows that all lie in [start, end)."""
     one_pane = replace(rows, times=rows.times - start)
-    fields, totals = profile_panes(one_pane, references, "", segments, max(end - start, 1))
+    fields, counted, performance = measure_pane(one_pane, references, "", segments, max(end - start, 1))
     known = {v: {} if r is None else r.fields for v, r in references.items()}
     named = sum_profiles(fields, single_values(fields), known)
     return [
-        WindowProfile(rows.model, version, segment, start, end, n, lost, named.get((version, segment), {}), performance)
-        for (version, segment), (n, lost, performance) in sorted(sum_totals(totals).items())
-    ]
+        WindowProfile(
+            rows.model, version, segment, start, end, n, lost, named.get((version, segment), {}),
+            performance[version, segment], broken,
+        )
+        for (version, segment), (n, lost, broken) in sorted(counted.items())
+    ]  # fmt: skip
+
+
+def measure_pane(
+    rows: RowBlock,
+    references: Mapping[str, Reference | None],
+    reference_name: str,
+    segments: Sequence[str],
+    pane_ns: int,
+) -> tuple[pa.Table, dict[Key, tuple[int, int, int]], dict[Key, PerformanceCounts]]:
+    """Field profiles, (rows, lost, broken) and performance of rows that all lie in one pane."""
+    fields, totals = profile_panes(rows, references, reference_name, segments, pane_ns)
+    counted = sum_totals(totals)
+    signs = np.ones(len(rows), dtype=np.int64)
+    sums, classes = outcome_tables(rows, signs, references, reference_name, segments, pane_ns)
+    return fields, counted, sum_outcomes(sums, classes, counted)
 
 
 def single_values(fields: pa.Table) -> Values:

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.values import FieldCells, Reference, RowBlock, Texts
-from otel_mlmon.window.cells import FieldCounts, Groups, Maps, absent_cells, count_cells
-from otel_mlmon.window.performance import SUMS, count_performance
-
-
-@dataclass(frozen=True, slots=True)
-class _Grouping:
-    """Groups of rows: of one version, by pane, whole (`segment` "") or one segment value each."""
-
-    version: str
-    groups: Groups
-    panes: npt.NDArray[np.int64]  # start of each group's pane
-    segments: list[str]  # "" or "key=value" of each group
+from otel_mlmon.values import FieldCells, Reference, RowBlock
+from otel_mlmon.window.broken import broken_rows
+from otel_mlmon.window.cells import FieldCounts, Maps, absent_cells, count_cells
+from otel_mlmon.window.grouping import Grouping, concat, groupings, keys, repeat
 
 
 def profile_panes(
@@ -41,42 +30,15 @@ def profile_panes(
     for code, version in enumerate(rows.versions.labels):
         reference = references.get(version)
         of_version = rows.versions.codes == code
-        for grouping in _groupings(rows, version, of_version, segments, pane_ns):
+        broken = broken_rows(rows, reference)
+        for grouping in groupings(rows, version, of_version, segments, pane_ns):
             if len(grouping.panes):
                 profiles.extend(_profiles(rows, reference, reference_name, grouping))
-                totals.append(_rows(rows, reference_name, grouping))
-                totals.append(_performance(rows, reference, reference_name, grouping, pane_ns))
-    return _concat(profiles), _concat(totals)
+                totals.append(_totals(rows, reference_name, grouping, broken))
+    return concat(profiles), concat(totals)
 
 
-def _concat(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables) if tables else pa.table({})
-
-
-def _groupings(
-    rows: RowBlock, version: str, of_version: npt.NDArray[np.bool_], segments: Sequence[str], pane_ns: int
-) -> list[_Grouping]:
-    panes = rows.times // pane_ns * pane_ns
-    whole = Texts(np.zeros(len(rows), np.int32), [""])
-    keyed = [("", whole), *((key, rows.segments[key]) for key in segments)]
-    return [_grouping(version, of_version, panes, key, texts) for key, texts in keyed]
-
-
-def _grouping(
-    version: str, of_version: npt.NDArray[np.bool_], panes: npt.NDArray[np.int64], key: str, texts: Texts
-) -> _Grouping:
-    inside = of_version & (texts.codes >= 0)
-    starts, pane_index = np.unique(panes[inside], return_inverse=True)
-    width = max(len(texts.labels), 1)
-    pairs, group = np.unique(pane_index.reshape(-1) * width + texts.codes[inside], return_inverse=True)
-    groups = np.full(len(panes), -1, dtype=np.int64)
-    groups[inside] = group.reshape(-1)
-    of_pane, of_label = np.divmod(pairs, width)
-    labels = [f"{key}={texts.labels[c]}" if key else "" for c in of_label.tolist()]
-    return _Grouping(version, groups, starts[of_pane] if len(pairs) else starts, labels)
-
-
-def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, grouping: _Grouping) -> list[pa.Table]:
+def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, grouping: Grouping) -> list[pa.Table]:
     expected = {} if reference is None else reference.fields
     names = list(dict.fromkeys([*expected, *rows.fields]))
     n = len(grouping.panes)
@@ -87,11 +49,11 @@ def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, 
     return [_field_table(rows.model, reference_name, grouping, name, c) for name, c in seen]
 
 
-def _field_table(model: str, reference: str, grouping: _Grouping, name: str, counts: FieldCounts) -> pa.Table:
+def _field_table(model: str, reference: str, grouping: Grouping, name: str, counts: FieldCounts) -> pa.Table:
     return pa.table(
         {
             **_keys(model, reference, grouping),
-            "field": _repeat(name, len(grouping.panes)),
+            "field": repeat(name, len(grouping.panes)),
             "counts": _lists(counts.counts),
             "bins": _lists(counts.bins),
             "total": pa.array(counts.total, pa.float64()),
@@ -104,79 +66,24 @@ def _field_table(model: str, reference: str, grouping: _Grouping, name: str, cou
     )
 
 
-def _rows(rows: RowBlock, reference: str, grouping: _Grouping) -> pa.Table:
-    """How many predictions each group has."""
+def _totals(rows: RowBlock, reference: str, grouping: Grouping, broken: npt.NDArray[np.bool_]) -> pa.Table:
+    """How many predictions each group has, with values that were cut off, and that break what is known of a field."""
     n = len(grouping.panes)
     inside = grouping.groups >= 0
-    none: Maps = (np.zeros(n + 1, np.int64), [], np.zeros(0, np.int64))
-    return _totals(
-        rows.model,
-        reference,
-        grouping,
-        known=np.zeros(n, np.int64),
-        counts=np.bincount(grouping.groups[inside], minlength=n),
-        lost=np.bincount(grouping.groups[inside & rows.lost], minlength=n),
-        sums=np.zeros((n, len(SUMS))),
-        confusion=none,
-    )
-
-
-def _performance(
-    rows: RowBlock, reference: Reference | None, reference_name: str, grouping: _Grouping, pane_ns: int
-) -> pa.Table:
-    """Performance sums of each group, apart by the pane in which the ground truth became known."""
-    inside = (grouping.groups >= 0) & rows.truth_known
-    known = (rows.truth_times // pane_ns + 1) * pane_ns
-    pairs, index = np.unique(np.stack([grouping.groups[inside], known[inside]]), axis=1, return_inverse=True)
-    groups = np.full(len(rows), -1, dtype=np.int64)
-    groups[inside] = index.reshape(-1)
-    of, known_by = pairs
-    n = len(of)
-    prediction = None if reference is None else reference.fields.get(FIELD_PREDICTION)
-    sums, confusion = count_performance(rows, prediction, groups, n)
-    apart = _Grouping(grouping.version, groups, grouping.panes[of], [grouping.segments[group] for group in of.tolist()])
-    zeros = np.zeros(n, np.int64)
-    return _totals(
-        rows.model, reference_name, apart, known=known_by, counts=zeros, lost=zeros, sums=sums, confusion=confusion
-    )
-
-
-def _totals(
-    model: str,
-    reference: str,
-    grouping: _Grouping,
-    *,
-    known: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    lost: npt.NDArray[np.int64],
-    sums: npt.NDArray[np.float64],
-    confusion: Maps,
-) -> pa.Table:
+    counted = {
+        name: np.bincount(grouping.groups[inside & mask], minlength=n)
+        for name, mask in (("rows", inside), ("lost_rows", rows.lost), ("broken_rows", broken))
+    }
     return pa.table(
-        {
-            **_keys(model, reference, grouping),
-            "known": pa.array(known, pa.int64()),
-            "rows": pa.array(counts, pa.int64()),
-            "lost_rows": pa.array(lost, pa.int64()),
-            "sums": pa.ListArray.from_arrays(_offsets(sums), pa.array(sums.reshape(-1), pa.float64())),
-            "confusion": _map(confusion),
-        }
+        {**_keys(rows.model, reference, grouping), **{name: pa.array(c, pa.int64()) for name, c in counted.items()}}
     )
 
 
-def _keys(model: str, reference: str, grouping: _Grouping) -> dict[str, pa.Array]:
-    n = len(grouping.panes)
+def _keys(model: str, reference: str, grouping: Grouping) -> dict[str, pa.Array]:
     return {
-        "model": _repeat(model, n),
-        "reference": _repeat(reference, n),
-        "version": _repeat(grouping.version, n),
-        "segment": pa.array(grouping.segments, pa.string()),
+        **keys(model, reference, grouping.version, grouping.segments),
         "pane": pa.array(grouping.panes, pa.int64()),
     }
-
-
-def _repeat(text: str, n: int) -> pa.Array:
-    return pa.array([text] * n, pa.string())
 
 
 def _offsets(matrix: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> pa.Array:

@@ -80,19 +80,35 @@ def _matrix(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.int64]:
     return flat.reshape(-1, width).astype(np.int64)
 
 
-def sum_totals(panes: pa.Table) -> dict[Key, tuple[int, int, PerformanceCounts]]:
-    """(rows, lost rows, performance) of a window by (version, segment)."""
-    found: dict[Key, tuple[int, int, PerformanceCounts]] = {}
-    for (version, segment), lines in _grouped(panes, ("version", "segment")):
-        rows = int(lines["rows"].to_numpy().sum())
-        flat = np.asarray(pc.list_flatten(lines["sums"]).to_numpy(), dtype=np.float64)
-        confusion: dict[str, int] = {}
-        for items in lines["confusion"].to_pylist():
-            for key, count in items or ():
-                confusion[key] = confusion.get(key, 0) + count
-        counts = performance_counts(rows, flat.reshape(-1, len(SUMS)).sum(axis=0), confusion)
-        found[version, segment] = (rows, int(lines["lost_rows"].to_numpy().sum()), counts)
+def sum_totals(totals: pa.Table) -> dict[Key, tuple[int, int, int]]:
+    """(rows, lost rows, broken rows) of a window by (version, segment)."""
+    found: dict[Key, tuple[int, int, int]] = {}
+    for line in totals.to_pylist():
+        before = found.get((line["version"], line["segment"]), (0, 0, 0))
+        more = (line["rows"], line["lost_rows"], line["broken_rows"])
+        found[line["version"], line["segment"]] = (before[0] + more[0], before[1] + more[1], before[2] + more[2])
     return found
+
+
+def sum_outcomes(
+    sums: pa.Table, classes: pa.Table, rows: Mapping[Key, tuple[int, int, int]]
+) -> dict[Key, PerformanceCounts]:
+    """Performance of a window by (version, segment), for all of `rows`, from lines of `window.performance.outcome_tables`."""
+    added: dict[Key, dict[str, float]] = {}
+    if sums.num_rows:
+        grouped = sums.group_by(["version", "segment"]).aggregate([(name, "sum") for name in SUMS])
+        for line in grouped.to_pylist():
+            added[line["version"], line["segment"]] = {name: line[f"{name}_sum"] for name in SUMS}
+    confusion: dict[Key, dict[tuple[str, str], int]] = {}
+    for line in classes.to_pylist():
+        counted = confusion.setdefault((line["version"], line["segment"]), {})
+        pair = (line["truth"], line["prediction"])
+        counted[pair] = counted.get(pair, 0) + line["n"]
+    none = dict.fromkeys(SUMS, 0.0)
+    return {
+        key: performance_counts(n, added.get(key, none), {p: c for p, c in confusion.get(key, {}).items() if c})
+        for key, (n, _, _) in rows.items()
+    }
 
 
 def _grouped(table: pa.Table, names: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], pa.Table]]:

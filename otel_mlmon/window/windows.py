@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,20 +12,29 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.values import FREQUENT_VALUES, FieldProfile, Reference, RowBlock, WindowProfile
+from otel_mlmon.window.performance import outcome_tables
 from otel_mlmon.window.profile import profile_panes
-from otel_mlmon.window.sums import sum_profiles, sum_totals
+from otel_mlmon.window.sums import sum_outcomes, sum_profiles, sum_totals
 
 PANES_AT_ONCE = 2000
+EVENTS_AT_ONCE = 200_000
 
 
 class PaneStore(Protocol):
     """What this stage needs of the store."""
 
     def models(self) -> list[str]: ...
-    def rows(self, model: str, segments: Sequence[str], ranges: Sequence[tuple[int, int]]) -> RowBlock | None: ...
+    def rows(
+        self,
+        model: str,
+        segments: Sequence[str],
+        ranges: Sequence[tuple[int, int]],
+        known_before: int | None = None,
+        only: Collection[str] | None = None,
+        with_ids: bool = False,
+    ) -> RowBlock | None: ...
     def seq(self) -> int: ...
     def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
-    def panes_of_ground_truth_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
     def progress(self, model: str) -> int: ...
     def set_progress(self, model: str, seq: int) -> None: ...
     def replace_panes(
@@ -42,9 +51,18 @@ class PaneStore(Protocol):
         limit: int,
         always: Sequence[str] = (),
     ) -> list[tuple[str, str, str, str, str, int]]: ...
-    def totals(
+    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
+    def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
+    def outcome_progress(self, model: str, reference: str) -> int: ...
+    def outcome_events(
+        self, model: str, segments: Sequence[str], since: int, upto: int, oldest: int, most: int
+    ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None: ...
+    def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None: ...
+    def forget_outcomes(self, model: str) -> None: ...
+    def outcomes(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
-    ) -> pa.Table: ...
+    ) -> tuple[pa.Table, pa.Table]: ...
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table: ...
     def dropped(self, model: str, start: int, end: int) -> dict[str, int]: ...
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
@@ -63,14 +81,17 @@ class Plan:
 class Windows:
     """Keeps the profiles of closed panes up to date. One thread at a time may call `close`."""
 
-    def __init__(self, store: PaneStore, reference_for: ReferenceFor, *, pane_ns: int) -> None:
+    def __init__(
+        self, store: PaneStore, reference_for: ReferenceFor, *, pane_ns: int, horizon_ns: int | None = None
+    ) -> None:
+        """Ground truth of predictions older than `horizon_ns` (None: of all) is kept, but no longer summed."""
         self._store = store
+        self._horizon_ns = horizon_ns
         self._reference_for = reference_for
         self.pane_ns = pane_ns
         self._lock = threading.Lock()
         self._dirty: dict[str, dict[int, int]] = {}  # model → pane → first commit not yet in its profile
-        self._truth_seq: dict[str, int] = {}  # model → commit up to which ground truth has been looked at
-        self._truth_waiting: set[str] = set()
+        self._truth_waiting: set[str] = set()  # models with ground truth that may not be in the sums yet
         self._plans: dict[str, Plan] = {}
         for model in store.models():
             self._recover(model)
@@ -80,7 +101,6 @@ class Windows:
         done = self._store.progress(model)
         panes = self._store.panes_after(model, done, self.pane_ns)
         self._dirty[model] = dict.fromkeys(panes, done + 1)
-        self._truth_seq[model] = done
         self._truth_waiting.add(model)
 
     def touch(self, model: str, times: npt.NDArray[np.int64]) -> None:
@@ -107,6 +127,8 @@ class Windows:
             for pane in self._store.panes_after(model, 0, self.pane_ns):
                 if pane >= since:
                     dirty[pane] = 0
+        self._store.forget_outcomes(model)
+        self.touch_ground_truth(model)
         # First, so that whatever is not redone before a crash is redone after it: then the plan is no longer news.
         self._store.set_progress(model, 0)
         self._store.put("plan", {model: fingerprint})
@@ -117,7 +139,6 @@ class Windows:
         if plan is None or model not in self._store.models():
             return 0
         newest = self._store.seq()
-        self._look_at_ground_truth(model, newest)
         with self._lock:
             due = {p: s for p, s in self._dirty.get(model, {}).items() if p + self.pane_ns <= upto}
         panes = sorted(due)
@@ -125,26 +146,30 @@ class Windows:
             self._redo(model, plan, panes[first : first + PANES_AT_ONCE], due)
         if panes:
             self._note_progress(model, newest)
-        return len(panes)
-
-    def _look_at_ground_truth(self, model: str, newest: int) -> None:
-        since = self._truth_seq.get(model, 0)
         with self._lock:
             waiting = model in self._truth_waiting
             self._truth_waiting.discard(model)
-        if not waiting:  # the newest commit may be one that nobody has told us of yet
-            self._truth_seq[model] = max(since, newest - 1)
-            return
+        if waiting or panes:  # a prediction may come after its ground truth
+            self._add_outcomes(model, plan, newest, upto)
+        return len(panes)
+
+    def _add_outcomes(self, model: str, plan: Plan, newest: int, upto: int) -> None:
+        """Add what was committed since to the sums over predictions with ground truth, each commit once."""
+        oldest = 0 if self._horizon_ns is None else upto - self._horizon_ns
         try:
-            panes = self._store.panes_of_ground_truth_after(model, since, self.pane_ns)
+            for name, segments in plan.segments.items():
+                since = self._store.outcome_progress(model, name)
+                while since < newest:
+                    found = self._store.outcome_events(model, segments, since, newest, oldest, EVENTS_AT_ONCE)
+                    if found is None:
+                        break
+                    events, signs, since = found
+                    references = {v: self._reference_for(model, v, name) for v in events.versions.labels}
+                    sums, classes = outcome_tables(events, signs, references, name, segments, self.pane_ns)
+                    self._store.append_outcomes(model, name, sums, classes, since)
         except BaseException:
             self.touch_ground_truth(model)
             raise
-        with self._lock:
-            dirty = self._dirty.setdefault(model, {})
-            for pane in panes:
-                dirty.setdefault(pane, since + 1)
-            self._truth_seq[model] = max(since, newest)
 
     def _redo(self, model: str, plan: Plan, panes: list[int], due: dict[int, int]) -> None:
         with self._lock:  # what is committed from here on makes a pane dirty again
@@ -168,7 +193,7 @@ class Windows:
         """All before `newest`, the last commit when the work began: of that one we may not have been told yet."""
         with self._lock:
             waiting = self._dirty.get(model, {}).values()
-            seq = min([newest - 1, self._truth_seq.get(model, 0), *(s - 1 for s in waiting)])
+            seq = min([newest - 1, *(s - 1 for s in waiting)])
         self._store.set_progress(model, max(seq, 0))
 
     def window(
@@ -186,17 +211,20 @@ class Windows:
 
         Performance counts the ground truth that was known by `known_by`. Without `fields` it is all there is.
         """
-        totals = sum_totals(self._store.totals(model, reference, start, end, segments, known_by))
+        totals = sum_totals(self._store.totals(model, reference, start, end, segments))
         named = self._fields(model, reference, start, end, segments, {v for v, _ in totals}) if fields else {}
+        sums, classes = self._store.outcomes(model, reference, start, end, segments, known_by)
+        performance = sum_outcomes(sums, classes, totals)
         dropped = self._store.dropped(model, start, end)
         return [
             WindowProfile(
                 model, version, segment, start, end, rows,
                 lost + (0 if segment else dropped.get(version, 0)),
                 named.get((version, segment), {}),
-                performance,
+                performance[version, segment],
+                broken,
             )
-            for (version, segment), (rows, lost, performance) in sorted(totals.items())
+            for (version, segment), (rows, lost, broken) in sorted(totals.items())
         ]  # fmt: skip
 
     def _fields(
@@ -210,13 +238,30 @@ class Windows:
             references,
         )
 
-    def rows(self, model: str, start: int, end: int, segments: Sequence[str]) -> RowBlock | None:
-        """The predictions in [start, end) themselves, of all versions."""
-        return self._store.rows(model, segments, [(start, end)])
+    def rows(
+        self,
+        model: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int | None = None,
+        only: Collection[str] | None = None,
+        with_ids: bool = False,
+    ) -> RowBlock | None:
+        """The predictions in [start, end) themselves, of all versions, with the ground truth that was known by `known_by`.
+
+        `only` names the fields wanted.
+        """
+        before = None if known_by is None else known_by // self.pane_ns * self.pane_ns
+        return self._store.rows(model, segments, [(start, end)], before, only, with_ids)
 
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
-        """Totals of the whole pane by pane, to find the newest window with enough ground truth."""
-        return self._store.totals(model, reference, start, end, (), known_by)
+        """Pane by pane: version, pane, rows, and the `truth` that was known, to find the newest window with enough of it."""
+        return self._store.traffic(model, reference, start, end, known_by)
+
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+        """When ground truth became known: version, `at` (of predictions) and `known` in steps of `step` ns, n."""
+        return self._store.known(model, reference, start, end, known_by, step)
 
 
 def _ranges(panes: list[int], pane_ns: int) -> list[tuple[int, int]]:

@@ -35,6 +35,19 @@ def test_a_prediction_id_is_stored_once(tmp_path: Path) -> None:
     assert _ids(reopened) == ["a", "b", "c", "d"]
 
 
+def test_two_versions_may_answer_the_same_request_and_one_ground_truth_is_of_both() -> None:
+    store = Store(None)
+    for _ in range(2):
+        both = [predictions([{"x": 1}], ids=["a"], version=version) for version in ("champion", "challenger")]
+        found = store.commit([*both, ground_truth(["a"], [1.0])], 0)
+    assert [(a.stored, a.duplicates) for a in found] == [(0, 1)] * 3
+    rows = store.rows("m", [], [(0, HOUR)])
+    assert rows is not None
+    assert (sorted(rows.versions.labels), rows.truth_known.tolist()) == (["challenger", "champion"], [True, True])
+    store.settle_ground_truth()
+    assert store.ground_truth_outcomes()["m"]["joined"] == 1
+
+
 def test_the_same_ground_truth_twice_is_a_duplicate_and_another_a_correction() -> None:
     store = Store(None)
     found = [store.commit([ground_truth(["a"], [value])], 0)[0].stored for value in (1.0, 1.0, 2.0)]

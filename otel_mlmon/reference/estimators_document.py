@@ -1,0 +1,150 @@
+"""What estimates performance, as plain data of the artefact: no code, no raw rows, bounded in size."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_mlmon.stats.estimation.calibration import Calibration, Curve
+from otel_mlmon.stats.estimation.estimators import Estimators
+from otel_mlmon.stats.estimation.held_out import OwnError
+from otel_mlmon.stats.estimation.loss import Loss, LossModel
+from otel_mlmon.stats.estimation.trees import MAX_LEAVES, MAX_TREES, Trees
+
+_MOST: Final = MAX_TREES * MAX_LEAVES  # nodes, or leaves, of a model
+_WIDTHS: Final[Mapping[str, str]] = {
+    "tree": "<u2", "feature": "<u2", "place": "<u2", "missing_left": "u1", "first": "u1", "last": "u1", "leaves": "u1",
+    "thresholds": "<f8", "values": "<f8",
+}  # fmt: skip
+
+
+def estimators_document(found: Estimators) -> dict[str, Any]:
+    """Plain data."""
+    body: dict[str, Any] = {"losses": {name: _loss(model) for name, model in found.losses.items()}}
+    if found.calibration is not None:
+        made = found.calibration
+        body["calibration"] = {
+            "classes": list(made.classes),
+            "curves": {
+                name: {"scores": list(curve.scores), "probabilities": list(curve.probabilities)}
+                for name, curve in made.curves.items()
+            },
+            "own": {name: _own(own) for name, own in made.own.items()},
+            "rows": made.rows,
+            "design_effects": dict(made.design_effects),
+        }
+    return body
+
+
+def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
+    """What `estimators_document` wrote. Raises KeyError, TypeError, ValueError for what it did not."""
+    if body is None:
+        return None
+    made = body.get("calibration")
+    losses: dict[Loss, LossModel] = {}
+    for name, model in body["losses"].items():
+        if name not in ("squared_error", "absolute_error", "zero_one"):
+            raise ValueError(f"an unknown loss {name!r}")
+        losses[name] = LossModel(
+            tuple(str(field) for field in model["inputs"]),
+            _read_trees(model["trees"], len(model["inputs"])),
+            float(model["spread"]),
+            _read_own(model["own"]),
+            int(model["rows"]),
+            _read_effects(model["design_effects"]),
+        )
+    return Estimators(
+        losses,
+        None
+        if made is None
+        else Calibration(
+            tuple(str(name) for name in made["classes"]),
+            {
+                str(name): Curve(_numbers(curve["scores"]), _numbers(curve["probabilities"]))
+                for name, curve in made["curves"].items()
+            },
+            {str(name): _read_own(own) for name, own in made["own"].items()},
+            int(made["rows"]),
+            _read_effects(made["design_effects"]),
+        ),
+    )
+
+
+def _loss(model: LossModel) -> dict[str, Any]:
+    return {
+        "inputs": list(model.inputs),
+        "spread": model.spread,
+        "own": _own(model.own),
+        "rows": model.rows,
+        "design_effects": dict(model.design_effects),
+        "trees": _trees(model.trees),
+    }
+
+
+def _own(own: OwnError) -> dict[str, Any]:
+    return {"edges": list(own.edges), "errors": list(own.errors)}
+
+
+def _read_own(body: Mapping[str, Any]) -> OwnError:
+    return OwnError(_numbers(body["edges"]), _numbers(body["errors"]))
+
+
+def _read_effects(body: Mapping[Any, Any]) -> dict[int, float]:
+    return {int(rows): float(effect) for rows, effect in body.items()}
+
+
+def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _trees(trees: Trees) -> dict[str, Any]:
+    """Columns as base64 of zlib of little-endian numbers; each threshold once."""
+    thresholds, place = np.unique(trees.threshold, return_inverse=True)
+    columns = {
+        "tree": trees.tree, "feature": trees.feature, "place": place, "missing_left": trees.missing_left,
+        "first": trees.first, "last": trees.last, "leaves": trees.leaves, "thresholds": thresholds, "values": trees.values,
+    }  # fmt: skip
+    return {"base": trees.base, **{name: _text(column, _WIDTHS[name]) for name, column in columns.items()}}
+
+
+def _read_trees(body: Mapping[str, Any], features: int) -> Trees:
+    columns = {name: _array(body[name], width) for name, width in _WIDTHS.items()}
+    whole = {name: column.astype(np.int64) for name, column in columns.items() if column.dtype.kind == "u"}
+    if len(whole["place"]) and int(whole["place"].max()) >= len(columns["thresholds"]):
+        raise ValueError("a tree's threshold is out of range")
+    return Trees(
+        features,
+        float(body["base"]),
+        whole["tree"],
+        whole["feature"],
+        columns["thresholds"][whole["place"]],
+        whole["missing_left"] > 0,
+        whole["first"],
+        whole["last"],
+        whole["leaves"],
+        columns["values"],
+    )
+
+
+def _text(column: npt.NDArray[Any], width: str) -> str:
+    return base64.b64encode(zlib.compress(column.astype(width).tobytes(), 9)).decode()
+
+
+def _array(text: Any, width: str) -> npt.NDArray[Any]:
+    """Never more than _MOST numbers, whatever the text would unpack to."""
+    if not isinstance(text, str):
+        raise ValueError(f"a tree's column is {type(text).__name__}, allowed is base64 text")
+    unpacker = zlib.decompressobj()
+    size = np.dtype(width).itemsize
+    try:
+        raw = unpacker.decompress(base64.b64decode(text, validate=True), _MOST * size)
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"a tree's column cannot be unpacked: {error}") from error
+    if not unpacker.eof or len(raw) % size:
+        raise ValueError("a tree's column is cut short, or too long")
+    return np.frombuffer(raw, width).copy()

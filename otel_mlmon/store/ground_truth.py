@@ -1,0 +1,173 @@
+"""What became of each ground truth: joined, waiting for its prediction, a correction, of the wrong type.
+
+Whether a prediction is there takes a look through the ids of all that are stored. It is done for many commits at once, now
+and then (`settle`), outside of any transaction that writes; what is known at no cost is counted in the commit (`add_outcomes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.store.catalog import StoredField
+from otel_mlmon.store.database import quoted
+
+# joined: predictions whose ground truth is known; early: those of them whose ground truth came first. correction: another value
+# for a prediction that had one; taken_back: a null; duplicate: the same again; wrong_type: cannot be compared with the prediction;
+# expired: retention ended before the prediction came.
+OUTCOMES: Final = ("joined", "early", "correction", "taken_back", "duplicate", "wrong_type", "expired")
+WAITING: Final = "waiting"
+_MARK: Final = "('true', 'false')"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What `look` found, to be written by `write`."""
+
+    model: str
+    seq: int
+    outcomes: Mapping[str, int]
+    waiting: pa.Table
+    arrived: pa.Table  # keys that wait no longer
+
+
+def add_outcomes(cursor: duckdb.DuckDBPyConnection, model: str, outcomes: Mapping[str, int]) -> None:
+    """Count, in the caller's transaction."""
+    for outcome, rows in outcomes.items():
+        if rows:
+            cursor.execute(
+                "INSERT INTO mlmon_state.ground_truth_outcomes VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
+                [model, outcome, rows],
+            )
+
+
+def read_outcomes(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+    """Model → outcome → ground truths; `WAITING` is as of now, the others since the store was made."""
+    found: dict[str, dict[str, int]] = {}
+    for model, outcome, rows in cursor.execute("SELECT * FROM mlmon_state.ground_truth_outcomes").fetchall():
+        found.setdefault(model, dict.fromkeys((WAITING, *OUTCOMES), 0))[outcome] = rows
+    waiting = "SELECT model, count(*) FROM mlmon_state.waiting_ground_truth GROUP BY model"
+    for model, rows in cursor.execute(waiting).fetchall():
+        found.setdefault(model, dict.fromkeys((WAITING, *OUTCOMES), 0))[WAITING] = rows
+    return found
+
+
+def unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    """Models with ground truth that has not been looked at, after a start."""
+    rows = cursor.execute(
+        "SELECT model FROM mlmon_state.ground_truth GROUP BY model HAVING max(seq) > coalesce((SELECT seq FROM "
+        "mlmon_state.ground_truth_settled s WHERE s.model = ground_truth.model), 0) "
+        "UNION SELECT DISTINCT model FROM mlmon_state.waiting_ground_truth"
+    ).fetchall()
+    return [model for (model,) in rows]
+
+
+def look(
+    cursor: duckdb.DuckDBPyConnection, model: str, table: str | None, fields: Mapping[str, StoredField], upto: int
+) -> Settled:
+    """What commits up to `upto` brought that has not been counted."""
+    rows = cursor.execute("SELECT seq FROM mlmon_state.ground_truth_settled WHERE model = ?", [model]).fetchall()
+    since = rows[0][0] if rows else 0
+    about = {"model": model, "since": since, "upto": upto}
+    shown, wrong = _comparison(fields.get(FIELD_PREDICTION))
+    predictions = f"SELECT _id, _seq, {shown} AS shown FROM {table} p WHERE _seq <= $upto" if table else _NONE
+    cursor.execute(
+        "CREATE OR REPLACE TEMP TABLE fresh_ground_truth AS WITH fresh AS ("
+        "SELECT prediction_id AS id, min(seq) AS first, min(time) AS time, count(*) - count(text) AS nulls, "
+        "count(text) FILTER (number IS NULL) AS texts, "
+        f"count(text) FILTER (number IS NOT NULL AND text NOT IN {_MARK}) AS numbers, "
+        f"count(text) FILTER (number IS NOT NULL AND text IN {_MARK}) AS bools FROM mlmon_state.ground_truth "
+        "WHERE model = $model AND seq > $since AND seq <= $upto GROUP BY prediction_id), "
+        "known AS (SELECT DISTINCT prediction_id AS id FROM mlmon_state.ground_truth SEMI JOIN fresh ON prediction_id = id "
+        "WHERE model = $model AND seq <= $since AND text IS NOT NULL), "
+        f"there AS (SELECT _id AS id, min(_seq) AS came, first(shown) AS shown FROM ({predictions}) "
+        "SEMI JOIN fresh ON _id = id GROUP BY _id) "
+        "SELECT fresh.*, texts + numbers + bools AS given, known.id IS NOT NULL AS known, came, shown "
+        "FROM fresh LEFT JOIN known USING (id) LEFT JOIN there USING (id)",
+        about,
+    )
+    found = cursor.execute(
+        "SELECT count(*) FILTER (came IS NOT NULL AND NOT known AND given > 0), "
+        "count(*) FILTER (came > first AND NOT known AND given > 0), "
+        "sum(given - (NOT known AND given > 0)::INTEGER), sum(nulls), "
+        f"sum(CASE WHEN came IS NULL THEN 0 ELSE {wrong} END) FROM fresh_ground_truth"
+    ).fetchall()[0]
+    waiting = cursor.sql(
+        "SELECT id AS key, time, texts, numbers, bools FROM fresh_ground_truth WHERE came IS NULL AND NOT known AND given > 0"
+    ).to_arrow_table()
+    cursor.execute("DROP TABLE fresh_ground_truth")
+    outcomes = dict(zip(("joined", "early", "correction", "taken_back", "wrong_type"), map(_whole, found), strict=True))
+    arrived = pa.table({"key": pa.array([], pa.string())})
+    if table and since:
+        arrived = cursor.sql(
+            f"SELECT key, sum({wrong})::BIGINT AS wrong FROM mlmon_state.waiting_ground_truth JOIN (SELECT _id, first({shown}) AS shown "
+            f"FROM {table} p WHERE _seq > $since AND _seq <= $upto GROUP BY _id) ON key = _id "
+            "WHERE model = $model AND names = '' GROUP BY key",
+            params=about,
+        ).to_arrow_table()
+        outcomes["joined"] += arrived.num_rows
+        outcomes["early"] += arrived.num_rows
+        outcomes["wrong_type"] += sum(arrived["wrong"].to_pylist())
+    return Settled(model, upto, outcomes, waiting, arrived)
+
+
+def write(cursor: duckdb.DuckDBPyConnection, settled: Settled) -> None:
+    """Write down what `look` found, in the caller's transaction."""
+    if settled.arrived.num_rows:
+        cursor.register("arrived", settled.arrived)
+        cursor.execute(
+            "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND names = '' AND key IN (SELECT key FROM arrived)",
+            [settled.model],
+        )
+        cursor.unregister("arrived")
+    if settled.waiting.num_rows:
+        cursor.register("fresh", settled.waiting)
+        cursor.execute(
+            "INSERT INTO mlmon_state.waiting_ground_truth SELECT ?, '', key, time, texts, numbers, bools FROM fresh",
+            [settled.model],
+        )
+        cursor.unregister("fresh")
+    add_outcomes(cursor, settled.model, settled.outcomes)
+    cursor.execute(
+        "INSERT OR REPLACE INTO mlmon_state.ground_truth_settled VALUES (?, ?)", [settled.model, settled.seq]
+    )
+
+
+def delete_before(cursor: duckdb.DuckDBPyConnection, model: str, time: int) -> None:
+    """Retention: what still waits has waited in vain."""
+    gone = cursor.execute(
+        "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND time < ?", [model, time]
+    ).fetchall()[0][0]
+    add_outcomes(cursor, model, {"expired": int(gone)})
+    for name in ("ground_truth", "keyed_ground_truth"):
+        cursor.execute(f"DELETE FROM mlmon_state.{name} WHERE model = ? AND time < ?", [model, time])
+    cursor.execute(
+        "DELETE FROM mlmon_state.changes WHERE model = ? AND kind = 'deployment' AND time < ?", [model, time]
+    )
+
+
+_NONE: Final = "SELECT NULL::VARCHAR AS _id, NULL::BIGINT AS _seq, NULL::VARCHAR AS shown WHERE false"
+
+
+def _comparison(prediction: StoredField | None) -> tuple[str, str]:
+    """SQL of a prediction's text, and of how many of a row's `texts`, `numbers` and `bools` cannot be compared with it."""
+    if prediction is None or not prediction.column:
+        return "NULL::VARCHAR", "0"
+    shown = f"p.{quoted(prediction.column)}::VARCHAR"
+    if prediction.type == "number":
+        return shown, "CASE WHEN shown IS NULL THEN 0 ELSE texts END"
+    if prediction.type == "bool":
+        return shown, "CASE WHEN shown IS NULL THEN 0 ELSE texts + numbers END"
+    # Classes that look like numbers are often sent as such.
+    named = f"CASE WHEN shown IN {_MARK} THEN numbers WHEN TRY_CAST(shown AS DOUBLE) IS NULL THEN numbers + bools ELSE 0 END"
+    return shown, f"CASE WHEN shown IS NULL THEN 0 ELSE {named} END"
+
+
+def _whole(value: int | None) -> int:
+    return int(value or 0)

@@ -1,0 +1,99 @@
+"""A user's query over files and other databases, in a DuckDB of its own that has no access to the store.
+
+Not only by good manners: DuckDB opens no file twice in a process, and the store's is open. PostgreSQL, MySQL and SQLite are read
+by extensions of DuckDB, which fetches them once from extensions.duckdb.org; where it must not, install them beforehand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from otel_mlmon.errors import ConfigError, EvaluationError
+from otel_mlmon.store.database import quoted
+
+_MEMORY: Final = "512MB"
+_SINCE: Final = "since"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class GroundTruthQuery:
+    """One query that can be run again and again; `stop` ends a run from another thread."""
+
+    def __init__(self, query: str, attach: Sequence[tuple[str, str, str]], directory: Path) -> None:
+        """`attach`: (path or connection string, type, name). Relative paths begin in `directory`.
+
+        Raises ConfigError when the query is not one SELECT.
+        """
+        self._query = query
+        self._attach = tuple(attach)
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._running: duckdb.DuckDBPyConnection | None = None
+        self._stopped = False
+        with duckdb.connect(":memory:") as connection:
+            try:
+                statements = connection.extract_statements(query)
+            except duckdb.Error as error:
+                raise ConfigError(f"query: {_first_line(error)}") from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            found = ", ".join(statement.type.name for statement in statements) or "nothing"
+            raise ConfigError(f"query: found {found}; allowed is one SELECT")
+        unknown = sorted(map(str, set(statements[0].named_parameters) - {_SINCE}))
+        if unknown:
+            raise ConfigError(f"query: found the parameter ${unknown[0]}; allowed is ${_SINCE}")
+        self._mentions_since = _SINCE in statements[0].named_parameters
+
+    def run(self, since: int, rows: int, take: Callable[[pa.Table], None]) -> None:
+        """Hand over the result in tables of up to about `rows` rows. `since`: ns. Raises EvaluationError."""
+        connection = duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "threads": 1})
+        try:
+            with self._lock:
+                if self._stopped:
+                    return
+                self._running = connection
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET file_search_path = ?", [str(self._directory)])
+            for path, kind, name in self._attach:
+                options = "READ_ONLY" if kind == "duckdb" else f"TYPE {kind}, READ_ONLY"
+                connection.execute(f"ATTACH {_literal(self._located(path, kind))} AS {quoted(name)} ({options})")
+            for table in self._tables(connection, since, rows):
+                take(table)
+        except duckdb.Error as error:
+            raise EvaluationError(_first_line(error)) from error
+        finally:
+            with self._lock:
+                self._running = None
+            connection.close()
+
+    def stop(self) -> None:
+        """End what runs, and begin nothing more."""
+        with self._lock:
+            self._stopped = True
+            if self._running is not None:
+                self._running.interrupt()
+
+    def _tables(self, connection: duckdb.DuckDBPyConnection, since: int, rows: int) -> Iterator[pa.Table]:
+        # Rounded down: a row that was taken already is a duplicate, one that is skipped is lost.
+        moment = (_EPOCH + timedelta(microseconds=since // 1000)).replace(tzinfo=None)
+        parameters: dict[str, Any] = {_SINCE: moment} if self._mentions_since else {}
+        result = connection.sql(self._query, params=parameters) if parameters else connection.sql(self._query)
+        for batch in result.to_arrow_reader(rows):
+            yield pa.Table.from_batches([batch])
+
+    def _located(self, path: str, kind: str) -> str:
+        return path if kind in ("postgres", "mysql") else str(self._directory / path)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

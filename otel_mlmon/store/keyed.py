@@ -1,0 +1,237 @@
+"""Ground truth that names values of features in place of a prediction id: "customer 42 on 2 January".
+
+It is kept, and written to `ground_truth` under the id of every prediction that has these values: of those that are stored
+when it comes, and of those that come later, in the commit in which they come. So `ground_truth` is all that is ever joined.
+Only predictions within the horizon of the time at which it became known are looked at: costs do not grow with the history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from otel_mlmon.columns import json_text, number_text
+from otel_mlmon.store.append import Appended
+from otel_mlmon.store.catalog import StoredField
+from otel_mlmon.store.database import Database, quoted
+from otel_mlmon.store.ground_truth import add_outcomes
+from otel_mlmon.store.truth import constant, plain_values, truth_columns
+from otel_mlmon.values import GroundTruthBatch
+
+_EXACT: Final = 2**53
+_OF_MODEL: Final = "mlmon_state.keyed_ground_truth WHERE model = $model AND names = $names"
+_WAITING: Final = "mlmon_state.waiting_ground_truth WHERE model = $model AND names = $names"
+
+
+class KeyedGroundTruth:
+    """Which features are keys of which model is held in memory, so that models without any cost nothing."""
+
+    def __init__(self, database: Database, *, horizon_ns: int) -> None:
+        self._horizon_ns = horizon_ns
+        cursor = database.cursor()
+        rows = cursor.execute("SELECT DISTINCT model, names FROM mlmon_state.keyed_ground_truth").fetchall()
+        cursor.close()
+        self._names: set[tuple[str, str]] = set(rows)
+        self._pending: dict[tuple[str, str], list[tuple[int, int, pa.Table]]] = {}  # first and last time, texts of keys
+
+    def append(
+        self, cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
+    ) -> Appended:
+        """Append what is not there yet; the same keys, time and value again are a duplicate."""
+        n, features = len(batch), sorted(batch.keys)
+        names = json.dumps(features, ensure_ascii=False)
+        times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
+        if not n:
+            return Appended(batch.model, 0, 0, times)
+        texts = [list(map(key_text, plain_values(batch.keys[name]))) for name in features]
+        parts = pa.table(
+            [pa.array(column, pa.string()) for column in texts], names=[f"part{i}" for i in range(len(texts))]
+        )
+        self._pending.setdefault((batch.model, names), []).append((int(times.min()), int(times.max()), parts))
+        incoming = pa.table(
+            {
+                "model": pa.array([batch.model] * n, pa.string()),
+                "names": pa.array([names] * n, pa.string()),
+                "key": pa.array(_keys(texts), pa.string()),
+                "time": batch.times,
+                "received": constant(received, n),
+                **truth_columns(batch.values),
+                "seq": constant(seq, n),
+                "place": pa.array(np.arange(n)),
+            }
+        )
+        cursor.register("incoming", incoming)
+        (stored,) = cursor.execute(
+            "INSERT INTO mlmon_state.keyed_ground_truth SELECT * EXCLUDE (place) FROM (SELECT * FROM incoming QUALIFY "
+            "row_number() OVER (PARTITION BY key, time, text ORDER BY place DESC) = 1) fresh ANTI JOIN "
+            f"(SELECT * FROM {_OF_MODEL} AND time BETWEEN $first AND $last) known ON fresh.key = known.key "
+            "AND fresh.time = known.time AND fresh.text IS NOT DISTINCT FROM known.text ORDER BY fresh.place",
+            {"model": batch.model, "names": names, "first": int(times.min()), "last": int(times.max())},
+        ).fetchall()[0]
+        cursor.unregister("incoming")
+        return Appended(batch.model, int(stored), n - int(stored), times)
+
+    def keep(self) -> None:
+        """The transaction is committed."""
+        self._names |= self._pending.keys()
+        self._pending = {}
+
+    def forget(self) -> None:
+        """The transaction is to begin, or failed."""
+        self._pending = {}
+
+    def join(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        model: str,
+        table: str | None,
+        fields: Mapping[str, StoredField],
+        *,
+        seq: int,
+        predictions: bool,
+    ) -> None:
+        """Write commit `seq`'s part to `ground_truth`. `predictions`: the commit has some of this model."""
+        for of, names in sorted(self._names | self._pending.keys()):
+            if of != model:
+                continue
+            about = {"model": model, "names": names, "seq": seq, "horizon": self._horizon_ns}
+            key = None if table is None else _key_of_prediction(json.loads(names), fields)
+            # What is older first: what comes with this commit is to hold.
+            if predictions and key is not None:
+                self._join_predictions(cursor, f"{table}", key, about)
+            if (model, names) in self._pending:
+                firsts, lasts, parts = zip(*self._pending[model, names], strict=True)
+                reach = (min(firsts) - self._horizon_ns, max(lasts) + self._horizon_ns)
+                likely = "" if key is None else _likely(f"{table}", json.loads(names), fields, reach)
+                cursor.register("parts", pa.concat_tables(parts))
+                self._join_ground_truth(cursor, likely, key, about)
+                cursor.unregister("parts")
+
+    def _join_predictions(self, cursor: duckdb.DuckDBPyConnection, table: str, key: str, about: dict[str, Any]) -> None:
+        """Predictions of this commit with ground truth of earlier ones: the last that came, unless their own id got one since."""
+        # Bounds as numbers: DuckDB skips what lies outside only if it knows them beforehand.
+        span = f"SELECT min(_time), max(_time) FROM {table} WHERE _seq = ?"
+        first, last = cursor.execute(span, [about["seq"]]).fetchall()[0]
+        if first is None:
+            return
+        pairs = cursor.sql(
+            f"WITH fresh AS (SELECT _id, _time, {key} AS key FROM {table} p WHERE _seq = $seq), "
+            f"wanted AS (SELECT key, time, received, number, text, seq, rowid AS place FROM {_OF_MODEL} AND seq < $seq "
+            "AND time BETWEEN $low AND $high AND key IN (SELECT key FROM fresh)) "
+            "SELECT f._id AS id, w.key, w.time, w.received, w.number, w.text, w.seq FROM fresh f JOIN wanted w USING (key) "
+            "WHERE abs(f._time - w.time) <= $horizon "
+            "QUALIFY row_number() OVER (PARTITION BY f._id ORDER BY w.seq DESC, w.place DESC) = 1",
+            params={**about, "low": first - self._horizon_ns, "high": last + self._horizon_ns},
+        ).to_arrow_table()
+        if not pairs.num_rows:
+            return
+        cursor.register("pairs", pairs)
+        (early,) = cursor.execute(
+            "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM pairs ANTI JOIN "
+            "(SELECT prediction_id, seq FROM mlmon_state.ground_truth WHERE model = $model "
+            "AND seq > (SELECT min(seq) FROM pairs)) own ON pairs.id = own.prediction_id AND own.seq > pairs.seq",
+            {"model": about["model"], "seq": about["seq"]},
+        ).fetchall()[0]
+        named = {"model": about["model"], "names": about["names"]}
+        cursor.execute(f"DELETE FROM {_WAITING} AND key IN (SELECT key FROM pairs)", named)
+        cursor.unregister("pairs")
+        add_outcomes(cursor, about["model"], {"early": int(early)})
+
+    def _join_ground_truth(
+        self, cursor: duckdb.DuckDBPyConnection, likely: str, key: str | None, about: dict[str, Any]
+    ) -> None:
+        """Ground truth of this commit with all predictions, of this commit too; `likely` selects those that may match."""
+        model, names, seq = about["model"], about["names"], about["seq"]
+        matched = "SELECT NULL::VARCHAR AS key WHERE false"
+        if key is not None:
+            pairs = cursor.sql(
+                f"WITH wanted AS (SELECT key, time, received, number, text, rowid AS place FROM {_OF_MODEL} AND seq = $seq) "
+                f"SELECT DISTINCT p._id AS id, w.* FROM (SELECT _id, _time, {key} AS key FROM ({likely}) p) p "
+                "JOIN wanted w USING (key) WHERE abs(p._time - w.time) <= $horizon ORDER BY place",
+                params=about,
+            ).to_arrow_table()
+            cursor.register("pairs", pairs)
+            cursor.execute(
+                "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM pairs",
+                {"model": model, "seq": seq},
+            )
+            matched = "SELECT key FROM pairs"
+        named = {"model": model, "names": names}
+        cursor.execute(
+            f"INSERT INTO mlmon_state.waiting_ground_truth SELECT $model, $names, key, min(time), 0, 0, 0 FROM {_OF_MODEL} "
+            f"AND seq = $seq AND text IS NOT NULL AND key NOT IN ({matched}) AND key NOT IN (SELECT key FROM {_WAITING}) "
+            "GROUP BY key",
+            {**named, "seq": seq},
+        )
+        if matched == "SELECT key FROM pairs":
+            cursor.execute(f"DELETE FROM {_WAITING} AND key IN ({matched})", named)
+            cursor.unregister("pairs")
+
+
+def key_text(value: Any) -> str:
+    """A value as it is compared: 1, 1.0 and "1" are the same; a text is as it stands.
+
+    Whole numbers keep all their digits, which a double would not.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return number_text(value) if isinstance(value, float) and abs(value) < float("inf") else json_text(value)
+
+
+def _keys(texts: list[list[str]]) -> list[str]:
+    """Keys of rows: each text after its length, so that no two lists of texts look alike."""
+    return ["".join(f"{len(text)}:{text}" for text in row) for row in zip(*texts, strict=True)]
+
+
+def _key_of_prediction(names: list[str], fields: Mapping[str, StoredField]) -> str | None:
+    """SQL that makes the same key of a row `p`, null where a feature has no value; None while a feature is unknown."""
+    if any(name not in fields for name in names):
+        return None
+    return " || ".join(f"length({text}) || ':' || {text}" for text in (_text(fields[name]) for name in names))
+
+
+def _likely(table: str, names: list[str], fields: Mapping[str, StoredField], reach: tuple[int, int]) -> str:
+    """SQL of the rows in reach that may match `parts`: compared as stored, since making keys of all would take long."""
+    parts = {"number": "TRY_CAST({} AS DOUBLE)", "bool": "TRY_CAST({} AS BOOLEAN)", "string": "{}"}
+    stored = [(fields[name], f"part{place}") for place, name in enumerate(names)]
+    same = " AND ".join(
+        f"{quoted(field.column)} IN (SELECT {parts[field.type].format(part)} FROM parts)" if field.column else "false"
+        for field, part in stored
+    )
+    odd = " OR ".join(f"_other[{_literal(name)}] IS NOT NULL" for name in names)
+    near = f"_time BETWEEN {reach[0]} AND {reach[1]}"
+    return (
+        f"SELECT * FROM {table} WHERE {near} AND {same} "
+        f"UNION ALL SELECT * FROM {table} WHERE {near} AND _other IS NOT NULL AND ({odd})"
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _text(field: StoredField) -> str:
+    other = f"p._other[{_literal(field.name)}]"
+    own = "NULL"
+    if field.column:
+        column = f"p.{quoted(field.column)}"
+        own = _number(column) if field.type == "number" else f"{column}::VARCHAR"
+    return (
+        f"CASE WHEN p._other IS NULL OR {other} IS NULL THEN {own} WHEN starts_with({other}, '\"') THEN {other}::JSON ->> '$' "
+        f"WHEN regexp_full_match({other}, '-?[0-9]+') OR TRY_CAST({other} AS DOUBLE) IS NULL THEN {other} "
+        f"ELSE {_number(f'{other}::DOUBLE')} END"
+    )
+
+
+def _number(sql: str) -> str:
+    """`columns.number_text` in SQL: DuckDB writes doubles as Python does, but for whole ones."""
+    return (
+        f"CASE WHEN {sql} = trunc({sql}) AND abs({sql}) <= {_EXACT} THEN {sql}::BIGINT::VARCHAR ELSE {sql}::VARCHAR END"
+    )

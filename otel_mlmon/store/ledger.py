@@ -1,0 +1,69 @@
+"""The ledger of estimates against what they turned out to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from otel_mlmon.stats.estimation.entry import LedgerEntry
+
+_COLUMNS: Final = ", ".join(f'"{name}"' for name in LedgerEntry._fields)
+_TEXTS: Final = frozenset({"alert", "model", "version", "segment", "metric"})
+_WHOLE: Final = frozenset({"start", "end", "made", "with_truth", "scored"})
+_RESULT: Final = ("realised", "realised_low", "realised_high", "with_truth", "coverage", "scored")
+
+
+def append_estimates(cursor: duckdb.DuckDBPyConnection, rows: Iterable[LedgerEntry]) -> None:
+    """Append estimates; one whose alert and window are there already is left out."""
+    kept = list(rows)
+    if kept:
+        cursor.register("fresh", _table(kept))
+        cursor.execute(
+            f"INSERT INTO mlmon_state.estimates ({_COLUMNS}) SELECT {_COLUMNS} FROM fresh "
+            'ANTI JOIN mlmon_state.estimates USING (alert, "start", "end")'
+        )
+        cursor.unregister("fresh")
+
+
+def score_estimates(cursor: duckdb.DuckDBPyConnection, rows: Iterable[LedgerEntry]) -> None:
+    """Keep what these estimates turned out to be, in place of what was kept before. Unknown ones are ignored."""
+    scored = list(rows)
+    if scored:
+        cursor.register("fresh", _table(scored))
+        changes = ", ".join(f"{name} = fresh.{name}" for name in _RESULT)
+        cursor.execute(
+            f"UPDATE mlmon_state.estimates AS kept SET {changes} FROM fresh "
+            'WHERE kept.alert = fresh.alert AND kept."start" = fresh."start" AND kept."end" = fresh."end"'
+        )
+        cursor.unregister("fresh")
+
+
+def read_estimates(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[LedgerEntry]:
+    """The newest estimates of one alert, oldest first, scored or not."""
+    rows = cursor.execute(
+        f'SELECT {_COLUMNS} FROM mlmon_state.estimates WHERE alert = ? ORDER BY "end" DESC LIMIT ?', [alert, limit]
+    ).fetchall()
+    return [_entry(row) for row in reversed(rows)]
+
+
+def delete_estimates(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:
+    """Delete the estimates of these alerts on windows that ended before `before`."""
+    cursor.execute(
+        'DELETE FROM mlmon_state.estimates WHERE "end" < ? AND alert IN (SELECT unnest(?))', [before, list(alerts)]
+    )
+
+
+def _table(rows: Sequence[LedgerEntry]) -> pa.Table:
+    columns = {}
+    for name, values in zip(LedgerEntry._fields, zip(*rows, strict=True), strict=True):
+        type_ = pa.string() if name in _TEXTS else pa.int64() if name in _WHOLE else pa.float64()
+        columns[name] = pa.array([None if isinstance(v, float) and math.isnan(v) else v for v in values], type_)
+    return pa.table(columns)
+
+
+def _entry(row: Sequence[Any]) -> LedgerEntry:
+    return LedgerEntry(*(math.nan if value is None else value for value in row))

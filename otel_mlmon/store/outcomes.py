@@ -1,0 +1,119 @@
+"""Ground truth as events: what each commit added to, or took back from, what is known of predictions; and the sums of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from otel_mlmon.store.profiles import in_segments
+
+# Values of the sums, in the order of the table; names as in PerformanceCounts.
+SUMS: Final = (
+    "with_truth", "numeric", "sum_error", "sum_abs_error", "sum_squared_error", "sum_fourth_error", "sum_truth",
+    "sum_squared_truth", "sum_abs_truth", "sum_abs_relative_error", "relative_rows",
+)  # fmt: skip
+_SUMS: Final = ", ".join(f'"{name}"' for name in SUMS)
+_TOTALS: Final = ", ".join(f'sum("{name}") AS "{name}"' for name in SUMS)
+
+
+def event_query(table: str) -> str:
+    """SQL of the events of commits after $since up to $upto: columns of `table`, `_sign`, `_known_at`, `_number`, `_text`.
+
+    A ground truth counts from its time on; the one before it of the same prediction stops to count then, or when it would have
+    begun to. Of a prediction that came after its ground truth, all of it is news. Cost: what the commits hold, and one look for
+    their ids among the predictions since $oldest and the ground truths.
+    """
+    fresh = "SELECT prediction_id FROM mlmon_state.ground_truth WHERE model = $model AND seq > $since AND seq <= $upto"
+    late = f"SELECT _id FROM {table} WHERE _seq > $since AND _seq <= $upto AND _time >= $oldest"
+    return (
+        f"WITH chain AS (SELECT prediction_id, time, number, text, seq, lag(time) OVER chained AS before_time, "
+        "lag(number) OVER chained AS before_number, lag(text) OVER chained AS before_text "
+        "FROM mlmon_state.ground_truth WHERE model = $model AND seq <= $upto "
+        f"AND (prediction_id IN ({fresh}) OR prediction_id IN ({late})) "
+        "WINDOW chained AS (PARTITION BY prediction_id ORDER BY seq, rowid)), "
+        "events AS (SELECT prediction_id, seq, 1 AS sign, time AS at, number, text FROM chain WHERE text IS NOT NULL UNION ALL "
+        "SELECT prediction_id, seq, -1, greatest(time, before_time), before_number, before_text FROM chain "
+        "WHERE before_text IS NOT NULL) "
+        "SELECT p.*, e.sign AS _sign, e.at AS _known_at, e.number AS _number, e.text AS _text FROM events e "
+        f"JOIN (SELECT * FROM {table} WHERE _time >= $oldest AND _seq <= $upto) p ON p._id = e.prediction_id "
+        "WHERE e.seq > $since OR p._seq > $since"
+    )
+
+
+def next_commit(cursor: duckdb.DuckDBPyConnection, model: str, table: str, since: int, upto: int, most: int) -> int:
+    """The last commit after `since` such that at most about `most` ground truths and predictions lie between."""
+    found = cursor.execute(
+        "SELECT max(seq) FROM (SELECT seq, sum(n) OVER (ORDER BY seq) AS upto, n FROM (SELECT seq, count(*) AS n FROM ("
+        "SELECT seq FROM mlmon_state.ground_truth WHERE model = ? AND seq > ? AND seq <= ? UNION ALL "
+        f"SELECT _seq FROM {table} WHERE _seq > ? AND _seq <= ?) GROUP BY seq)) WHERE upto - n <= ?",
+        [model, since, upto, since, upto, most],
+    ).fetchall()[0][0]
+    # Nothing there: all commits were of other models. Nothing beyond: the rest of them can go along.
+    return upto if found is None else int(found)
+
+
+def append_outcomes(
+    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int
+) -> None:
+    """Add lines, and note that commits up to `seq` are in them."""
+    for name, fresh in (("outcomes", sums), ("outcome_classes", classes)):
+        if fresh.num_rows:
+            cursor.register("fresh", fresh)
+            columns = ", ".join(f'"{column}"' for column in fresh.column_names)
+            cursor.execute(f"INSERT INTO mlmon_state.{name} ({columns}) SELECT {columns} FROM fresh")
+            cursor.unregister("fresh")
+    cursor.execute("INSERT OR REPLACE INTO mlmon_state.outcome_progress VALUES (?, ?, ?)", [model, reference, seq])
+
+
+def forget_outcomes(cursor: duckdb.DuckDBPyConnection, model: str) -> None:
+    """Delete all sums of a model: they will be made anew from its first commit on."""
+    for name in ("outcomes", "outcome_classes", "outcome_progress"):
+        cursor.execute(f"DELETE FROM mlmon_state.{name} WHERE model = ?", [model])
+
+
+def outcome_progress(cursor: duckdb.DuckDBPyConnection, model: str, reference: str) -> int:
+    """Number of the commit up to which ground truth is in the sums."""
+    rows = cursor.execute(
+        "SELECT seq FROM mlmon_state.outcome_progress WHERE model = ? AND reference = ?", [model, reference]
+    ).fetchall()
+    return int(rows[0][0]) if rows else 0
+
+
+def read_outcomes(
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    reference: str,
+    start: int,
+    end: int,
+    segments: Sequence[str],
+    known_by: int,
+) -> tuple[pa.Table, pa.Table]:
+    """Sums, and counts of (truth, prediction), over predictions in [start, end), by version and segment, as known by `known_by`."""
+    where = (
+        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND known <= ? AND {in_segments('segment')} "
+        "GROUP BY version, segment"
+    )
+    parameters = [model, reference, start, end, known_by, list(segments)]
+    sums = cursor.sql(f"SELECT version, segment, {_TOTALS} FROM mlmon_state.outcomes {where}", params=parameters)
+    found = sums.to_arrow_table()
+    classes = cursor.sql(
+        f"SELECT version, segment, truth, prediction, sum(n)::BIGINT AS n FROM mlmon_state.outcome_classes {where}, truth, "
+        "prediction HAVING sum(n) <> 0",
+        params=parameters,
+    )
+    return found, classes.to_arrow_table()
+
+
+def read_known(
+    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, known_by: int, step: int
+) -> pa.Table:
+    """How many predictions in [start, end) got their ground truth when: version, `at` and `known` in steps of `step` ns."""
+    return cursor.sql(
+        "SELECT version, pane // $step * $step AS at, (known - 1) // $step * $step AS known, sum(with_truth) AS n "
+        "FROM mlmon_state.outcomes WHERE model = $model AND reference = $reference AND segment = '' AND pane >= $start "
+        "AND pane < $end AND known <= $known GROUP BY ALL",
+        params={"model": model, "reference": reference, "start": start, "end": end, "known": known_by, "step": step},
+    ).to_arrow_table()
