@@ -31,30 +31,32 @@ class Baselines:
         self._reference_for = reference_for
 
     def reference(
-        self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str]
+        self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> Reference | None:
         """The stored reference, with counts of other predictions in place of its own where the group asks for them.
 
-        None when there is no stored reference, or no such predictions.
+        Ground truth of those is what was known by `known_by`. None when there is no stored reference, or no such predictions.
         """
         stored = self._reference_for(model, version, baseline.name)
         if stored is None or baseline.stored:
             return stored
         if baseline.segment:
             return _of_segment(stored, baseline.segment)
-        found = self._profiles(baseline, model, version, start, end, segments)
+        found = self._profiles(baseline, model, version, start, end, segments, known_by)
         return _measured(stored, found) if found and "" in found else None
 
     def _profiles(
-        self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str]
+        self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> dict[str, WindowProfile]:
         def read(first: int, last: int) -> dict[str, dict[str, WindowProfile]]:
-            return by_version(self._windows.window(model, baseline.name, first, last, segments, end, fields=True))
+            return by_version(self._windows.window(model, baseline.name, first, last, segments, known_by, fields=True))
 
+        if baseline.champion is not None:  # the champion is not compared with itself
+            return read(start, end).get(baseline.champion, {}) if version != baseline.champion else {}
         if baseline.trailing:
             return read(start - baseline.trailing, start).get(version, {})
         if baseline.previous_version:
-            return self._previous(baseline, model, version, start, end, segments)
+            return self._previous(baseline, model, version, start, end, segments, known_by)
         summed: dict[str, WindowProfile] = {}
         for i in range(1, baseline.count + 1):
             for segment, window in read(start - i * baseline.cycle, end - i * baseline.cycle).get(version, {}).items():
@@ -62,14 +64,14 @@ class Baselines:
         return summed
 
     def _previous(
-        self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str]
+        self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> dict[str, WindowProfile]:
         """The window of the version that was there before: its last week before this window's end."""
-        totals = self._windows.totals(model, baseline.name, end - _HORIZON * WEEK, end, end)
+        totals = self._windows.totals(model, baseline.name, end - _HORIZON * WEEK, end, known_by)
         first: dict[str, int] = {}
         for pane, of in zip(totals["pane"].to_pylist(), totals["version"].to_pylist(), strict=True):
             first[of] = min(pane, first.get(of, pane))
-        found = by_version(self._windows.window(model, baseline.name, end - WEEK, end, segments, end, fields=True))
+        found = by_version(self._windows.window(model, baseline.name, end - WEEK, end, segments, known_by, fields=True))
         others = {v: by for v, by in found.items() if "" in by and first.get(v, end) < first.get(version, end)}
         if not others:
             return {}
@@ -82,7 +84,10 @@ def _of_segment(stored: Reference, segment: str) -> Reference | None:
         return None
     fields = {n: replace(f, profile=one.profiles[n]) for n, f in stored.fields.items() if n in one.profiles}
     # How features depend on one another is known of the whole only.
-    return replace(stored, rows=one.rows, fields=fields, performance=one.performance, segments={}, components=None)
+    return replace(
+        stored, rows=one.rows, fields=fields, performance=one.performance, figures=one.figures, segments={},
+        components=None,
+    )  # fmt: skip
 
 
 def _measured(stored: Reference, windows: Mapping[str, WindowProfile]) -> Reference:
@@ -97,7 +102,7 @@ def _measured(stored: Reference, windows: Mapping[str, WindowProfile]) -> Refere
         for segment, window in windows.items()
         if segment
     }
-    return replace(stored, rows=whole.rows, fields=fields, performance=whole.performance, segments=segments)
+    return replace(stored, rows=whole.rows, fields=fields, performance=whole.performance, figures={}, segments=segments)
 
 
 def _field(field: FieldReference, profile: FieldProfile, rows: int) -> FieldReference:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from otel_mlmon.stats.design_effect import design_effect_of
-from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Status
+from otel_mlmon.values import FieldProfile, FieldReference, Figure, PerformanceCounts, Reference, Status
 
 if TYPE_CHECKING:
+    from otel_mlmon.stats.estimate import Estimate
+    from otel_mlmon.stats.outcomes import Outcomes
     from otel_mlmon.values import Floats
 
 _CHANCE = 0.5  # p-value from which no confidence that a rule may state would call it sure
@@ -46,10 +48,19 @@ class FieldCase:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceCase:
-    """Performance sums of one window, whole or one segment of it, and the reference's."""
+    """Performance of one window, whole or one segment of it, and the reference's.
+
+    `outcomes` reads the rows whose ground truth is known (argument: the field that says which of them were ranked against each
+    other, or ""), `custom` computes an SQL aggregate over them; only metrics that sums do not give need either. `figures` has
+    the reference's values of such metrics. `pair` has the rows of champion and challenger whose ids match; None without any.
+    """
 
     counts: PerformanceCounts
     reference: PerformanceCounts | None
+    figures: Mapping[str, Figure]
+    outcomes: Callable[[str], Outcomes]
+    custom: Callable[[str, float], Estimate]
+    pair: Callable[[], tuple[Outcomes, Outcomes] | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,10 @@ class Outcome:
     finding: str = ""
     level: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    coverage: float | None = None
+    maturity: str = ""
 
 
 def no_data(reason: str, message: str, *, rows: int = 0, reference_rows: int = 0) -> Outcome:

@@ -18,7 +18,9 @@ _ORDER: Final = ("schema", "missing", "type", "stuck", "format", "default_value"
 _DRIFT: Final = len(_ORDER)
 _OUTPUT: Final = _DRIFT + 2  # from here on: outputs, first what is wrong with them, then their drift
 _OUTPUT_DRIFT: Final = _OUTPUT + 1
+_PARITY: Final = _OUTPUT - 0.5
 _PERFORMANCE: Final = _OUTPUT + 2
+_ABOUT_OUTCOMES: Final = frozenset({"performance", "estimate", "fairness", "slices", "budget"})
 # Share of the rows that a fault of a feature must affect to explain that the model does worse.
 _ENOUGH: Final = 0.05
 _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2, "critical": 3, "page": 3}
@@ -63,8 +65,10 @@ def _root(cause: str, explaining: Mapping[str, str]) -> str:
 
 def _rank(alert: Alert) -> float:
     output = bool(alert.target.field) and output_name(alert.target.field) is not None
-    if alert.check == "performance":
+    if alert.check in _ABOUT_OUTCOMES:
         return _PERFORMANCE
+    if alert.check == "parity":
+        return _PARITY + (0.1 if alert.method == "size" else 0.0)
     if alert.check == "drift":
         return _OUTPUT_DRIFT if output else _DRIFT + (0 if alert.target.field else 1)
     if alert.method not in _ORDER:
@@ -89,6 +93,11 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
         return _whole_and_segment(cause, symptom, clear)
     if not _same_rows(cause, symptom) or not _rank(cause) < _rank(symptom):
         return False
+    if "parity" in (cause.check, symptom.check):
+        # Both models have the same inputs, so that nothing that is wrong with these explains it; and another model
+        # explains all that comes out, if its predictions are different enough.
+        different = cause.verdict.evidence.get("size", 0.0) >= _ENOUGH
+        return cause.check == "parity" and (symptom.check == "parity" or (different and _rank(symptom) >= _OUTPUT))
     if cause.method == "schema":
         fields = cause.verdict.evidence.get("fields", ())
         return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
@@ -133,7 +142,7 @@ def _clear_segments(alerts: Iterable[Alert]) -> dict[tuple[str, str, str], set[s
         verdict = alert.verdict
         if alert.target.segment and alert.state.phase == "inactive" and verdict.reason == "within_threshold":
             # A metric is as large as the model's errors are; of a share, half of what is allowed is clearly fine.
-            fine = alert.check == "performance" or (verdict.value or 0.0) <= (verdict.threshold or 0.0) / 2
+            fine = alert.check in _ABOUT_OUTCOMES or (verdict.value or 0.0) <= (verdict.threshold or 0.0) / 2
             if verdict.rows >= _CLEAR_ROWS and verdict.value is not None and fine:
                 key = alert.target.segment.partition("=")[0]
                 found.setdefault((alert.group, alert.rule, alert.target.field), set()).add(key)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow.compute as pc
@@ -19,7 +19,13 @@ from otel_mlmon.evaluate.alerts import alert_for, alert_from_document, alert_id,
 from otel_mlmon.evaluate.baselines import Baselines
 from otel_mlmon.evaluate.causes import causes
 from otel_mlmon.evaluate.correct import correct, sharers
+from otel_mlmon.evaluate.diagnosis import Diagnosis
+from otel_mlmon.evaluate.estimates import Estimates, LedgerStore
 from otel_mlmon.evaluate.model_case import Condition
+from otel_mlmon.evaluate.outcome_case import OutcomeCase
+from otel_mlmon.evaluate.outcomes import Aggregate, judge_outcomes
+from otel_mlmon.evaluate.pairs import matched
+from otel_mlmon.evaluate.revisions import RevisionRow, Revisions
 from otel_mlmon.evaluate.ripe import RipeWindows, WindowSource
 from otel_mlmon.evaluate.rows import WindowRows
 from otel_mlmon.evaluate.state import step
@@ -29,21 +35,24 @@ from otel_mlmon.evaluate.verdicts import (
     by_version,
     judge_fields,
     judge_model,
-    judge_performance,
 )
-from otel_mlmon.rulefile import FieldRule, Group, PerformanceRule, Rule
+from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, PerformanceRule, Rule
+from otel_mlmon.stats.outcomes import Outcomes
 from otel_mlmon.values import Alert, AlertState, Reference, Target, Verdict
 
 _log = logging.getLogger(__name__)
+_DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
 VerdictRow = tuple[str, int, str, float | None, float | None]
 
 
-class AlertStore(Protocol):
+class AlertStore(LedgerStore, Protocol):
     """Where alert states live across restarts."""
 
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
     def append_verdicts(self, rows: Iterable[VerdictRow]) -> None: ...
+    def append_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
+    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]: ...
 
 
 @dataclass(slots=True)
@@ -54,6 +63,10 @@ class GroupStatus:
     rows: dict[tuple[str, str], int] = field(default_factory=dict)  # (version, segment) → rows
     lost: dict[str, int] = field(default_factory=dict)  # version → rows
     coverage: dict[str, float] = field(default_factory=dict)  # version → share with ground truth
+    biased: dict[str, bool] = field(default_factory=dict)  # version → the labelled part does not look like the rest
+    delays: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # version → quantile → seconds to the ground truth
     versions: tuple[str, ...] = ()
 
 
@@ -68,6 +81,7 @@ class Engine:
         count_outside: OutsideCounter,
         condition: Condition,
         *,
+        aggregate: Aggregate,
         ground_truth_horizon_ns: int,
     ) -> None:
         self._windows = windows
@@ -75,6 +89,10 @@ class Engine:
         self._store = store
         self._count_outside = count_outside
         self._condition = condition
+        self._aggregate = aggregate
+        self._revisions = Revisions()
+        self._diagnosis = Diagnosis()
+        self._estimates = Estimates(store)
         self._horizon_ns = ground_truth_horizon_ns
         self._lock = threading.Lock()
         self._alerts: dict[str, Alert] = {}
@@ -125,7 +143,7 @@ class Engine:
         status = self.groups.setdefault((group.name, model), GroupStatus())
         segments = sorted({key for rule in group.rules for key in rule.segments})
         start, name = time - group.window, group.reference.name
-        fields = any(not isinstance(rule, PerformanceRule) for rule in group.rules)
+        fields = any(not isinstance(rule, GroundTruthRule) for rule in group.rules)
         windows = by_version(self._windows.window(model, name, start, time, segments, time, fields=fields))
         status.end = time
         status.versions = tuple(sorted(windows)) or status.versions or ("",)
@@ -134,10 +152,13 @@ class Engine:
         )
         status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
         ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
-        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys))
+        named = any(rule.family == "parity" for rule in group.rules)  # it shows predictions by their ids
+        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys, with_ids=named))
         fresh: dict[str, Alert] = {}
-        for version in status.versions:
-            reference = self._baselines.reference(group.reference, model, version, start, time, segments)
+        late = ripe.waiting() if any(isinstance(rule, GroundTruthRule) for rule in group.rules) else []
+        for version in dict.fromkeys((*status.versions, *late)):
+            rules = [r for r in group.rules if version in status.versions or isinstance(r, GroundTruthRule)]
+            reference = self._baselines.reference(group.reference, model, version, start, time, segments, time)
             scene = Scene(
                 model, version, reference, windows.get(version, {}), start, time, rows,
                 partial(self._traffic, model, name, version), self._condition, self._count_outside,
@@ -145,7 +166,7 @@ class Engine:
             )  # fmt: skip
             judged = [
                 (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference))
-                for rule in group.rules
+                for rule in rules
                 for verdict in self._judge(group, rule, scene, ripe, known, status)
             ]
             for rule, verdict in correct(judged, group.interval):
@@ -159,13 +180,13 @@ class Engine:
         self, group: Group, rule: Rule, scene: Scene, ripe: RipeWindows, known: Mapping[str, Alert], status: GroupStatus
     ) -> list[Verdict]:
         try:
-            if isinstance(rule, PerformanceRule):
-                windows, start, end = ripe.newest(rule, scene.version)
-                if "" in windows:
-                    counts = windows[""].performance
-                    covered = counts.with_truth / counts.predictions if counts.predictions else 0.0
-                    status.coverage[scene.version] = covered
-                return list(judge_performance(rule, replace(scene, windows=windows, start=start, end=end)))
+            if isinstance(rule, GroundTruthRule):
+                return self._judge_outcomes(group, rule, scene, ripe, status)
+            if isinstance(rule, EstimateRule):
+                return [
+                    self._estimates.judge(alert_id(group.name, rule.alert, verdict.target), rule, verdict, ripe)
+                    for verdict in judge_model(rule, scene)
+                ]
             if not isinstance(rule, FieldRule):
                 return list(judge_model(rule, scene))
             judged = {
@@ -191,6 +212,76 @@ class Engine:
                     Target(scene.model, scene.version), "error", "exception", scene.start, scene.end, message=message
                 )
             ]
+
+    def _judge_outcomes(
+        self, group: Group, rule: GroundTruthRule, scene: Scene, ripe: RipeWindows, status: GroupStatus
+    ) -> list[Verdict]:
+        windows, start, end = ripe.newest(rule, scene.version)
+        if "" in windows:
+            counts = windows[""].performance
+            covered = counts.with_truth / counts.predictions if counts.predictions else 0.0
+            status.coverage[scene.version] = covered
+        maturity = ripe.maturity(scene.version)
+        status.delays[scene.version] = {str(q): maturity.quantile_s(q) for q in _DELAY_QUANTILES}
+        found = self._outcomes_in(group, rule, scene, ripe, start, end)
+        if not isinstance(rule, PerformanceRule):
+            return found
+        self._revise(group, rule, scene, ripe)
+        told: list[Verdict] = []
+        for verdict in found:
+            more, selected = self._diagnosis.of(rule, verdict, ripe.rows(start, end), scene.reference)
+            told.append(more)
+            if selected is not None:
+                status.biased[scene.version] = selected.biased
+        return told
+
+    def _outcomes_in(
+        self, group: Group, rule: GroundTruthRule, scene: Scene, ripe: RipeWindows, start: int, end: int
+    ) -> list[Verdict]:
+        """Verdicts on one window, by what is known of it now."""
+        model, version, time = scene.model, scene.version, scene.end
+        reference, pane = scene.reference, self._windows.pane_ns
+        if not group.reference.stored:  # what is normal is measured around the window that is judged
+            reference = self._baselines.reference(group.reference, model, version, start, end, rule.segments, time)
+        windows = ripe.between(version, start, end, rule.segments)
+        case = OutcomeCase(
+            model, version, start, end, time, windows, reference, ripe.rows(start, end),
+            lambda first, last: ripe.between(version, first // pane * pane, last, rule.segments),
+        )  # fmt: skip
+        scene = replace(scene, windows=windows, start=start, end=end, reference=reference)
+        pairs = partial(self._pairs, group, scene, time)
+        return list(judge_outcomes(rule, scene, case, ripe.maturity(version), self._aggregate, pairs))
+
+    def _pairs(self, group: Group, scene: Scene, time: int, segment: str) -> tuple[Outcomes, Outcomes] | None:
+        champion = group.reference.champion
+        if champion is None or champion == scene.version:
+            return None
+        rows = WindowRows(
+            lambda keys: self._windows.rows(scene.model, scene.start, scene.end, keys, time, with_ids=True)
+        )
+        block, theirs = rows.select(champion, segment)
+        return matched(block, theirs, rows.select(scene.version, segment)[1])
+
+    def _revise(self, group: Group, rule: PerformanceRule, scene: Scene, ripe: RipeWindows) -> None:
+        """Look again at the past windows of which more is known now, and note what is seen."""
+        key = (group.name, rule.alert, scene.model, scene.version)
+        if not self._revisions.knows(key):
+            whole = alert_id(group.name, rule.alert, Target(scene.model, scene.version))
+            self._revisions.remember(key, self._store.last_revisions(whole))
+        rows: list[RevisionRow] = []
+        for due in self._revisions.due(key, group, ripe, scene.end, self._horizon_ns):
+            judged = [(rule, v) for v in self._outcomes_in(group, rule, scene, ripe, due.start, due.end)]
+            for _, verdict in correct(judged, group.interval):  # type: ignore[arg-type]
+                with_truth = ripe.between(scene.version, due.start, due.end, rule.segments).get(verdict.target.segment)
+                if with_truth is not None and with_truth.performance.with_truth:
+                    rows.append(
+                        (
+                            alert_id(group.name, rule.alert, verdict.target), due.start, due.end, scene.end,
+                            with_truth.rows, with_truth.performance.with_truth, verdict.maturity, verdict.status,
+                            verdict.value, verdict.low, verdict.high,
+                        )
+                    )  # fmt: skip
+        self._store.append_revisions(rows)
 
     def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any, int]:
         totals = self._windows.totals(model, name, first, last, last)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from otel_mlmon.evaluate.budget import budget
 from otel_mlmon.evaluate.case import FieldCase, Outcome
 from otel_mlmon.evaluate.drift import drift
 from otel_mlmon.evaluate.expression import expression
+from otel_mlmon.evaluate.fairness import fairness
 from otel_mlmon.evaluate.feature_set import weighted_drift
 from otel_mlmon.evaluate.integrity import missing, type_mismatch, written_otherwise
 from otel_mlmon.evaluate.model_case import ModelCase
 from otel_mlmon.evaluate.multivariate import reconstruction_error
+from otel_mlmon.evaluate.outcome_case import OutcomeCase
+from otel_mlmon.evaluate.parity import parity
 from otel_mlmon.evaluate.schema import schema_change
 from otel_mlmon.evaluate.single_values import default_value, stuck
+from otel_mlmon.evaluate.slices import slices
 from otel_mlmon.evaluate.traffic import duplicates, freshness, latency, volume
 from otel_mlmon.evaluate.value_range import out_of_range
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS
@@ -37,4 +42,16 @@ MODEL_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
     "expression": expression,
     "weighted": weighted_drift,
     "reconstruction_error": reconstruction_error,
+}
+
+# By family: its methods are one check.
+FAMILY_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
+    "parity": parity,
+}
+
+# By family: on the newest window of which enough ground truth is known.
+OUTCOME_CHECKS: Final[Mapping[str, Callable[[Any, OutcomeCase], Outcome]]] = {
+    "fairness": fairness,
+    "slices": slices,
+    "budget": budget,
 }

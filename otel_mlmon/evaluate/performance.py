@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_mlmon.evaluate.case import Outcome, PerformanceCase, judge, no_data
-from otel_mlmon.rulefile import PerformanceRule
-from otel_mlmon.stats.degradation import DEGRADATION_TESTS
+from otel_mlmon.evaluate.metric import Measured, measure, options
+from otel_mlmon.rulefile import GroundTruthRule, PerformanceRule
+from otel_mlmon.stats.paired import paired_worse
 from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.worse import worse_than_reference
 from otel_mlmon.values import PerformanceCounts
 
 # With a budget of false alarms: how much worse than the reference matters, however sure.
@@ -16,60 +17,78 @@ MARGIN: Final = 0.05
 BIAS_MARGIN: Final = 0.1
 
 
-def enough(rule: PerformanceRule, predictions: Any, with_truth: Any) -> Any:
+def enough(rule: GroundTruthRule, predictions: Any, with_truth: Any) -> Any:
     """Whether so many known outcomes of so many predictions are enough to judge by; numbers or arrays of them."""
     return (with_truth >= rule.min_ground_truth) & (with_truth >= rule.min_coverage * predictions) & (with_truth > 0)
+
+
+def too_little(rule: GroundTruthRule, counts: PerformanceCounts) -> Outcome:
+    """The answer to a window of which too little is known."""
+    return no_data(
+        "too_little_ground_truth",
+        f"ground truth is known for {counts.with_truth} of {counts.predictions} predictions; the rule asks for "
+        f"{rule.min_ground_truth} and {rule.min_coverage:.0%}",
+        rows=counts.with_truth,
+    )
 
 
 def performance(rule: PerformanceRule, case: PerformanceCase) -> Outcome:
     """The metric over the predictions whose ground truth is known."""
     counts = case.counts
     if not enough(rule, counts.predictions, counts.with_truth):
-        return no_data(
-            "too_little_ground_truth",
-            f"ground truth is known for {counts.with_truth} of {counts.predictions} predictions; the rule asks for "
-            f"{rule.min_ground_truth} and {rule.min_coverage:.0%}",
-            rows=counts.with_truth,
-        )
-    positive = getattr(rule, "positive", None)
-    metric = PERFORMANCE_METRICS[rule.method]
-    value = metric.function(counts, positive)
-    before = metric.function(case.reference, positive) if case.reference else float("nan")
-    higher_is_worse = metric.better == "lower"
-    limit = getattr(rule, rule.limit)
+        return too_little(rule, counts)
+    found = measure(rule, case)
+    limit, budgeted = rule.absolute, rule.absolute is None and rule.worse_than_reference is None
+    if limit is None and found.reference != found.reference:
+        return replace(
+            no_data("no_reference", f"the reference has no {rule.method}; create it with ground truth (and scores, where the "
+                    "metric is about them)", rows=counts.with_truth),
+            value=None if found.value != found.value else found.value, **_interval(found),
+        )  # fmt: skip
     if limit is None:
-        if before != before:
-            return no_data("no_reference", f"the reference has no {rule.method}; create it with ground truth",
-                           rows=counts.with_truth)  # fmt: skip
-        margin = MARGIN if rule.worse_than_reference is None else rule.worse_than_reference
-        # A tenth worse than 0.9 is 0.81; a tenth worse than -0.5 (R² may be negative) is -0.55.
-        limit = _worse(before, margin, higher_is_worse)
-        if rule.method == "bias":  # a good model's bias is about 0: the margin is one of the errors' own spread
-            limit = before + BIAS_MARGIN * PERFORMANCE_METRICS["rmse"].function(case.reference, None)  # type: ignore[arg-type]
-    p_value = DEGRADATION_TESTS[rule.method](counts, limit, positive)
-    if rule.worse_than_reference is None and getattr(rule, rule.limit) is None and case.reference is not None:
-        p_value = worse_than_reference(rule.method, counts, case.reference, positive)
+        limit = _limit(rule, case, found)
+    pair = case.pair()
+    note, p_value = "", found.worse_than_reference() if budgeted and case.reference else found.worse(limit)
+    if pair is not None and rule.absolute is None:
+        both = paired_worse(rule.method, *pair, options(rule), 2 * rule.confidence - 1)
+        p_value = both.p_value
+        note = f"; on the same {both.rows} predictions {both.second:.4g} against {both.first:.4g}"
     critical = rule.critical
     if critical is not None and rule.worse_than_reference is not None:
-        critical = _worse(before, critical, higher_is_worse)
-    reference_rows = case.reference.with_truth if case.reference else 0
-    against = f", in the reference {before:.4g}" if before == before else ""
-    return judge(
-        value,
+        critical = worse(found.reference, critical, higher_is_worse=found.better == "lower")
+    against = f", in the reference {found.reference:.4g}" if found.reference == found.reference else ""
+    sure = f" ({found.low:.4g} to {found.high:.4g})" if found.low == found.low else ""
+    outcome = judge(
+        found.value,
         limit,
         p_value,
         rows=counts.with_truth,
-        reference_rows=reference_rows,
-        message=f"{rule.method} {value:.4g} over {counts.with_truth} predictions with known outcome{against}",
-        evidence=lambda: {"numbers": _numbers(case, positive)},
+        reference_rows=case.reference.with_truth if case.reference else 0,
+        message=f"{rule.method} {found.value:.4g}{sure} over {counts.with_truth} predictions with known outcome{against}{note}",
+        evidence=lambda: {"numbers": _numbers(case, getattr(rule, "positive", None))},
         finding="worse",
         critical=critical,
-        higher_is_worse=higher_is_worse,
+        higher_is_worse=found.better == "lower",
     )
+    return replace(outcome, **_interval(found))
 
 
-def _worse(value: float, margin: float, higher_is_worse: bool) -> float:
+def _limit(rule: PerformanceRule, case: PerformanceCase, found: Measured) -> float:
+    margin = MARGIN if rule.worse_than_reference is None else rule.worse_than_reference
+    if rule.method == "bias" and case.reference is not None:
+        # A good model's bias is about 0: the margin is one of the errors' own spread.
+        return found.reference + BIAS_MARGIN * PERFORMANCE_METRICS["rmse"].function(case.reference, None)
+    return worse(found.reference, margin, higher_is_worse=found.better == "lower")
+
+
+def worse(value: float, margin: float, *, higher_is_worse: bool) -> float:
+    """A tenth worse than 0.9 is 0.81; a tenth worse than -0.5 (R² may be negative) is -0.55."""
     return value + (1 if higher_is_worse else -1) * abs(value) * margin
+
+
+def _interval(found: Measured) -> dict[str, Any]:
+    known = found.low == found.low and found.high == found.high
+    return {"low": found.low, "high": found.high} if known else {}
 
 
 def _numbers(case: PerformanceCase, positive: str | None) -> list[list[Any]]:

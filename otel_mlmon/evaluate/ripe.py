@@ -6,20 +6,25 @@ ripe, and judged again when more of it becomes known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otel_mlmon.evaluate.maturity import Maturity, maturity
 from otel_mlmon.evaluate.performance import enough
+from otel_mlmon.evaluate.rows import WindowRows
 from otel_mlmon.evaluate.verdicts import by_version
-from otel_mlmon.rulefile import Group, PerformanceRule
+from otel_mlmon.rulefile import GroundTruthRule, Group
 from otel_mlmon.values import RowBlock, WindowProfile
+
+_SLOWEST: Final = 0.99  # of the ground truth has come by then
+_STEPS: Final = 24  # of a window, in which delays are measured
 
 
 class WindowSource(Protocol):
@@ -30,8 +35,18 @@ class WindowSource(Protocol):
     def window(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, *, fields: bool
     ) -> list[WindowProfile]: ...
-    def rows(self, model: str, start: int, end: int, segments: Sequence[str]) -> RowBlock | None: ...
+    def rows(
+        self,
+        model: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int | None = None,
+        only: Collection[str] | None = None,
+        with_ids: bool = False,
+    ) -> RowBlock | None: ...
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +75,66 @@ class RipeWindows:
         self._time = time
         self._horizon_ns = horizon_ns
         self._upto: dict[str, _Upto] = {}
-        self._read: dict[tuple[int, tuple[str, ...]], dict[str, dict[str, WindowProfile]]] = {}
+        self._read: dict[tuple[int, int, tuple[str, ...]], dict[str, dict[str, WindowProfile]]] = {}
+        self._rows: dict[tuple[int, int], WindowRows] = {}
+        self._maturity: dict[str, Maturity] = {}
 
-    def newest(self, rule: PerformanceRule, version: str) -> tuple[dict[str, WindowProfile], int, int]:
+    def newest(self, rule: GroundTruthRule, version: str) -> tuple[dict[str, WindowProfile], int, int]:
         """(profiles by segment, start, end) of the newest ripe window, else of the one that ends now."""
         window, interval = self._group.window, self._group.interval
         upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
         ends = np.arange(self._time, self._time - self._horizon_ns, -interval)
         ripe = np.flatnonzero(enough(rule, *upto.before(ends, window)))
         end = int(ends[ripe[0]]) if len(ripe) else self._time
-        key = (end, tuple(rule.segments))
+        return self.between(version, end - window, end, rule.segments), end - window, end
+
+    def between(self, version: str, start: int, end: int, segments: Sequence[str]) -> dict[str, WindowProfile]:
+        """What is known by now of predictions in [start, end), by segment."""
+        key = (start, end, tuple(segments))
         if key not in self._read:
             found = self._source.window(
-                self._model, self._group.reference.name, end - window, end, rule.segments, self._time, fields=False
+                self._model, self._group.reference.name, start, end, segments, self._time, fields=False
             )
             self._read[key] = by_version(found)
-        return self._read[key].get(version, {}), end - window, end
+        return self._read[key].get(version, {})
+
+    def waiting(self) -> list[str]:
+        """Versions whose ground truth is still to be expected, though they may no longer predict."""
+        last = self._totals.group_by("version").aggregate([("pane", "max")]) if self._totals.num_rows else None
+        newest = {} if last is None else dict(zip(*(last[n].to_pylist() for n in ("version", "pane_max")), strict=True))
+        return [v for v, pane in newest.items() if self._time - pane <= self._group.window + self._slowest_ns(v)]
+
+    def _slowest_ns(self, version: str) -> float:
+        seconds = self.maturity(version).quantile_s(_SLOWEST)
+        return 1e9 * seconds if seconds == seconds else 0.0
+
+    def rows(self, start: int, end: int) -> WindowRows:
+        """The predictions of a window themselves, with the ground truth that is known by now."""
+        found = self._rows.get((start, end))
+        if found is None:
+            found = WindowRows(lambda keys: self._source.rows(self._model, start, end, keys, self._time))
+            self._rows[start, end] = found
+        return found
+
+    def known_in(self, version: str, start: int, end: int) -> tuple[int, int]:
+        """(predictions, of them with ground truth by now) in [start, end), as a whole."""
+        upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
+        rows, truth = upto.before(np.array([end]), end - start)
+        return int(rows[0]), round(float(truth[0]))
+
+    @cached_property
+    def _delays(self) -> pa.Table:
+        step = max(self._source.pane_ns, self._group.window // _STEPS)
+        start = self._time - self._horizon_ns - self._group.window
+        name = self._group.reference.name
+        return self._source.known(self._model, name, start, self._time, self._time, step)
+
+    def maturity(self, version: str) -> Maturity:
+        """How long ground truth takes to come, as far as is known by now."""
+        if version not in self._maturity:
+            step = max(self._source.pane_ns, self._group.window // _STEPS)
+            self._maturity[version] = maturity(self._delays, version, self._time, step)
+        return self._maturity[version]
 
     @cached_property
     def _totals(self) -> pa.Table:
@@ -86,8 +145,7 @@ class RipeWindows:
 
     def _sums(self, version: str) -> _Upto:
         mine = self._totals.filter(pc.equal(self._totals["version"], version))
-        truth = pc.list_element(mine["sums"], 0).to_numpy()  # the first sum: predictions with ground truth
-        return _Upto(mine["pane"].to_numpy(), _running(mine["rows"].to_numpy()), _running(truth))
+        return _Upto(mine["pane"].to_numpy(), _running(mine["rows"].to_numpy()), _running(mine["truth"].to_numpy()))
 
 
 def _running(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

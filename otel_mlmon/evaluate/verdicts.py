@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from otel_mlmon.evaluate.case import FieldCase, Outcome, PerformanceCase
+from otel_mlmon.evaluate.case import FieldCase, Outcome
 from otel_mlmon.evaluate.drift import applies
 from otel_mlmon.evaluate.gradual import gradual_drift
-from otel_mlmon.evaluate.methods import FIELD_CHECKS, MODEL_CHECKS
+from otel_mlmon.evaluate.methods import FAMILY_CHECKS, FIELD_CHECKS, MODEL_CHECKS
 from otel_mlmon.evaluate.model_case import NO_CELLS, Condition, ModelCase, Traffic, expected_profile
-from otel_mlmon.evaluate.performance import performance
 from otel_mlmon.evaluate.rows import WindowRows
 from otel_mlmon.rulefile import (
     DriftRule,
@@ -21,11 +20,10 @@ from otel_mlmon.rulefile import (
     Freshness,
     GradualDrift,
     MultivariateDrift,
-    PerformanceRule,
     RuleBase,
     Volume,
 )
-from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, Reference, Target, Verdict, WindowProfile
+from otel_mlmon.values import FieldProfile, FieldReference, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +89,7 @@ def judge_fields(
                 {} if segment else parts,
                 lambda part, name=name: _part(scene, part, name),  # type: ignore[misc]
             )
-            yield _verdict(target, scene, lambda case=case, segment=segment: _of_field(rule, case, scene, segment, memory, len(chosen) * len(judged)))  # type: ignore[misc]  # fmt: skip
+            yield verdict_of(target, scene, lambda case=case, segment=segment: _of_field(rule, case, scene, segment, memory, len(chosen) * len(judged)))  # type: ignore[misc]  # fmt: skip
 
 
 def _part(scene: Scene, segment: str, name: str) -> tuple[FieldProfile | None, FieldProfile | None]:
@@ -118,34 +116,18 @@ def _applies(rule: FieldRule, reference: FieldReference | None) -> bool:
 
 def judge_model(rule: RuleBase, scene: Scene) -> Iterator[Verdict]:
     """Verdicts on whole predictions: the model, and its segments."""
+    check = FAMILY_CHECKS.get(rule.family) or MODEL_CHECKS[rule.method]
     for segment in expected_segments(rule, scene.reference, scene.windows.values()):
         case = ModelCase(
             scene.model, scene.version, segment, scene.start, scene.end, scene.windows.get(segment), scene.reference,
             scene.rows, scene.traffic, scene.condition,
         )  # fmt: skip
         target = Target(scene.model, scene.version, segment)
-        yield _verdict(target, scene, lambda case=case: MODEL_CHECKS[rule.method](rule, case))  # type: ignore[misc]
+        yield verdict_of(target, scene, lambda case=case: check(rule, case))  # type: ignore[misc]
 
 
-def judge_performance(rule: PerformanceRule, scene: Scene) -> Iterator[Verdict]:
-    """Verdicts on the model's predictions against the truth, as a whole and by segment."""
-    for segment in expected_segments(rule, scene.reference, scene.windows.values()):
-        window = scene.windows.get(segment)
-        counts = PerformanceCounts() if window is None else window.performance
-        case = PerformanceCase(counts, _expected_performance(scene.reference, segment))
-        target = Target(scene.model, scene.version, segment)
-        yield _verdict(target, scene, lambda case=case: performance(rule, case))  # type: ignore[misc]
-
-
-def _expected_performance(reference: Reference | None, segment: str) -> PerformanceCounts | None:
-    if reference is None:
-        return None
-    if segment in reference.segments:
-        return reference.segments[segment].performance
-    return reference.performance
-
-
-def _verdict(target: Target, scene: Scene, check: Callable[[], Outcome]) -> Verdict:
+def verdict_of(target: Target, scene: Scene, check: Callable[[], Outcome]) -> Verdict:
+    """What a check says of its target; one that fails says so, and leaves the others alone."""
     try:
         found = check()
     except Exception as error:
@@ -157,7 +139,8 @@ def _verdict(target: Target, scene: Scene, check: Callable[[], Outcome]) -> Verd
         message += f"; the window is incomplete: {window.lost_rows} rows had values cut off on the way"
     return Verdict(
         target, found.status, found.reason, scene.start, scene.end, found.value, found.threshold, found.p_value, None,
-        found.rows, found.reference_rows, message, found.finding, found.level, found.evidence,
+        found.rows, found.reference_rows, message, found.finding, found.level, found.evidence, found.low, found.high,
+        found.coverage, found.maturity,
     )  # fmt: skip
 
 

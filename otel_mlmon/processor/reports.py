@@ -10,24 +10,23 @@ from otel_mlmon import semconv
 from otel_mlmon.evaluate.alerts import as_shown
 from otel_mlmon.evaluate.clock import ModelClocks
 from otel_mlmon.evaluate.engine import Engine
+from otel_mlmon.evaluate.ripe import WindowSource
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.processor.counters import Counters
+from otel_mlmon.processor.explanations import ExplainedStore, Explanations
 from otel_mlmon.rulefile import Group, format_duration
-from otel_mlmon.values import Alert
+from otel_mlmon.values import Alert, Reference
 
 EXAMPLES = 10
 
 
-class ReportStore(Protocol):
+class ReportStore(ExplainedStore, Protocol):
     """What this module needs of the store."""
 
     def models(self) -> list[str]: ...
     def span(self, model: str) -> tuple[int, int, int] | None: ...
-    def verdicts(self, alert: str, limit: int = 500) -> list[tuple[str, int, str, float | None, float | None]]: ...
-    def examples(
-        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
-    ) -> list[dict[str, Any]]: ...
     def size_bytes(self) -> int: ...
+    def ground_truth_outcomes(self) -> dict[str, dict[str, int]]: ...
 
 
 class Reports:
@@ -43,7 +42,11 @@ class Reports:
         wall: Callable[[], int],
         version: str,
         notes: Callable[[], list[str]],
+        references: Callable[[str, str, str], Reference | None] | None = None,
+        windows: WindowSource | None = None,
+        sources: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
+        """`references` and `windows` as `Explanations` wants them. `sources`: how those of ground truth are getting on."""
         self._store = store
         self._engine = engine
         self._clocks = clocks
@@ -52,7 +55,9 @@ class Reports:
         self._wall = wall
         self._version = version
         self._notes = notes
+        self._sources = sources
         self._started = wall()
+        self._explanations = Explanations(store, engine, groups, references, windows)
 
     def alerts(self) -> list[Alert]:
         """Firing first, then pending, then resolved ones; the newest first."""
@@ -81,15 +86,24 @@ class Reports:
         found = self._store.examples(target.model, target.version, target.segment, target.field, start, end, EXAMPLES)
         return list(found)
 
+    def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
+        """Why it fires, as plain data. None for an unknown alert, or where that takes longer than `wait` seconds to find out."""
+        alert = self._engine.alert(alert_id)
+        return None if alert is None else self._explanations.find(alert, wait)
+
     def status(self) -> dict[str, Any]:
         """Everything at a glance, JSON-able."""
         wall = self._wall()
+        truths = self._store.ground_truth_outcomes()
         return {
             "version": self._version,
             "uptime_s": (wall - self._started) / 1e9,
-            "models": [self._model(model, wall) for model in self._store.models()],
+            "models": [
+                {**self._model(model, wall), "ground_truth": truths.get(model, {})} for model in self._store.models()
+            ],
             "rules": self._rules(),
             "ingest": self._ingest(),
+            "ground_truth_sources": self._sources(),
             "store_bytes": self._store.size_bytes(),
             "notes": self._notes(),
         }

@@ -16,7 +16,7 @@ from otel_mlmon.evaluate.clock import ModelClocks
 from otel_mlmon.evaluate.engine import Engine
 from otel_mlmon.processor.counters import Counters
 from otel_mlmon.reference.artefact import to_document
-from otel_mlmon.rulefile import Group, PerformanceRule
+from otel_mlmon.rulefile import BudgetRule, EstimateRule, GroundTruthRule, Group
 from otel_mlmon.values import Alert, Reference
 from otel_mlmon.window import Plan, Windows
 
@@ -146,8 +146,9 @@ class Scheduler:
                 keys.add(group.reference.segment.partition("=")[0])
             for rule in group.rules:
                 keys.update(rule.segments)
-                late = self._horizon_ns if isinstance(rule, PerformanceRule) else 0
-                reach = max(reach, group.window + late + group.reference.reach)
+                late = self._horizon_ns if isinstance(rule, (GroundTruthRule, EstimateRule)) else 0
+                over = rule.over if isinstance(rule, BudgetRule) else 0
+                reach = max(reach, max(group.window, over) + late + group.reference.reach)
         plan = Plan({name: tuple(sorted(keys)) for name, keys in needed.items()})
         documents = [to_document(r) for r in self._references() if r.model == model and r.name in needed]
         said = json.dumps([sorted((k, v) for k, v in plan.segments.items()), self._windows.pane_ns, documents])

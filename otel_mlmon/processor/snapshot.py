@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from otel_mlmon import semconv
 from otel_mlmon.evaluate.engine import Engine
@@ -11,6 +12,7 @@ from otel_mlmon.processor.counters import Counters
 from otel_mlmon.semconv import MetricName
 from otel_mlmon.values import PHASE_CODE, STATUS_CODE, Alert, Point
 
+_MATURE: Final = {"provisional": 0.0, "final": 1.0}
 Gauges = Callable[[], Iterable[tuple[MetricName, Sequence[Point]]]]
 
 
@@ -28,7 +30,7 @@ class Snapshot:
         return [*_of_rules(self._engine.alerts()), *self._of_windows(), *self._counters.snapshot(), *self._gauges()]
 
     def _of_windows(self) -> list[tuple[MetricName, list[Point]]]:
-        rows, lost, ends, coverage = [], [], [], []
+        rows, lost, ends, coverage, delays, selected = [], [], [], [], [], []
         for (group, model), status in sorted(self._engine.groups.items()):
             about = {semconv.MODEL_NAME: model, semconv.RULE_GROUP: group}
             ends.append(Point(about, status.end / 1e9))
@@ -36,11 +38,20 @@ class Snapshot:
                 rows.append(Point({**about, semconv.MODEL_VERSION: version, semconv.SEGMENT: segment}, n))
             lost += [Point({**about, semconv.MODEL_VERSION: v}, n) for v, n in status.lost.items()]
             coverage += [Point({**about, semconv.MODEL_VERSION: v}, n) for v, n in status.coverage.items()]
+            delays += [
+                Point({**about, semconv.MODEL_VERSION: v, semconv.QUANTILE: quantile}, seconds)
+                for v, by in status.delays.items()
+                for quantile, seconds in by.items()
+                if math.isfinite(seconds)
+            ]
+            selected += [Point({**about, semconv.MODEL_VERSION: v}, float(b)) for v, b in status.biased.items()]
         return [
             (semconv.WINDOW_ROWS, rows),
             (semconv.WINDOW_LOST, lost),
             (semconv.WINDOW_END, ends),
             (semconv.GROUND_TRUTH_COVERAGE, coverage),
+            (semconv.GROUND_TRUTH_DELAY, delays),
+            (semconv.GROUND_TRUTH_SELECTION, selected),
         ]
 
 
@@ -48,7 +59,9 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
     points: dict[MetricName, list[Point]] = {
         metric: []
         for metric in (
-            semconv.RULE_VALUE, semconv.RULE_THRESHOLD, semconv.RULE_P_VALUE, semconv.RULE_STATUS, semconv.RULE_ROWS,
+            semconv.RULE_VALUE, semconv.RULE_VALUE_LOW, semconv.RULE_VALUE_HIGH, semconv.RULE_MATURE,
+            semconv.RULE_THRESHOLD, semconv.RULE_P_VALUE, semconv.RULE_STATUS, semconv.RULE_ROWS, semconv.BUDGET_REMAINING,
+            semconv.ESTIMATE_CHECKED, semconv.ESTIMATE_REALISED, semconv.ESTIMATE_TRUSTED,
             semconv.ALERT_STATE,
         )
     }  # fmt: skip
@@ -56,6 +69,11 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
         about, verdict = attributes(alert), alert.verdict
         measured = (
             (semconv.RULE_VALUE, verdict.value),
+            (semconv.RULE_VALUE_LOW, verdict.low),
+            (semconv.RULE_VALUE_HIGH, verdict.high),
+            (semconv.RULE_MATURE, _MATURE.get(verdict.maturity)),
+            (semconv.BUDGET_REMAINING, verdict.evidence.get("budget", {}).get("left")),
+            *_of_ledger(alert),
             (semconv.RULE_THRESHOLD, verdict.threshold),
             (semconv.RULE_P_VALUE, verdict.p_value),
             (semconv.RULE_STATUS, STATUS_CODE[verdict.status]),
@@ -67,6 +85,19 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
             if value is not None and math.isfinite(value):
                 points[metric].append(Point(about, float(value)))
     return list(points.items())
+
+
+def _of_ledger(alert: Alert) -> list[tuple[MetricName, float | None]]:
+    """What was estimated of the newest window whose truth is known by now, and what came of it."""
+    entries = alert.verdict.evidence.get("ledger")
+    if entries is None:
+        return []
+    scored = next((entry for entry in reversed(entries) if entry["realised"] is not None), None)
+    return [
+        (semconv.ESTIMATE_CHECKED, scored["estimate"] if scored else None),
+        (semconv.ESTIMATE_REALISED, scored["realised"] if scored else None),
+        (semconv.ESTIMATE_TRUSTED, float(alert.verdict.reason != "estimator_unreliable") if scored else None),
+    ]
 
 
 def attributes(alert: Alert) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,12 +27,23 @@ class MemoryWindows:
         self._asked: object = None
         self._found: list[WindowProfile] = []
 
-    def rows(self, model: str, start: int, end: int, segments: Sequence[str] = ()) -> RowBlock | None:
-        """Predictions in [start, end), with a column of texts for each segment key."""
+    def rows(
+        self,
+        model: str,
+        start: int,
+        end: int,
+        segments: Sequence[str] = (),
+        known_by: int | None = None,
+        only: Collection[str] | None = None,
+        with_ids: bool = False,
+    ) -> RowBlock | None:
+        """Predictions in [start, end), with a column of texts for each segment key; all fields are there anyhow, and no ids."""
         if model != self.history.model:
             return None
         first, last = np.searchsorted(self.history.times, (start, end))
         block = cut(self.history, int(first), int(last))
+        if known_by is not None:
+            block = replace(block, truth_known=block.truth_known & self._known(block, known_by))
         return replace(block, segments={key: _segment(block, key) for key in segments})
 
     def window(
@@ -55,21 +66,19 @@ class MemoryWindows:
     def _window(
         self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, fields: bool
     ) -> list[WindowProfile]:
-        block = self.rows(model, start, end, segments)
+        block = self.rows(model, start, end, segments, known_by)
         if block is None or not len(block):
             return []
-        known = (block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by
-        block = replace(block, truth_known=block.truth_known & known)
         references = {v: self._reference_for(model, v, reference) for v in block.versions.labels}
         if not fields:
             block = replace(block, fields={n: c for n, c in block.fields.items() if n == FIELD_PREDICTION})
         return measure(block, references, segments, start, end)
 
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
-        """Rows and known ground truths of each pane, as the store's totals have them."""
+        """Rows and known ground truths of each pane, as the store has them."""
         first, last = np.searchsorted(self.history.times, (start, end))
         block = cut(self.history, int(first), int(last))
-        known = block.truth_known & ((block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by)
+        known = block.truth_known & self._known(block, known_by)
         width = max(len(block.versions.labels), 1)
         keys = block.times // self.pane_ns * width + block.versions.codes
         found, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
@@ -79,9 +88,33 @@ class MemoryWindows:
                 "version": pa.array([block.versions.labels[int(k % width)] for k in found], pa.string()),
                 "pane": pa.array((found // width) * self.pane_ns, pa.int64()),
                 "rows": pa.array(counts, pa.int64()),
-                "sums": pa.array([[truth] for truth in truths.tolist()], pa.list_(pa.float64())),
+                "truth": pa.array(truths, pa.float64()),
             }
         )
+
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+        """When ground truth became known, as the store has it."""
+        first, last = np.searchsorted(self.history.times, (start, end))
+        block = cut(self.history, int(first), int(last))
+        there = block.truth_known & self._known(block, known_by)
+        ends = (block.truth_times[there] // self.pane_ns + 1) * self.pane_ns
+        return (
+            pa.table(
+                {
+                    "version": pa.array([block.versions.labels[c] for c in block.versions.codes[there]], pa.string()),
+                    "at": pa.array(block.times[there] // step * step, pa.int64()),
+                    "known": pa.array((ends - 1) // step * step, pa.int64()),
+                    "n": pa.array(np.ones(int(there.sum()))),
+                }
+            )
+            .group_by(["version", "at", "known"])
+            .aggregate([("n", "sum")])
+            .rename_columns(["version", "at", "known", "n"])
+        )
+
+    def _known(self, block: RowBlock, known_by: int) -> npt.NDArray[np.bool_]:
+        by: npt.NDArray[np.bool_] = (block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by
+        return by
 
     def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
         """Finite numbers of the target's field outside [low, high]."""

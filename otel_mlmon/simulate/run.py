@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from otel_mlmon.evaluate.engine import Engine, VerdictRow
+from otel_mlmon.evaluate.revisions import RevisionRow
 from otel_mlmon.rulefile import Group
 from otel_mlmon.simulate.memory import MemoryWindows
-from otel_mlmon.store.condition import count_condition
+from otel_mlmon.stats.estimation.entry import LedgerEntry
+from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference, RowBlock
 
 MINUTE = 60_000_000_000
@@ -31,6 +33,23 @@ class MemoryStore:
 
     def append_verdicts(self, rows: Iterable[VerdictRow]) -> None:
         """No history."""
+
+    def append_revisions(self, rows: Sequence[RevisionRow]) -> None:
+        """No history."""
+
+    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """The engine has them in memory."""
+
+    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """The engine has them in memory."""
+
+    def estimates(self, alert: str, limit: int) -> list[LedgerEntry]:
+        """Nothing from before."""
+        return []
+
+    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
+        """Nothing from before."""
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +83,13 @@ def simulate(
 
     windows = MemoryWindows(rows, reference_for, pane_ns)
     engine = Engine(
-        windows, reference_for, MemoryStore(), windows.count_outside, count_condition, ground_truth_horizon_ns=_HORIZON
+        windows,
+        reference_for,
+        MemoryStore(),
+        windows.count_outside,
+        count_condition,
+        aggregate=aggregate,
+        ground_truth_horizon_ns=_HORIZON,
     )
     for time, together in groupby(ticks(groups, rows, start, end), key=lambda tick: tick[0]):
         due = [group for _, group in together]

@@ -19,7 +19,7 @@ from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import parse_text
 from otel_mlmon.store import Store
-from otel_mlmon.store.condition import count_condition
+from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference
 from otel_mlmon.window import Plan, Windows
 
@@ -81,6 +81,7 @@ class World:
             self.store,
             self._count,
             count_condition,
+            aggregate=aggregate,
             ground_truth_horizon_ns=10 * WINDOW,
         )
         self.group = parse_text(
@@ -310,7 +311,13 @@ def test_a_firing_alert_survives_a_restart_with_its_evidence() -> None:
     world.send(rows)
     before = world.tick()["missing", "rooms", ""]
     world.engine = Engine(
-        world.windows, lambda *_: REFERENCE, world.store, world._count, count_condition, ground_truth_horizon_ns=WINDOW
+        world.windows,
+        lambda *_: REFERENCE,
+        world.store,
+        world._count,
+        count_condition,
+        aggregate=aggregate,
+        ground_truth_horizon_ns=WINDOW,
     )
     (after,) = [a for a in world.engine.alerts() if a.id == before.id]
     assert (after.state, after.labels, after.verdict.message) == (before.state, before.labels, before.verdict.message)

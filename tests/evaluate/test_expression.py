@@ -136,7 +136,7 @@ WRONG = {
     "town": "Conversion Error: Could not convert string 'a' to BOOL",
     "roomy(rooms)": "Catalog Error: Scalar Function with name roomy does not exist",
     "sum(rooms) > rooms": "Binder Error: column",
-    "rooms > 0; SELECT 1": "found ';', allowed is one condition",
+    "rooms > 0; SELECT 1": "found ';', allowed is one expression",
 }
 
 

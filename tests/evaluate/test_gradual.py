@@ -18,7 +18,7 @@ from otel_mlmon.rulefile import Group, parse_text
 from otel_mlmon.simulate.memory import MemoryWindows, cut
 from otel_mlmon.simulate.run import simulate
 from otel_mlmon.store import Store
-from otel_mlmon.store.condition import count_condition
+from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference, RowBlock, Verdict
 
 HOUR = 3_600_000_000_000
@@ -153,7 +153,7 @@ class _Run:
     def start(self) -> None:
         self.engine = Engine(
             self.windows, lambda *_: REFERENCE, self.store, self.windows.count_outside, count_condition,
-            ground_truth_horizon_ns=HOUR,
+            aggregate=aggregate, ground_truth_horizon_ns=HOUR,
         )  # fmt: skip
 
     def tick(self, hour: int) -> Verdict:

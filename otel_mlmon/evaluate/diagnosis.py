@@ -1,0 +1,79 @@
+"""What a verdict on performance says beside its figure: is the labelled part like the rest, and is it the inputs that have changed?
+
+Both read the rows, so they are asked again only when more of the window is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, Final, TypeVar, get_args
+
+from otel_mlmon.evaluate.losses import Metric
+from otel_mlmon.evaluate.rows import WindowRows
+from otel_mlmon.evaluate.selection import Corrigible, Selection, selection
+from otel_mlmon.evaluate.shift_kind import ShiftKind, shift_kind
+from otel_mlmon.rulefile import PerformanceRule
+from otel_mlmon.values import Reference, Verdict
+
+_COMPLETE: Final = 0.95  # coverage from which on the rest is too little to matter
+_GROWN: Final = 0.05  # of the predictions: how much more must be known before rows are looked at again
+_NEWS: Final = 0.05  # p-value from which a breach is worth a look
+_KEPT: Final = 500
+_T = TypeVar("_T")
+
+
+class Diagnosis:
+    """For one engine."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[object, ...], tuple[int, Any]] = {}
+
+    def of(
+        self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
+    ) -> tuple[Verdict, Selection | None]:
+        """The verdict with what there is to say, and how the labelled rows compare with the others (of the whole, where not all are)."""
+        selected: Selection | None = None
+        target, coverage = verdict.target, verdict.coverage or 0.0
+        key = (target, rule.method, verdict.start, verdict.end)
+        predictions = round(verdict.rows / coverage) if coverage else 0
+        if not target.segment and 0 < coverage < _COMPLETE and rule.method in get_args(Corrigible):
+            block, chosen = rows.select(target.version, "")
+            if block is not None:
+                selected = self._once(
+                    ("selection", *key), verdict.rows, predictions,
+                    lambda: selection(block, chosen, reference, rule.method),  # type: ignore[arg-type]
+                )  # fmt: skip
+        if selected is not None and selected.biased:
+            verdict = _with(verdict, selected.message, selection=_plain(selected))
+        worth = verdict.status == "breach" and not (verdict.p_value or 0.0) > _NEWS
+        if worth and rule.method in get_args(Metric):
+            block, chosen = rows.select(target.version, target.segment)
+            if block is not None:
+                kind: ShiftKind = self._once(
+                    ("shift", *key), verdict.rows, predictions,
+                    lambda: shift_kind(block, chosen, reference, rule.method),  # type: ignore[arg-type]
+                )  # fmt: skip
+                said = "" if kind.kind == "unknown" else kind.message
+                verdict = _with(verdict, said, shift=_plain(kind))
+        return verdict, selected
+
+    def _once(self, key: tuple[object, ...], known: int, predictions: int, ask: Callable[[], _T]) -> _T:
+        before = self._seen.pop(key, None)
+        if before is None or known - before[0] >= max(1, _GROWN * predictions):
+            before = (known, ask())
+        self._seen[key] = before
+        while len(self._seen) > _KEPT:
+            del self._seen[next(iter(self._seen))]
+        found: _T = before[1]
+        return found
+
+
+def _with(verdict: Verdict, message: str, **evidence: Any) -> Verdict:
+    text = f"{verdict.message}; {message}" if message else verdict.message
+    return replace(verdict, message=text, evidence={**verdict.evidence, **evidence})
+
+
+def _plain(found: Selection | ShiftKind) -> dict[str, Any]:
+    """JSON knows no NaN."""
+    return {k: None if isinstance(v, float) and v != v else v for k, v in asdict(found).items()}
