@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.rulefile import parse_duration
@@ -25,6 +25,11 @@ def _address(value: Any) -> str:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"found {value!r}, allowed is host:port, e.g. 127.0.0.1:4317 (port 0: any free one)")
     return str(value)
+
+
+def _named(value: Any) -> Any:
+    """Features and their columns; of the same name in a list."""
+    return {name: name for name in value} if isinstance(value, list) else value
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
@@ -88,6 +93,37 @@ class ExportConfig(_Section):
     resend: Duration = Field("1m", description="How often firing alerts are sent to Alertmanager again.")  # type: ignore[assignment]
 
 
+class Attached(_Section):
+    """A database that a query may read, attached read-only."""
+
+    path: str = Field(description="A file, or the connection string of a server.")
+    type: Literal["duckdb", "sqlite", "postgres", "mysql"] = "duckdb"
+    name: str = Field(alias="as", pattern=r"^[A-Za-z_]\w*$", description="Its name in the query.")
+
+
+class GroundTruthSource(_Section):
+    """A query that fetches ground truth, run at the start and then at intervals."""
+
+    name: str = Field(min_length=1, description="For logs and metrics; what was taken is remembered under it.")
+    model: str = Field("", description="The model; without one, the query has a column `model`.")
+    query: str = Field(description="One SELECT in DuckDB's SQL; `$since` is the newest time already taken.")
+    every: Duration = Field("5m", description="How long to wait after a run.")  # type: ignore[assignment]
+    attach: tuple[Attached, ...] = ()
+    id: str = Field("prediction_id", description="Column of the prediction ids.")
+    value: str = Field("ground_truth", description="Column of what was true.")
+    time: str = Field(description="Column of when it became known: by it, what was taken before is known again.")
+    directory: Path = Field(Path(), description="Where relative paths begin: by default where the configuration is.")
+    keys: Annotated[dict[str, str], BeforeValidator(_named)] = Field(
+        default={}, description="Features that name predictions in place of an id: a list, or feature to column."
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> GroundTruthSource:
+        if self.keys and "id" in self.model_fields_set:
+            raise ValueError("found id and keys, allowed is one of the two")
+        return self
+
+
 class Config(_Section):
     """The whole file."""
 
@@ -97,7 +133,18 @@ class Config(_Section):
     web: WebConfig = WebConfig()
     rules: tuple[Path, ...] = Field((), description="Rule files and directories.")
     references: tuple[Path, ...] = Field((), description="Reference files and directories, loaded at the start.")
+    ground_truth: tuple[GroundTruthSource, ...] = Field((), description="Queries that fetch ground truth.")
     export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _one_source_per_name(self) -> Config:
+        names = [source.name for source in self.ground_truth]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"ground_truth: found two sources called {twice[0]!r}, allowed is a name of its own for each"
+            )
+        return self
 
 
 def load_config(path: Path) -> Config:
@@ -114,6 +161,7 @@ def load_config(path: Path) -> Config:
             "store": store,
             "rules": tuple(here / p for p in config.rules),
             "references": tuple(here / p for p in config.references),
+            "ground_truth": tuple(s.model_copy(update={"directory": here / s.directory}) for s in config.ground_truth),
         }
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from otel_mlmon import semconv
 from otel_mlmon.errors import Overloaded, RejectedInput, Retryable, StoreUnavailable
 from otel_mlmon.processor.counters import Counters
-from otel_mlmon.receive.ingest import Receipt
+from otel_mlmon.receive.ingest import Receipt, TableReceipt
 from otel_mlmon.values import Batch, Decoded, PredictionBatch
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,11 @@ class Pipeline:
         Raises RejectedInput when the bytes are not OTLP, Overloaded when the queue is full, StoreUnavailable when the
         commit failed.
         """
-        decoded = self._decode(signal, body, encoding, received_ns=self._clock())
+        receipt = self.store(self._decode(signal, body, encoding, received_ns=self._clock()))
+        return Receipt(receipt.rejected, receipt.message)
+
+    def store(self, decoded: Decoded) -> TableReceipt:
+        """Store what is decoded already; returns after the commit. Raises as a call does."""
         rows = sum(map(len, decoded.batches))
         rejected = sum(decoded.rejected.values())
         try:
@@ -107,7 +111,7 @@ class Pipeline:
                     for reason, count in decoded.rejected.items()
                 ),
             )
-        return Receipt(rejected, decoded.message)
+        return TableReceipt(stored, duplicates, rejected, decoded.rejected, decoded.message)
 
     def queue_rows(self) -> int:
         """Rows waiting for their commit."""
@@ -156,6 +160,7 @@ class Pipeline:
             self._answer(group, self._clock())
         except Retryable as error:
             self._counters.add((semconv.STORE_FAILURES, 1, {}))
+            self._leave(group)
             for waiting in group:
                 waiting.answer.set_exception(error)
         except Exception as error:
@@ -163,13 +168,12 @@ class Pipeline:
             self._counters.add((semconv.STORE_FAILURES, 1, {}))
             if len(group) == 1:
                 refused = RejectedInput(f"cannot be stored: {type(error).__name__}: {error}", "unstorable")
+                self._leave(group)
                 group[0].answer.set_exception(refused)
             else:  # one bad request must not take the others with it
                 for waiting in group:
                     self._commit_group([waiting])
                 return
-        with self._lock:
-            self._waiting_rows -= sum(w.rows for w in group)
         self._counters.record(semconv.COMMIT_DURATION, [perf_counter() - started], {})
 
     def _answer(self, group: list[_Waiting], received: int) -> None:
@@ -179,10 +183,16 @@ class Pipeline:
             self._on_commit(batches, received)
         except Exception:  # the rows are committed: whatever goes wrong afterwards is no reason to send them again
             _log.exception("after a commit")
+        self._leave(group)
         for waiting in group:
             mine = [next(outcomes) for _ in waiting.batches]
             waiting.answer.set_result((sum(o.stored for o in mine), sum(o.duplicates for o in mine)))
             self._record_durations(waiting.batches, mine)
+
+    def _leave(self, group: list[_Waiting]) -> None:
+        """Before they are answered: who is answered must find the queue without its rows."""
+        with self._lock:
+            self._waiting_rows -= sum(w.rows for w in group)
 
     def _record_durations(self, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
         for batch, outcome in zip(batches, outcomes, strict=True):

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from otel_mlmon import semconv
 from otel_mlmon.asgi import AsgiServer
-from otel_mlmon.config import Config, split_address
-from otel_mlmon.decode import decode
-from otel_mlmon.errors import BadReference
+from otel_mlmon.config import Config, GroundTruthSource, split_address
+from otel_mlmon.decode import decode, ground_truth_table
+from otel_mlmon.errors import BadReference, ConfigError
 from otel_mlmon.evaluate.clock import ModelClocks
 from otel_mlmon.evaluate.engine import Engine
 from otel_mlmon.export.alertmanager import AlertmanagerNotifier
@@ -25,18 +25,23 @@ from otel_mlmon.export.web import web_app
 from otel_mlmon.export.webhook import WebhookNotifier
 from otel_mlmon.pipeline import Pipeline
 from otel_mlmon.processor.counters import Counters
+from otel_mlmon.processor.ground_truth_accounts import GroundTruthAccounts
+from otel_mlmon.processor.ground_truth_sources import GroundTruthSources
+from otel_mlmon.processor.prediction_routes import prediction_routes
 from otel_mlmon.processor.reports import Reports
 from otel_mlmon.processor.rule_files import RuleFiles
 from otel_mlmon.processor.scheduler import Scheduler
 from otel_mlmon.processor.snapshot import Snapshot
 from otel_mlmon.receive.grpc import GrpcReceiver
 from otel_mlmon.receive.http import otlp_app
+from otel_mlmon.receive.ingest import Form, TableReceipt
 from otel_mlmon.reference.api import reference_routes
 from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.store import Store
-from otel_mlmon.store.condition import count_condition
-from otel_mlmon.values import Alert, Batch, Point, PredictionBatch, Target
+from otel_mlmon.store.condition import aggregate, count_condition
+from otel_mlmon.store.ground_truth_query import GroundTruthQuery
+from otel_mlmon.values import Alert, Batch, ChangeBatch, GroundTruthLayout, Point, PredictionBatch, Target
 from otel_mlmon.window import Windows
 
 _log = logging.getLogger(__name__)
@@ -72,6 +77,7 @@ class Service:
             memory_limit=config.store.memory_limit,
             threads=config.store.threads,
             dedup_margin_ns=config.store.dedup_margin,
+            ground_truth_horizon_ns=config.window.ground_truth_horizon,
         )
         try:
             self._assemble()
@@ -87,13 +93,17 @@ class Service:
             if newest:
                 self._clocks.observe(model, *newest)
         self.references = ReferenceBook(self.store, self._references_changed)
-        self._windows = Windows(self.store, self.references.find, pane_ns=config.window.pane)
+        horizon = config.window.ground_truth_horizon
+        self._windows = Windows(
+            self.store, self.references.find, pane_ns=config.window.pane, horizon_ns=2 * horizon
+        )
         self.engine = Engine(
             self._windows,
             self.references.find,
             self.store,
             self._count_outside,
             count_condition,
+            aggregate=aggregate,
             ground_truth_horizon_ns=config.window.ground_truth_horizon,
         )
         self._scheduler = Scheduler(
@@ -106,11 +116,13 @@ class Service:
             self.references.put(read_artefact(path))
         self._rules = RuleFiles(config.rules, self._scheduler.load)
         self._rules.load()
+        self._accounts = GroundTruthAccounts(self.store)
         self.snapshot = Snapshot(self.engine, self.counters, self._gauges)
         self.reports = Reports(
             self.store, self.engine, self._clocks, self.counters, lambda: self._scheduler.groups, self._clock, VERSION,
-            self._notes,
+            self._notes, sources=lambda: self._sources.status(),  # noqa: PLW0108 - which come to be below
         )  # fmt: skip
+        queries = [(source, _query(source)) for source in config.ground_truth]
         self._pipeline = Pipeline(
             self.store,
             decode,
@@ -119,6 +131,9 @@ class Service:
             self._clock,
             max_queue_rows=config.receive.max_queue_rows,
         )
+        self._sources = GroundTruthSources(
+            queries, self._pipeline.store, self.store, self.counters, self._clock,
+        )  # fmt: skip
         self._evaluator = threading.Thread(target=self._evaluate, name="mlmon-evaluate", daemon=True)
 
     # ---- life
@@ -127,7 +142,7 @@ class Service:
         """Sinks first: whoever receives something must have somewhere to put it."""
         receive = self._config.receive
         app = web_app(
-            self.snapshot, self.reports, routes=reference_routes(self.references), ready=self._evaluator.is_alive
+            self.snapshot, self.reports, routes=[*reference_routes(self.references), *prediction_routes(self.store)], ready=self._evaluator.is_alive
         )
         self._web = AsgiServer(app, *split_address(self._config.web.listen))
         self.web_url = f"http://{_shown(self._config.web.listen, self._web.start())}"
@@ -135,7 +150,10 @@ class Service:
         self._notifiers = self._start_notifiers(external)
         self._evaluator.start()
         self._http = AsgiServer(
-            otlp_app(self._pipeline, max_body_bytes=receive.max_body_bytes, observe=self._observe_request),
+            otlp_app(
+                self._pipeline, ground_truth=self._take_table, max_body_bytes=receive.max_body_bytes,
+                observe=self._observe_request,
+            ),
             *split_address(receive.http),
         )
         self.http_address = _shown(receive.http, self._http.start())
@@ -144,9 +162,11 @@ class Service:
             observe=self._observe_request,
         )  # fmt: skip
         self.grpc_address = _shown(receive.grpc, self._grpc.start())
+        self._sources.start()
 
     def stop(self) -> None:
         """Sources first: stop receiving, commit, evaluate what is due, tell, close."""
+        self._sources.stop()
         self._grpc.stop(5.0)
         self._http.stop()
         self._pipeline.close()
@@ -168,6 +188,8 @@ class Service:
     def _committed(self, batches: Sequence[Batch], received: int) -> None:
         arrived: list[tuple[str, npt.NDArray[np.int64]]] = []
         for batch in batches:
+            if isinstance(batch, ChangeBatch):
+                continue
             times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
             ahead = times > received + self._config.window.ahead
             if isinstance(batch, PredictionBatch):
@@ -197,6 +219,7 @@ class Service:
                     self._rules.reload()
                 self._scheduler.run(self._clock(), self._stopping.is_set)
                 self._evaluated = self._clock() / 1e9
+                self._accounts.settle()
                 if time.monotonic() - cleaned > RETENTION_S:
                     cleaned = time.monotonic()
                     self._clean()
@@ -216,6 +239,9 @@ class Service:
         return self.store.count_outside(
             target.model, target.version, target.segment, target.field, start, end, low, high
         )
+
+    def _take_table(self, form: Form, body: bytes, layout: GroundTruthLayout) -> TableReceipt:
+        return self._pipeline.store(ground_truth_table(body, form, layout, received_ns=self._clock()))
 
     def _references_changed(self, model: str) -> None:
         self._scheduler.references_changed(model)
@@ -280,6 +306,7 @@ class Service:
             (semconv.EVALUATION_TIME, [Point({}, self._evaluated)]),
             (semconv.EVALUATION_FAILURES, failures),
             (semconv.INGEST_LAG, lags),
+            *self._accounts.metrics(),
             (semconv.RULES_RELOAD_OK, [Point({}, float(self._rules.ok))]),
             (semconv.RULES_LOADED, [Point({semconv.RULE_GROUP: g.name}, len(g.rules)) for g in groups]),
         ]
@@ -294,7 +321,14 @@ class Service:
             for model in self.store.models()
             if model not in known
         ]
-        return notes
+        return [*notes, *self._accounts.notes(), *self._sources.notes()]
+
+
+def _query(source: GroundTruthSource) -> GroundTruthQuery:
+    try:
+        return GroundTruthQuery(source.query, [(a.path, a.type, a.name) for a in source.attach], source.directory)
+    except ConfigError as error:
+        raise ConfigError(f"ground_truth: source {source.name!r}: {error}") from error
 
 
 def _reference_files(paths: Iterable[Path]) -> list[Path]:

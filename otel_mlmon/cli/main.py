@@ -7,6 +7,9 @@ import sys
 import click
 
 from otel_mlmon.cli.demo import demo
+from otel_mlmon.cli.explain import explain
+from otel_mlmon.cli.ground_truth import ground_truth
+from otel_mlmon.cli.parity import parity
 from otel_mlmon.cli.reference import reference
 from otel_mlmon.cli.replay import replay
 from otel_mlmon.cli.rules import rules
@@ -28,11 +31,13 @@ def cli() -> None:
       mlmon demo                                       see everything at work
       mlmon serve --rules rules                        receive OTLP on 4317 and 4318, pages on 9464
       mlmon reference create train.csv --model prices  say what is normal
+      mlmon ground-truth load sold.csv --model prices  say what turned out to be true
       mlmon status                                     what the processor sees
+      mlmon explain                                    why an alert fires
     """
 
 
-for command in (serve, reference, rules, status, replay, demo):
+for command in (serve, reference, rules, status, replay, ground_truth, demo, parity, explain):
     cli.add_command(command)
 
 

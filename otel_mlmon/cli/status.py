@@ -31,6 +31,15 @@ def status(processor: str, as_json: bool) -> None:
             _counts(model["verdicts"]), _firing(model["firing"]),
         )  # fmt: skip
     console.print(models)
+    if any(model["ground_truth"] for model in found["models"]):
+        truths = Table("model", "joined", "waiting", "other", title="ground truth")
+        for model in found["models"]:
+            of = dict(model["ground_truth"])
+            joined, waiting = of.pop("joined", 0), of.pop("waiting", 0)
+            truths.add_row(
+                model["model"], str(joined), str(waiting), _counts({o: n for o, n in of.items() if n}) or "-"
+            )
+        console.print(truths)
     rules = Table("group", "rule", "check", "model", "window", "verdicts", "firing", title="rules")
     for rule in found["rules"]:
         rules.add_row(

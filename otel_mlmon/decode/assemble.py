@@ -1,4 +1,4 @@
-"""Single records to batches: one per model and version, as columns."""
+"""Single records to batches: one per model, version and origin, as columns."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ _ARROW: Final = {"int": pa.int64(), "float": pa.float64(), "string": pa.string()
 
 
 def prediction_batches(rows: Sequence[PredictionRow]) -> list[PredictionBatch]:
-    """Rows grouped by model and version."""
-    groups: dict[tuple[str, str], list[PredictionRow]] = {}
+    """Rows grouped by model, version and origin."""
+    groups: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[PredictionRow]] = {}
     for row in rows:
-        groups.setdefault((row.model, row.version), []).append(row)
-    return [_predictions(model, version, group) for (model, version), group in groups.items()]
+        groups.setdefault((row.model, row.version, row.origin), []).append(row)
+    return [_predictions(*about, group) for about, group in groups.items()]
 
 
 def ground_truth_batches(rows: Sequence[GroundTruthRow]) -> list[GroundTruthBatch]:
-    """Rows grouped by model."""
-    groups: dict[str, list[GroundTruthRow]] = {}
+    """Rows grouped by model and by the features that are their keys; their order within a model's is kept."""
+    groups: dict[tuple[str, tuple[str, ...]], list[GroundTruthRow]] = {}
     for row in rows:
-        groups.setdefault(row.model, []).append(row)
+        groups.setdefault((row.model, tuple(sorted(row.keys))), []).append(row)
     return [
         GroundTruthBatch(
             model,
             pa.array([row.id for row in group], pa.string()),
             pa.array([row.time for row in group], pa.int64()),
             field_column(column([row.value for row in group])),
+            {name: field_column(column([row.keys[name] for row in group])) for name in names},
         )
-        for model, group in groups.items()
+        for (model, names), group in groups.items()
     ]
 
 
-def _predictions(model: str, version: str, rows: list[PredictionRow]) -> PredictionBatch:
+def _predictions(
+    model: str, version: str, origin: tuple[tuple[str, str], ...], rows: list[PredictionRow]
+) -> PredictionBatch:
     keys = dict.fromkeys(key for row in rows for key in row.segments)
     return PredictionBatch(
         model=model,
@@ -52,6 +55,7 @@ def _predictions(model: str, version: str, rows: list[PredictionRow]) -> Predict
         span_ids=pa.array([row.span_id for row in rows], pa.string()),
         error_types=pa.array([row.error_type for row in rows], pa.string()),
         lost=pa.array([row.lost for row in rows], pa.int32()),
+        origin=dict(origin),
     )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_mlmon import semconv
-from otel_mlmon.decode.reject import BAD_BATCH, MOST_ROWS, NO_MODEL_NAME, UNKNOWN_ENCODING, RejectedRecord
+from otel_mlmon.decode.reject import BAD_BATCH, MOST_ROWS, NO_KEY, NO_MODEL_NAME, UNKNOWN_ENCODING, RejectedRecord
 from otel_mlmon.values import FieldColumn, GroundTruthBatch, PredictionBatch
 
 _OPTIONAL: Final[dict[str, pa.DataType]] = {
@@ -20,7 +20,9 @@ _OPTIONAL: Final[dict[str, pa.DataType]] = {
 }
 
 
-def prediction_batch(attributes: Mapping[str, Any], body: Any) -> PredictionBatch:
+def prediction_batch(
+    attributes: Mapping[str, Any], body: Any, origin: Mapping[str, str] | None = None
+) -> PredictionBatch:
     """A batch of predictions. Raises RejectedRecord with what is wrong with it."""
     model, table = _open(attributes, body)
     n = table.num_rows
@@ -48,6 +50,7 @@ def prediction_batch(attributes: Mapping[str, Any], body: Any) -> PredictionBatc
         error_types=optional[semconv.COLUMN_ERROR_TYPE],
         lost=pa.array([0] * n, pa.int32()) if lost is None else lost.fill_null(0),
         dropped=dropped if isinstance(dropped, int) and not isinstance(dropped, bool) and dropped > 0 else 0,
+        origin=origin or {},
     )
 
 
@@ -56,12 +59,35 @@ def ground_truth_batch(attributes: Mapping[str, Any], body: Any) -> GroundTruthB
     model, table = _open(attributes, body)
     if semconv.COLUMN_GROUND_TRUTH not in table.column_names:
         raise _bad(table.num_rows, f"no column {semconv.COLUMN_GROUND_TRUTH!r}; found {_names(table)}")
+    keys = {} if semconv.COLUMN_ID in table.column_names else _keys(table)
     return GroundTruthBatch(
         model,
-        _ids(table),
+        pa.array([""] * table.num_rows, pa.string()) if keys else _ids(table),
         _required(table, semconv.COLUMN_TIME, pa.int64()),
         _field(table, semconv.COLUMN_GROUND_TRUTH),
+        keys,
     )
+
+
+def _keys(table: pa.Table) -> dict[str, FieldColumn]:
+    """Feature → column of a batch that names values of features in place of prediction ids."""
+    prefix, other = semconv.COLUMN_KEY_PREFIX, f"{semconv.COLUMN_OTHER_PREFIX}{semconv.COLUMN_KEY_PREFIX}"
+    names = dict.fromkeys(
+        name.removeprefix(semconv.COLUMN_OTHER_PREFIX)
+        for name in table.column_names
+        if name.startswith((prefix, other))
+    )
+    found = {name.removeprefix(prefix): _field(table, name) for name in names}
+    for name, column in found.items():
+        known = pc.is_valid(column.values)
+        if column.other is not None:
+            known = pc.or_(known, pc.is_valid(column.other))
+        missing = len(known) - int(pc.sum(known).as_py() or 0)
+        if missing:
+            raise RejectedRecord(
+                NO_KEY, f"column {prefix + name!r} has {missing} nulls; each row needs a value", table.num_rows
+            )
+    return found
 
 
 def _open(attributes: Mapping[str, Any], body: Any) -> tuple[str, pa.Table]:
@@ -103,6 +129,8 @@ def _fields(table: pa.Table) -> dict[str, str]:
                 break
         if name == semconv.COLUMN_PREDICTION:
             found[semconv.FIELD_PREDICTION] = name
+        elif name == semconv.COLUMN_SHADOW:
+            found[semconv.FIELD_SHADOW] = name
         elif name.startswith(semconv.COLUMN_FEATURE_PREFIX):
             found[name.removeprefix(semconv.COLUMN_FEATURE_PREFIX)] = name
         elif name.startswith(semconv.COLUMN_SCORE_PREFIX):

@@ -7,8 +7,10 @@ from typing import Final
 
 NO_MODEL_NAME: Final = "no_model_name"
 NO_PREDICTION_ID: Final = "no_prediction_id"
+NO_KEY: Final = "no_key"
 BAD_FEATURES: Final = "bad_features"
 BAD_VALUE: Final = "bad_value"
+BAD_TIME: Final = "bad_time"
 BAD_BATCH: Final = "bad_batch"
 UNKNOWN_ENCODING: Final = "unknown_encoding"
 

@@ -16,8 +16,15 @@ from otel_mlmon.decode.assemble import ground_truth_batches, prediction_batches
 from otel_mlmon.decode.batch import ground_truth_batch, prediction_batch
 from otel_mlmon.decode.parse import parse
 from otel_mlmon.decode.reject import RejectedRecord, Rejections
-from otel_mlmon.decode.single import GroundTruthRow, PredictionRow, ground_truth_row, is_prediction, prediction_row
-from otel_mlmon.values import Batch, Decoded
+from otel_mlmon.decode.single import (
+    GroundTruthRow,
+    PredictionRow,
+    deployment,
+    ground_truth_row,
+    is_prediction,
+    prediction_row,
+)
+from otel_mlmon.values import Batch, ChangeBatch, ChangeEvent, Decoded
 
 Signal = Literal["logs", "traces", "metrics"]
 _OLD_EVENT_NAME: Final = "event.name"  # where the name was before LogRecord had a field for it
@@ -30,27 +37,33 @@ class _Found:
         self.batches: list[Batch] = []
         self.predictions: list[PredictionRow] = []
         self.truths: list[GroundTruthRow] = []
+        self.changes: list[ChangeEvent] = []
+        self.resource: dict[str, Any] = {}  # attributes of the one that is being looked at
         self.rejections = Rejections()
         self.ignored = 0
 
     def decoded(self) -> Decoded:
         batches = [*self.batches, *prediction_batches(self.predictions), *ground_truth_batches(self.truths)]
+        if self.changes:
+            batches.append(ChangeBatch(tuple(self.changes)))
         return Decoded(tuple(batches), dict(self.rejections.counts), self.rejections.message, self.ignored)
 
 
 def decode(signal: Signal, body: bytes, encoding: Literal["protobuf", "json"], *, received_ns: int) -> Decoded:
-    """Predictions and ground truths of one OTLP request; records that are none of ours are ignored.
+    """Predictions, ground truths and deployments of one OTLP request; records that are none of ours are ignored.
 
     Raises RejectedInput when the body is no OTLP request. A bad record among good ones is rejected by itself.
     """
     found = _Found()
     if signal == "logs":
         for logs in parse(ExportLogsServiceRequest, body, encoding).resource_logs:
+            found.resource = attributes(logs.resource.attributes)
             for scope in logs.scope_logs:
                 for record in scope.log_records:
                     _log(found, record, received_ns)
     elif signal == "traces":
         for spans in parse(ExportTraceServiceRequest, body, encoding).resource_spans:
+            found.resource = attributes(spans.resource.attributes)
             for scope_spans in spans.scope_spans:
                 for span in scope_spans.spans:
                     _span(found, span, received_ns)
@@ -69,11 +82,13 @@ def _log(found: _Found, record: LogRecord, received_ns: int) -> None:
     time = _time(record.time_unix_nano, record.observed_time_unix_nano, received_ns)
     try:
         if event == semconv.EVENT_PREDICTION_BATCH:
-            found.batches.append(prediction_batch(given, _body(record)))
+            found.batches.append(prediction_batch(given, _body(record), dict(_origin(found))))
         elif event == semconv.EVENT_GROUND_TRUTH_BATCH:
             found.batches.append(ground_truth_batch(given, _body(record)))
         elif event == semconv.EVENT_GROUND_TRUTH:
             found.truths.append(ground_truth_row(given, time=time))
+        elif event == semconv.EVENT_DEPLOYMENT:
+            found.changes.append(deployment(given, found.resource, _body(record), time=time))
         else:
             found.predictions.append(
                 prediction_row(
@@ -83,6 +98,7 @@ def _log(found: _Found, record: LogRecord, received_ns: int) -> None:
                     trace_id=record.trace_id.hex(),
                     span_id=record.span_id.hex(),
                     lost=min(record.dropped_attributes_count, _MOST_LOST),
+                    origin=_origin(found),
                 )
             )
     except RejectedRecord as error:
@@ -105,10 +121,16 @@ def _span(found: _Found, span: Span, received_ns: int) -> None:
                 span_id=span.span_id.hex(),
                 lost=min(span.dropped_attributes_count, _MOST_LOST),
                 duration=(end - start) / 1e9 if end >= start > 0 else None,
+                origin=_origin(found),
             )
         )
     except RejectedRecord as error:
         found.rejections.add(error)
+
+
+def _origin(found: _Found) -> tuple[tuple[str, str], ...]:
+    given = ((key, found.resource.get(key)) for key in semconv.ORIGIN)
+    return tuple((key, value) for key, value in given if isinstance(value, str) and value)
 
 
 def _time(*candidates: int) -> int:

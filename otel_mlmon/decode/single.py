@@ -1,4 +1,4 @@
-"""One prediction or one ground truth in the attributes of one record, from any language's SDK."""
+"""One prediction, ground truth or deployment in the attributes of one record, from any language's SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from otel_mlmon import semconv
 from otel_mlmon.columns import json_text
-from otel_mlmon.decode.reject import BAD_FEATURES, BAD_VALUE, NO_MODEL_NAME, NO_PREDICTION_ID, RejectedRecord
+from otel_mlmon.decode.reject import BAD_FEATURES, BAD_VALUE, NO_KEY, NO_MODEL_NAME, NO_PREDICTION_ID, RejectedRecord
+from otel_mlmon.values import ChangeEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,18 @@ class PredictionRow:
     span_id: str | None = None
     error_type: str | None = None
     lost: int = 0
+    origin: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthRow:
-    """A true outcome as it came."""
+    """A true outcome as it came, by prediction id or, with `keys`, by values of features."""
 
     model: str
     id: str
     time: int
     value: Any
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prediction_row(
@@ -48,6 +51,7 @@ def prediction_row(
     lost: int,
     observed: int = 0,
     duration: float | None = None,
+    origin: tuple[tuple[str, str], ...] = (),
 ) -> PredictionRow:
     """A prediction from a record's attributes. `time` (ns) holds unless the attributes say otherwise.
 
@@ -59,6 +63,8 @@ def prediction_row(
     fields = features(attributes)
     if semconv.PREDICTION_VALUE in attributes:
         fields[semconv.FIELD_PREDICTION] = attributes[semconv.PREDICTION_VALUE]
+    if semconv.PREDICTION_SHADOW in attributes:
+        fields[semconv.FIELD_SHADOW] = attributes[semconv.PREDICTION_SHADOW]
     for key, value in attributes.items():
         if key.startswith(semconv.PREDICTION_SCORE_PREFIX):
             fields[semconv.score_field(key.removeprefix(semconv.PREDICTION_SCORE_PREFIX))] = value
@@ -82,21 +88,49 @@ def prediction_row(
         span_id or None,
         None if error_type is None else str(error_type),
         lost,
+        origin,
     )
 
 
 def ground_truth_row(attributes: Mapping[str, Any], *, time: int) -> GroundTruthRow:
     """A ground truth from a record's attributes."""
     model, id_ = _model(attributes), _id(attributes)
-    if not id_:
-        raise RejectedRecord(NO_PREDICTION_ID, f"a ground truth of model {model!r} names no {semconv.PREDICTION_ID}")
+    prefix = semconv.GROUND_TRUTH_KEY_PREFIX
+    keys = {key.removeprefix(prefix): key_value for key, key_value in attributes.items() if key.startswith(prefix)}
+    if not id_ and not keys:
+        raise RejectedRecord(
+            NO_PREDICTION_ID,
+            f"a ground truth of model {model!r} names no {semconv.PREDICTION_ID}, and no {prefix}<feature> either",
+        )
+    for name, key_value in keys.items():
+        if not id_ and (key_value is None or key_value != key_value or isinstance(key_value, (list, dict, bytes))):
+            raise RejectedRecord(
+                NO_KEY, f"{prefix}{name} is {_kind(key_value)}; allowed are a number, a text and a truth value"
+            )
     value = attributes.get(semconv.GROUND_TRUTH_VALUE)
     if value is None or isinstance(value, (list, dict, bytes)):
         raise RejectedRecord(
             BAD_VALUE,
             f"{semconv.GROUND_TRUTH_VALUE} is {_kind(value)}; allowed are a number, a text and a truth value",
         )
-    return GroundTruthRow(model, id_, time, value)
+    return GroundTruthRow(model, id_, time, value, {} if id_ else keys)
+
+
+def deployment(attributes: Mapping[str, Any], resource: Mapping[str, Any], body: Any, *, time: int) -> ChangeEvent:
+    """A deployment: of a model version, or of a service's version. Without a model name it is about all models."""
+    release = " ".join(
+        text
+        for key in (semconv.SERVICE_NAME, semconv.SERVICE_VERSION)
+        if (text := _text(attributes, key, _text(resource, key, "")))
+    )
+    described = attributes.get(semconv.DEPLOYMENT_DESCRIPTION, body)
+    return ChangeEvent(
+        _model(attributes) if semconv.MODEL_NAME in attributes else "",
+        "deployment",
+        _text(attributes, semconv.MODEL_VERSION, "") or release,
+        _time(attributes, time),
+        described if isinstance(described, str) else "",
+    )
 
 
 def features(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from otel_mlmon.values import Alert, Point, Status
 
 
 class HistoryPoint(NamedTuple):
-    """One verdict of an alert's past; `end` is the end of its window, ns."""
+    """One verdict of an alert's past; `end` is the end of its window, ns; `low` and `high` an interval of `value`, where known."""
 
     end: int
     value: float | None
     threshold: float | None
     status: Status
+    low: float | None = None
+    high: float | None = None
 
 
 class MetricSource(Protocol):
@@ -41,6 +43,12 @@ class AlertSource(Protocol):
 
     def examples(self, alert_id: str) -> Sequence[Mapping[str, Any]]:
         """Predictions that show what is wrong: prediction_id, time (ns), value, prediction, ground_truth, trace_id."""
+        ...
+
+    def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
+        """Why it fires, JSON-able, as `why.Explanation`. None for an unknown alert, and when it takes longer than `wait` seconds to
+        find out; then it goes on, and is there when asked again.
+        """
         ...
 
     def status(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from otel_mlmon import semconv
-from otel_mlmon.columns import ABSENT
+from otel_mlmon.columns import ABSENT, is_nan
 from otel_mlmon.instrument.ids import new_id
 from otel_mlmon.instrument.inputs import Frame, Source, listed
 from otel_mlmon.instrument.table import GroundTruthRow, Table, Texts, segment_texts, text
@@ -92,6 +92,29 @@ def timed(rows: int, timestamps: Any, now: int) -> list[int]:
     if kind == "M" and not hasattr(timestamps, "iloc"):  # to a list it would become ints or datetimes, by its unit
         timestamps = timestamps.astype("datetime64[ns]").astype("int64")
     return [to_ns(given) for given in listed(timestamps)]
+
+
+def key_map(key: Mapping[Any, Any]) -> dict[str, Any]:
+    """Values of features that name predictions. Raises ValueError when there is none, or one is missing."""
+    found = {str(name): value for name, value in key.items()}
+    if not found or any(value is None or is_nan(value) for value in found.values()):
+        raise ValueError(f"key: found {found!r}; allowed are features, each with a value")
+    return found
+
+
+def keyed_rows(keys: Mapping[Any, Any], values: Any, timestamps: Any, now: int) -> list[GroundTruthRow]:
+    """Rows of ground truths by columns of keys. Raises ValueError if the lengths differ, or a value of a key is missing."""
+    found, columns = listed(values), {str(name): listed(column) for name, column in keys.items()}
+    times = timed(len(found), timestamps, now)
+    if any(len(column) != len(found) for column in (*columns.values(), times)):
+        lengths = {name: len(column) for name, column in columns.items()}
+        raise ValueError(
+            f"found keys {lengths}, {len(found)} values, {len(times)} timestamps; allowed are as many of each"
+        )
+    rows = [key_map(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
+    if len(rows) != len(found):
+        raise ValueError("keys: found no column; allowed are features, each with a column of values")
+    return [GroundTruthRow("", *row) for row in zip(found, times, rows, strict=True)]
 
 
 def ground_truth_rows(ids: Any, values: Any, timestamps: Any, now: int) -> list[GroundTruthRow]:

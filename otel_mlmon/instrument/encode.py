@@ -36,7 +36,8 @@ def encode(table: Table) -> bytes:
         types.append(kind)
         children.append(_arrow(kind, values))
 
-    put(semconv.COLUMN_ID, "string", table.ids)
+    if not any(name.startswith(semconv.COLUMN_KEY_PREFIX) for name in table.fields):
+        put(semconv.COLUMN_ID, "string", table.ids)
     put(semconv.COLUMN_TIME, "int", table.times)
     if table.durations is not None:
         put(semconv.COLUMN_DURATION, "float", table.durations)

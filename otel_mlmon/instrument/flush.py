@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import threading
+import time
 from typing import Final
 
 from otel_mlmon.instrument import guard
@@ -13,6 +14,8 @@ from otel_mlmon.instrument.emit import size_aware
 from otel_mlmon.instrument.outbox import Outbox
 
 _EXIT_TIMEOUT_S: Final = 5.0
+_SHADOW_TIMEOUT_S: Final = 2.0  # for all models together
+_SHADOW_SHARE: Final = 0.8  # of the time that a flush may take
 _IDLE_S: Final = 1.0
 
 
@@ -37,6 +40,10 @@ class Flusher:
 
     def retire(self, outbox: Outbox) -> None:
         """Flush `outbox` once more, then forget it."""
+        try:
+            outbox.close(0.0)  # rows that it lets go of are part of the last flush
+        except Exception as error:
+            guard.note("retiring a monitor", error)
         with self._lock:
             if outbox in self._outboxes:
                 self._outboxes.remove(outbox)
@@ -74,6 +81,9 @@ class Flusher:
             # Our own delivery drains itself when its provider shuts down right after this, within a limit; waiting
             # here as well would double the time that a process takes to end while the receiver is away.
             waiting = [outbox for outbox in outboxes if alone or outbox.emitter.provider not in size_aware]
+            until = time.monotonic() + _SHADOW_TIMEOUT_S
+            for outbox in outboxes:
+                outbox.close(max(0.0, until - time.monotonic()))
             for outbox in outboxes:
                 outbox.drain()
             self.flush(waiting, _EXIT_TIMEOUT_S)
@@ -87,6 +97,12 @@ class Flusher:
         emitters = {id(outbox.emitter.provider): outbox.emitter for outbox in outboxes}
         outcomes = [emitter.flush(timeout_s) for emitter in emitters.values()]  # all of them, whatever the first says
         return all(outcomes)
+
+    def flush_with_shadow(self, outbox: Outbox, timeout_s: float) -> bool:
+        """The same, with the rows that wait for their shadow. Some of the time is kept for the exporter."""
+        until = time.monotonic() + timeout_s
+        settled = outbox.settle(_SHADOW_SHARE * timeout_s)
+        return self.flush([outbox], max(0.0, until - time.monotonic())) and settled
 
     def _take_outboxes(self) -> list[Outbox]:
         with self._lock:

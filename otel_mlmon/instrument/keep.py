@@ -77,7 +77,7 @@ class Keeper:
         elif not isinstance(call.features, dict):  # they could not be read, which must not look like dropped features
             self._outbox.refuse(semconv.EVENT_PREDICTION_BATCH, "failed", 1)
         else:
-            self._outbox.predictions.add(
+            self._outbox.add(
                 (
                     call.id,
                     to_ns(call.timestamp),
@@ -103,5 +103,5 @@ class Keeper:
             # A batch may be larger than the buffer. Its caller can wait a little, unlike that of one prediction.
             if patient and len(self._outbox.predictions) + len(table) > self._full_rows:
                 patient = FLUSHER.flush([self._outbox], _PATIENCE_S)
-            self._outbox.predictions.add_table(table)
+            self._outbox.add_table(table)
         return columns[semconv.COLUMN_ID]

@@ -33,6 +33,7 @@ class Ledger:
         self._predictions: Counter[tuple[str, str, str]] = Counter()
         self._dropped: Counter[tuple[str, str]] = Counter()
         self._unreported: Counter[tuple[str, str]] = Counter()
+        self._missed: Counter[tuple[str, str]] = Counter()
 
     def made(self, model: str, model_version: str, by_error: Mapping[str | None, int]) -> None:
         """Count predictions, by the type of the error that ended them (None: no error)."""
@@ -45,6 +46,16 @@ class Ledger:
         with self._lock:
             self._dropped[model, reason] += rows
             self._unreported[model, event] += rows
+
+    def miss(self, model: str, reason: str) -> None:
+        """Count a prediction that goes without its shadow; nothing of the prediction itself is lost."""
+        with self._lock:
+            self._missed[model, reason] += 1
+
+    def missed(self) -> dict[tuple[str, str], int]:
+        """Predictions that went without their shadow, by (model, reason)."""
+        with self._lock:
+            return dict(self._missed)
 
     def report_again(self, model: str, event: str, rows: int) -> None:
         """The batch that said that `rows` were dropped was itself lost."""
@@ -79,7 +90,8 @@ def observe(provider: MeterProvider | None) -> None:
         return
     _observed.add(meters)
     meter = metrics.get_meter(semconv.SCOPE_NAME, package_version(), provider, semconv.SCHEMA_URL)
-    for name, callback in ((semconv.PREDICTIONS, _predictions), (semconv.SDK_DROPPED, _dropped)):
+    counters = ((semconv.PREDICTIONS, _predictions), (semconv.SDK_DROPPED, _dropped), (semconv.SDK_SHADOW_MISSED, _missed))
+    for name, callback in counters:
         meter.create_observable_counter(name.name, [callback], name.unit, name.description)
 
 
@@ -93,6 +105,11 @@ def _predictions(_: CallbackOptions) -> Iterable[Observation]:
 
 def _dropped(_: CallbackOptions) -> Iterable[Observation]:
     for (model, reason), number in LEDGER.dropped().items():
+        yield Observation(number, {semconv.MODEL_NAME: model, semconv.REASON: reason})
+
+
+def _missed(_: CallbackOptions) -> Iterable[Observation]:
+    for (model, reason), number in LEDGER.missed().items():
         yield Observation(number, {semconv.MODEL_NAME: model, semconv.REASON: reason})
 
 

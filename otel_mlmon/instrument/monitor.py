@@ -8,14 +8,14 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_mlmon import semconv
 from otel_mlmon.instrument import guard
-from otel_mlmon.instrument.batch import ground_truth_rows, named
+from otel_mlmon.instrument.batch import ground_truth_rows, key_map, keyed_rows, named
 from otel_mlmon.instrument.call import Call
 from otel_mlmon.instrument.capture import Selector, instrument
 from otel_mlmon.instrument.check import check_monitor
@@ -31,6 +31,8 @@ from otel_mlmon.instrument.span import Spans, active_context
 from otel_mlmon.instrument.table import named_scores, segment_map
 from otel_mlmon.instrument.times import to_ns
 
+_PATIENCE_S: Final = 5.0  # with the shadow, when the monitor is closed
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -40,7 +42,9 @@ class Monitor:
     `segments` names features whose value also says which segment a prediction belongs to. `features` is an allow-list
     (None: all), `hash_features` names those sent as a hash under `hash_key` (True: all). At most `max_buffer_rows`
     rows wait for a flush, every `flush_interval_s`; more are dropped and counted. Providers: None means the global
-    ones. `clock` gives ns since the epoch. Raises ConfigError for arguments that cannot be meant.
+    ones. `clock` gives ns since the epoch. `shadow` is the intended model: it is called with the features of a share
+    `shadow_rate` of the predictions, in a thread of its own, and what it says travels with them.
+    Raises ConfigError for arguments that cannot be meant.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Monitor:
         record_features_on_span: bool = False,
         flush_interval_s: float = 1.0,
         max_buffer_rows: int = 50_000,
+        shadow: Callable[[Mapping[Any, Any]], Any] | None = None,
+        shadow_rate: float = 0.01,
         tracer_provider: TracerProvider | None = None,
         logger_provider: LoggerProvider | None = None,
         meter_provider: MeterProvider | None = None,
@@ -68,6 +74,8 @@ class Monitor:
             hash_features=hash_features,
             flush_interval_s=flush_interval_s,
             max_buffer_rows=max_buffer_rows,
+            shadow=shadow,
+            shadow_rate=shadow_rate,
         )
         self.name = name
         self.version = version
@@ -85,9 +93,11 @@ class Monitor:
             interval_s=flush_interval_s,
             wake=FLUSHER.wake,
             clock=clock,
+            shadow=shadow if self._enabled else None,
+            shadow_rate=shadow_rate,
         )
         self._keeper = Keeper(self._outbox, spans, tuple(segments), max_buffer_rows, clock)
-        self._add = self._outbox.predictions.add
+        self._add = self._outbox.add
         self._add_truth = self._outbox.ground_truths.add
         # A monitor that is forgotten does not take its last rows along.
         self._retire = weakref.finalize(self, FLUSHER.retire, self._outbox)
@@ -214,37 +224,75 @@ class Monitor:
 
     # ---- ground truth ---------------------------------------------------------------------------------------------
 
-    def ground_truth(self, id: str, value: Any, *, timestamp: Any = None) -> None:
-        """The true outcome of the prediction `id`. `timestamp`: when it became known; None is now."""
+    def ground_truth(
+        self, id: str | None, value: Any, *, timestamp: Any = None, key: Mapping[str, Any] | None = None
+    ) -> None:
+        """The true outcome of the prediction `id`; or, with None and a `key`, of all whose features have these values.
+
+        `timestamp`: when it became known; None is now. Example of a key: {"customer": 42, "day": "2026-01-02"}.
+        """
         try:
             if self._enabled:
-                self._add_truth((str(id), value, self._clock() if timestamp is None else to_ns(timestamp)))
+                if (id is None) == (key is None):
+                    raise ValueError(f"found id {id!r} and key {key!r}; allowed is one of the two")
+                time = self._clock() if timestamp is None else to_ns(timestamp)
+                self._add_truth(("" if id is None else str(id), value, time, None if key is None else key_map(key)))
         except Exception as error:
             self._outbox.refuse(semconv.EVENT_GROUND_TRUTH_BATCH, "failed", 1)
             guard.caught("ground_truth", error)
 
-    def ground_truth_batch(self, ids: Any, values: Any, *, timestamps: Any = None) -> None:
-        """The true outcomes of many predictions, as columns; `timestamps`: one per row or one for all."""
+    def ground_truth_batch(
+        self, ids: Any = None, values: Any = None, *, timestamps: Any = None, keys: Mapping[str, Any] | None = None
+    ) -> None:
+        """The true outcomes of many predictions, as columns; `timestamps`: one per row or one for all.
+
+        `keys`: a column per feature, in place of `ids`.
+        """
         try:
             if self._enabled:
-                for row in ground_truth_rows(ids, values, timestamps, self._clock()):
+                if (ids is None) == (keys is None):
+                    raise ValueError("found ids and keys, or neither; allowed is one of the two")
+                now = self._clock()
+                rows = (
+                    ground_truth_rows(ids, values, timestamps, now)
+                    if keys is None
+                    else keyed_rows(keys, values, timestamps, now)
+                )
+                for row in rows:
                     self._add_truth(row)
         except Exception as error:
-            self._outbox.refuse(semconv.EVENT_GROUND_TRUTH_BATCH, "failed", _length(ids))
+            self._outbox.refuse(semconv.EVENT_GROUND_TRUTH_BATCH, "failed", _length(values if ids is None else ids))
             guard.caught("ground_truth_batch", error)
+
+    # ---- deployments ----------------------------------------------------------------------------------------------
+
+    def deployed(self, version: str = "", description: str = "") -> None:
+        """Say that a version of the model (None given: this monitor's) is in use from now on, or what else changed.
+
+        Verdicts are explained by what was deployed just before.
+        """
+        try:
+            if self._enabled:
+                self._outbox.deployed(str(version), str(description))
+        except Exception as error:
+            guard.caught("deployed", error)
 
     # ---- the way out ----------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Send what waits now; False if the exporter could not, or not in time. Never needed in normal operation."""
         try:
-            return not self._enabled or FLUSHER.flush([self._outbox], timeout_s)
+            return not self._enabled or FLUSHER.flush_with_shadow(self._outbox, timeout_s)
         except Exception as error:
             guard.caught("flush", error)
             return False
 
     def close(self) -> None:
         """Flush and record no more. May be called twice."""
+        try:
+            self._outbox.close(_PATIENCE_S)
+        except Exception as error:
+            guard.caught("close", error)
         self.flush()
         self._enabled = self._keeper.enabled = False
         self._retire()

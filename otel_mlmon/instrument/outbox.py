@@ -11,16 +11,19 @@ from typing import Any, Final
 
 from otel_mlmon import semconv
 from otel_mlmon.instrument import guard
-from otel_mlmon.instrument.buffer import Buffer
+from otel_mlmon.instrument.buffer import Buffer, Row
 from otel_mlmon.instrument.emit import Emitter
 from otel_mlmon.instrument.fit import Fitter
 from otel_mlmon.instrument.measure import LEDGER
 from otel_mlmon.instrument.redact import Redaction
+from otel_mlmon.instrument.shadow import Implementation, Shadow
 from otel_mlmon.instrument.table import (
     PredictionRow,
     Table,
+    by_keys,
     from_ground_truths,
     from_predictions,
+    from_shadowed,
 )
 
 _WAKE_ROWS: Final = 2_000
@@ -47,6 +50,8 @@ class Outbox:
         interval_s: float,
         wake: Callable[[], None],
         clock: Callable[[], int],
+        shadow: Implementation | None = None,
+        shadow_rate: float = 0.0,
     ) -> None:
         self.model = model
         self.version = version
@@ -57,6 +62,16 @@ class Outbox:
         self._clock = clock
         self.predictions = self._buffer(semconv.EVENT_PREDICTION_BATCH, max_rows, wake)
         self.ground_truths = self._buffer(semconv.EVENT_GROUND_TRUTH_BATCH, max_rows, wake)
+        self.shadowed = self._buffer(semconv.EVENT_PREDICTION_BATCH, max_rows, wake)
+        self.add: Callable[[Row], None] = self.predictions.add
+        self.add_table: Callable[[Table], None] = self.predictions.add_table
+        self.shadow: Shadow | None = None
+        if shadow is not None:
+            self.shadow = Shadow(
+                shadow, shadow_rate, on=self.predictions.add, on_table=self.predictions.add_table,
+                answered=self.shadowed.add, missed=partial(LEDGER.miss, model),
+            )  # fmt: skip
+            self.add, self.add_table = self.shadow.add, self.shadow.add_table
         self._draining = threading.Lock()
         self._fitters = {
             event: Fitter(partial(self.drop, event))
@@ -70,6 +85,9 @@ class Outbox:
         """In a forked child: what waits is the parent's, and a lock may be held by a thread that is no more."""
         self.predictions.renew()
         self.ground_truths.renew()
+        self.shadowed.renew()
+        if self.shadow is not None:
+            self.shadow.renew()
         self._draining = threading.Lock()
 
     def drop(self, event: str, reason: str, rows: int) -> None:
@@ -82,16 +100,44 @@ class Outbox:
         if event == semconv.EVENT_PREDICTION_BATCH:  # made they were, all the same
             LEDGER.made(self.model, self.version, {None: rows})
 
+    def deployed(self, version: str, description: str) -> None:
+        """Emit a deployment at once: there are few of them, and what follows is to be told from what was before."""
+        if not self.emitter.enabled(semconv.EVENT_DEPLOYMENT):
+            guard.say_once(_NO_PROVIDER)
+            return
+        attributes: dict[str, str | int] = {
+            semconv.MODEL_NAME: self.model,
+            semconv.MODEL_VERSION: version or self.version,
+        }
+        if description:
+            attributes[semconv.DEPLOYMENT_DESCRIPTION] = description
+        self.emitter.emit(semconv.EVENT_DEPLOYMENT, self._clock(), b"", attributes)
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait for the shadow's answers; False if they are not all there in time."""
+        return self.shadow is None or self.shadow.settle(timeout_s)
+
+    def close(self, timeout_s: float) -> None:
+        """Wait no longer than this for the shadow's answers, now and ever."""
+        if self.shadow is not None:
+            self.shadow.close(timeout_s)
+
     def drain(self) -> None:
-        """Emit everything that waits. Never raises."""
+        """Emit everything that waits, but for rows whose shadow has some time left. Never raises."""
         with self._draining:
+            if self.shadow is not None:
+                self.shadow.hurry()
             rows, tables = self.predictions.take()
             build = partial(from_predictions, segment_features=self._segment_features)
             self._send(semconv.EVENT_PREDICTION_BATCH, rows, build)
+            if self.shadow is not None:
+                build = partial(from_shadowed, segment_features=self._segment_features)
+                self._send(semconv.EVENT_PREDICTION_BATCH, self.shadowed.take()[0], build)
             for table in tables:
                 self._send(semconv.EVENT_PREDICTION_BATCH, [table], _only)
             truths, _ = self.ground_truths.take()
-            self._send(semconv.EVENT_GROUND_TRUTH_BATCH, truths, from_ground_truths)
+            for group in by_keys(truths):  # type: ignore[arg-type]  # plain tuples, which cost a fifth
+                self._send(semconv.EVENT_GROUND_TRUTH_BATCH, group, from_ground_truths)
 
     def _send(self, event: str, items: list[Any], build: Callable[[list[Any]], Table]) -> None:
         """Emit `items`, which are rows, or tables one at a time."""

@@ -10,6 +10,7 @@ from otel_mlmon import semconv
 from otel_mlmon.columns import ABSENT, is_nan, json_text
 
 _PREFIX: Final = semconv.COLUMN_FEATURE_PREFIX
+_KEY_PREFIX: Final = semconv.COLUMN_KEY_PREFIX
 
 
 class Redaction:
@@ -23,13 +24,18 @@ class Redaction:
         self.active = self._allow is not None or self._hash_all or bool(self._hashed)
 
     def fields(self, fields: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """`fields` with the features among them reduced to what may leave the process."""
+        """`fields` with the features among them reduced to what may leave the process.
+
+        Keys are hashed as their features are, or nothing would match. Raises ValueError for a key that may not leave.
+        """
         if not self.active:
             return fields
         kept = {}
         for column, values in fields.items():
             name = column.removeprefix(_PREFIX)
-            if not column.startswith(_PREFIX):
+            if column.startswith(_KEY_PREFIX):
+                kept[column] = self._key_cells(column.removeprefix(_KEY_PREFIX), values)
+            elif not column.startswith(_PREFIX):
                 kept[column] = values
             elif self._allowed(name):
                 kept[column] = [self._hash(value) for value in values] if self._is_hashed(name) else values
@@ -42,6 +48,11 @@ class Redaction:
             for name, value in features.items()
             if self._allowed(str(name))
         }
+
+    def _key_cells(self, name: str, values: list[Any]) -> list[Any]:
+        if not self._allowed(name):
+            raise ValueError(f"ground truth by key: found the feature {name!r}; allowed are those that are sent")
+        return [self._hash(value) for value in values] if self._is_hashed(name) else values
 
     def _allowed(self, name: str) -> bool:
         return self._allow is None or name in self._allow

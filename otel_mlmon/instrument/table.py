@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, NamedTuple
 
 from otel_mlmon import semconv
@@ -27,11 +28,12 @@ class PredictionRow(NamedTuple):
 
 
 class GroundTruthRow(NamedTuple):
-    """One ground truth as it waits in the buffer."""
+    """One ground truth as it waits in the buffer. `keys`: values of features, in place of the id."""
 
     id: str
     value: Any
     time: int
+    keys: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -60,12 +62,23 @@ class Table:
             None if self.lost is None else self.lost[part],
         )
 
+    def where(self, chosen: Sequence[bool]) -> Table:
+        """The rows for which `chosen` is true."""
+        return Table(
+            list(compress(self.ids, chosen)),
+            list(compress(self.times, chosen)),
+            {name: list(compress(values, chosen)) for name, values in self.fields.items()},
+            {name: list(compress(values, chosen)) for name, values in self.texts.items()},
+            None if self.durations is None else list(compress(self.durations, chosen)),
+            None if self.lost is None else list(compress(self.lost, chosen)),
+        )
+
 
 def from_predictions(rows: Sequence[PredictionRow], segment_features: Sequence[str] = ()) -> Table:
     """A table of single predictions. The value of each of `segment_features` becomes a segment too."""
     # Column by column with zip: several times cheaper than a loop over attributes.
     ids, times, features, predictions, scores, durations, segments, errors, contexts = zip(*rows, strict=True)
-    fields = {semconv.COLUMN_PREDICTION: [_scalar(value) for value in predictions]}
+    fields = {semconv.COLUMN_PREDICTION: [scalar(value) for value in predictions]}
     fields.update(gather(features, semconv.COLUMN_FEATURE_PREFIX))
     if any(given is not None for given in scores):
         fields.update(gather([given or {} for given in scores], semconv.COLUMN_SCORE_PREFIX))
@@ -83,10 +96,29 @@ def from_predictions(rows: Sequence[PredictionRow], segment_features: Sequence[s
     return Table(list(ids), list(times), fields, texts, list(durations), [0] * len(ids))
 
 
+def from_shadowed(rows: Sequence[tuple[Any, ...]], segment_features: Sequence[str] = ()) -> Table:
+    """A table of predictions that each have one more element: what the shadow says of the same features."""
+    table = from_predictions([PredictionRow(*row[:-1]) for row in rows], segment_features)
+    table.fields[semconv.COLUMN_SHADOW] = [row[-1] for row in rows]
+    return table
+
+
 def from_ground_truths(rows: Sequence[GroundTruthRow]) -> Table:
-    """A table of ground truths."""
-    ids, values, times = zip(*rows, strict=True)
-    return Table(list(ids), list(times), {semconv.COLUMN_GROUND_TRUTH: list(values)})
+    """A table of ground truths that all have ids, or all have keys for the same features."""
+    ids, values, times, keys = zip(*rows, strict=True)
+    fields = {semconv.COLUMN_GROUND_TRUTH: list(values)}
+    if keys[0] is not None:
+        fields.update(gather(keys, semconv.COLUMN_KEY_PREFIX))
+    return Table(list(ids), list(times), fields)
+
+
+def by_keys(rows: Iterable[GroundTruthRow]) -> list[list[GroundTruthRow]]:
+    """Rows that go into one table each."""
+    groups: dict[frozenset[str] | None, list[GroundTruthRow]] = {}
+    for row in rows:
+        keys = row[3]  # rows in a buffer are plain tuples
+        groups.setdefault(None if keys is None else frozenset(keys), []).append(row)
+    return list(groups.values())
 
 
 def gather(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, list[Any]]:
@@ -126,7 +158,7 @@ def named_scores(scores: Any) -> Mapping[Any, Any]:
     return dict(scores) if isinstance(scores, Mapping) else dict(enumerate(scores))
 
 
-def _scalar(value: Any) -> Any:
+def scalar(value: Any) -> Any:
     """What `model.predict([one])` meant: the single element of a NumPy array that has just one."""
     item: Callable[[], Any] | None = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "size", 0) == 1 else value

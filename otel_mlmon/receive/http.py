@@ -1,4 +1,4 @@
-"""OTLP/HTTP: protobuf and JSON, plain and gzip, on one port."""
+"""OTLP/HTTP: protobuf and JSON, plain and gzip, on one port; and tables of ground truth beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_mlmon.receive.body import read_body
-from otel_mlmon.receive.ingest import SIGNALS, Encoding, Ingest, Observe, Signal, ignore
+from otel_mlmon.receive.ground_truth import PATH, GroundTruthEndpoint
+from otel_mlmon.receive.ingest import SIGNALS, Encoding, Ingest, IngestTable, Observe, Signal, ignore
 from otel_mlmon.receive.responses import response, serialised
 from otel_mlmon.receive.status import Answer, answer, unsupported
 
@@ -21,8 +22,16 @@ _ENCODINGS: Final[dict[str, Encoding]] = {"application/x-protobuf": "protobuf", 
 _TYPES: Final = {encoding: content_type for content_type, encoding in _ENCODINGS.items()}
 
 
-def otlp_app(ingest: Ingest, *, max_body_bytes: int = 64 * 1024 * 1024, observe: Observe = ignore) -> Starlette:
-    """POST /v1/logs, /v1/traces and /v1/metrics."""
+def otlp_app(
+    ingest: Ingest,
+    *,
+    ground_truth: IngestTable | None = None,
+    max_body_bytes: int = 64 * 1024 * 1024,
+    observe: Observe = ignore,
+) -> Starlette:
+    """POST /v1/logs, /v1/traces and /v1/metrics; and /v1/ground-truth for whom `ground_truth` takes it."""
+    tables = None if ground_truth is None else GroundTruthEndpoint(ground_truth, max_body_bytes, observe)
+    paths = [*(f"/v1/{signal}" for signal in SIGNALS), *([] if tables is None else [PATH])]
 
     async def elsewhere(request: Request, error: Exception) -> Response:
         """A path that is none of ours, or another method than POST."""
@@ -30,16 +39,20 @@ def otlp_app(ingest: Ingest, *, max_body_bytes: int = 64 * 1024 * 1024, observe:
         signal = request.url.path.removeprefix("/v1/")
         if signal in SIGNALS:
             observe("http", signal, "rejected")
-        allowed = ", ".join(f"POST /v1/{name}" for name in SIGNALS)
+        allowed = ", ".join(f"POST {path}" for path in paths)
         found = unsupported(
             HTTPStatus(error.status_code), f"{request.method} {request.url.path}; allowed are {allowed}"
         )
+        if tables is not None and request.url.path == PATH:
+            return tables.refusal(found, dict(error.headers or {}))
         return _refusal(found, _ENCODINGS.get(_content_type(request), "protobuf"), dict(error.headers or {}))
 
     routes = [
         Route(f"/v1/{signal}", _Endpoint(signal, ingest, max_body_bytes, observe).handle, methods=["POST"])
         for signal in SIGNALS
     ]
+    if tables is not None:
+        routes.append(Route(PATH, tables.handle, methods=["POST"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: elsewhere})
 
 

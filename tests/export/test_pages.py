@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from export.receivers import serving
@@ -36,6 +38,66 @@ from otel_mlmon.export.web.svg import percent, round_steps
 from otel_mlmon.export.web.wording import length, shown, sure, when
 
 VOID = {"meta", "br", "rect", "circle", "polyline"}
+HOUR = 3600 * 10**9
+EXPLANATION: dict[str, Any] = {
+    "alert": "4f1c2b7e90ad3c55",
+    "fired": {
+        "value": 0.4271, "low": None, "high": None, "threshold": 0.2, "p_value": 1e-7, "rows": 4980, "start": NOW - HOUR, "end": NOW,
+        "message": "psi 0.427", "notes": [{"kind": "label selection", "text": "labels of dear houses are missing", "figures": {}}],
+    },
+    "where": {
+        "measure": "rmse by slice", "rows": 4980, "value": 61.5, "expected": 50.25, "note": "",
+        "slices": [
+            {"name": "town = Elm", "conditions": [["town", "= Elm"]], "rows": 212, "value": 130.5, "low": 120.25, "high": 141.75,
+             "expected": 55.5, "p_value": 1e-9},
+            {"name": "town = Oak and age 3 to 5", "conditions": [], "rows": 77, "value": 90.0, "low": 70.0, "high": 110.0,
+             "expected": 52.0, "p_value": 0.004},
+        ],
+    },
+    "features": {
+        "weights": "reference", "note": "weighted by the importances of the reference", "rows": 4980,
+        "ranking": [
+            {"feature": "median_income", "distance": 0.4, "importance": 1.0, "score": 0.4, "change": "mean 3.9 → 4.7"},
+            {"feature": "rooms", "distance": 0.2, "importance": 0.25, "score": 0.05, "change": "missing 0.0% → 12.0%"},
+            {"feature": "age", "distance": 0.0, "importance": 0.9, "score": 0.0, "change": "mean 1 → 1"},
+        ],
+    },
+    "changes": {
+        "start": NOW - 24 * HOUR, "end": NOW - HOUR,
+        "events": [
+            {"time": NOW - 2 * HOUR, "before": HOUR, "kind": "deployment", "value": "2.4.1", "text": "rolled out by ci"},
+            {"time": NOW - 5 * HOUR, "before": 4 * HOUR, "kind": "feature_set", "value": '["a","b"]', "text": "new: b"},
+        ],
+    },
+    "examples": {"rows": [{"slice": "town = Elm", "prediction_id": "0193-why", "time": NOW, "value": "4.25", "prediction": 412301.0,
+                           "ground_truth": "300000.5", "trace_id": "4bf92f3577b34da6a3ce929d0e0e47ff"}]},
+    "history": {
+        "ticks": [{"end": NOW - (9 - i) * HOUR, "value": 40.0 + 2 * i, "threshold": 50.0, "status": "breach" if i > 5 else "ok",
+                   "low": 38.0 + 2 * i, "high": 42.0 + 2 * i} for i in range(10)],
+        "worse": "above",
+        "what_if": [
+            {"kind": "other", "threshold": 25.0, "episodes": 3, "firing": 9 * HOUR, "since": NOW - 9 * HOUR},
+            {"kind": "present", "threshold": 50.0, "episodes": 1, "firing": 3 * HOUR, "since": NOW - 3 * HOUR},
+            {"kind": "silent", "threshold": 58.0, "episodes": 0, "firing": 0, "since": 0},
+        ],
+        "revisions": [{"start": NOW - HOUR, "end": NOW, "known": NOW + i * HOUR, "predictions": 5000, "with_truth": 2500 + 500 * i,
+                       "coverage": 0.5 + 0.1 * i, "maturity": "provisional", "status": "breach", "value": 61.0 - i,
+                       "low": 55.0 - i / 2, "high": 67.0 - 2 * i} for i in range(5)],
+        "note": "Judged by the stored values.",
+    },
+    "read_rows": 50_000, "window_rows": 1_200_000, "missing": ["selection and kind of shift (out of time)"],
+}  # fmt: skip
+
+
+class Explained(Demo):
+    """Says why, at once or (`later`) not yet."""
+
+    later = False
+
+    def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
+        if self.broken:
+            raise self.broken
+        return None if self.later and wait is not None else EXPLANATION
 
 
 class Page(HTMLParser):
@@ -69,8 +131,8 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def report(one=None, history=HISTORY, examples=EXAMPLES, **changes) -> Page:
-    return Page(report_page(one or alert(**changes), history, examples))
+def report(one=None, history=HISTORY, examples=EXAMPLES, explanation=None, **changes) -> Page:
+    return Page(report_page(one or alert(**changes), history, examples, explanation=explanation))
 
 
 def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
@@ -88,9 +150,9 @@ def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
             "mean 3.881 4.731",
             "Segments",
             "ocean_proximity=INLAND 0.91 1,622",
-            "psi over time",
             "Predictions to look at",
             "0193-5b00-house 2025-11-24 03:00 UTC null 412,301 – 4bf92f3577b34da6a3ce929d0e0e4700",
+            "psi over time",
             "The rule",
             "above 0.2",
             "label severity warning",
@@ -99,6 +161,73 @@ def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
         )
     ]
     assert places == sorted(places)
+
+
+def test_a_report_with_an_explanation_answers_the_six_questions_in_order() -> None:
+    text = report(
+        explanation=EXPLANATION, low=0.3999, high=0.4555, coverage=0.62, maturity="provisional", q_value=3e-6
+    ).text
+    places = [
+        text.index(part)
+        for part in (
+            "0.4271 0.3999 to 0.4555; 2.1 × the limit limit 0.2",
+            "corrected 3e-06",
+            "ground truth 62% known; provisional",
+            "label selection : labels of dear houses are missing",
+            "Reference and window",
+            "Not found out: selection and kind of shift (out of time).",
+            "Which part of it rmse by slice 95 % interval expected",
+            "town = Elm 212 130.5 120.2 to 141.8 55.5 p < 0.0001",
+            "town = Oak and age 3 to 5 77 90 70 to 110 52 p = 0.004",
+            "in 4,980 predictions, drawn from about 1,200,000.",
+            "Which features moved",
+            "weighted by the importances of the reference",
+            "What changed just before",
+            "2025-11-24 01:00 UTC 1 h deployment 2.4.1 (rolled out by ci)",
+            "2025-11-23 22:00 UTC 4 h feature set new: b",
+            "Predictions to look at",
+            "town = Elm 0193-why 2025-11-24 03:00 UTC 4.25 412,301 300000.5 4bf92f3577b34da6a3ce929d0e0e47ff",
+            "psi over time",
+            "With another threshold",
+            "25 3 times 9 h since 2025-11-23 18:00 UTC",
+            "50 as it is 1 time 3 h since 2025-11-24 00:00 UTC",
+            "58 the least at which it would have stayed silent 0 times 0 s no",
+            "Judged by the stored values.",
+            "What was known when",
+            "The rule",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_an_explanation_without_findings_says_that_there_are_none() -> None:
+    nothing = {
+        "where": {"measure": "rmse by slice", "rows": 10, "slices": [], "note": "No slice stands out."},
+        "features": {"note": "not weighted", "ranking": []},
+        "changes": {"start": NOW - 24 * HOUR, "end": NOW, "events": []},
+    }
+    text = report(explanation=nothing).text
+    for part in ("No slice stands out.", "No feature that the model uses has moved.",
+                 "Nothing was seen to change between 2025-11-23 03:00 UTC and 2025-11-24 03:00 UTC"):  # fmt: skip
+        assert part in text
+    assert "What was known when" not in text
+
+
+def test_pictures_of_an_explanation_show_what_their_figures_say() -> None:
+    page = report_page(alert(), HISTORY, EXAMPLES, explanation=EXPLANATION)
+    assert "town = Elm: 130.5, expected 55.5, 95 % interval 120.2 to 141.8</title>" in page
+    assert page.count('<rect class="mark"') == 3, "a mark for what was expected of all and of two slices"
+    bars = re.findall(r'<rect class="win" x="190.0" y="[\d.]+" width="([\d.]+)"', page)
+    assert [float(width) for width in bars] == [250.0, pytest.approx(250 / 8, abs=0.1)], (
+        "in proportion, and none for age"
+    )
+    assert page.count('<polygon class="band"') == 1
+    assert page.count('<circle class="change"') == 2
+    assert "2025-11-24 01:00 UTC: 2.4.1 (rolled out by ci)</title>" in page
+    assert "61 (55 to 67), 50% known, provisional</title>" in page
+    coverage = re.findall(r'<rect class="ref"[^>]*height="([\d.]+)"><title>[^<]*% known', page)
+    assert [float(height) for height in coverage] == sorted(map(float, coverage))
+    assert len(coverage) == 5
 
 
 def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
@@ -147,6 +276,13 @@ def test_every_part_of_a_page_is_its_own() -> None:
     assert all(address.startswith((".", "https://runbooks.example")) for address in page.addresses), page.addresses
 
 
+def _everywhere(found: Any, odd: Any) -> Any:
+    """The same nesting with something odd at each leaf."""
+    if isinstance(found, Mapping):
+        return {key: _everywhere(value, odd) for key, value in found.items()}
+    return [_everywhere(value, odd) for value in found] if isinstance(found, list) else odd
+
+
 ODD = [NAN, float("inf"), None, "", "text", [], {}, True, -1, 10**400, HOSTILE, {"a": NAN}, [NAN]]
 
 
@@ -172,15 +308,25 @@ def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
         {**nested, "distribution": dict.fromkeys(DISTRIBUTION, odd)},
     ):
         one = alert(evidence=evidence, value=number, threshold=number, p_value=number, labels={"x": odd})
-        page = report_page(one, history, rows)
-        Page(page)
-        assert not re.search(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})', page)
+        for why in (None, odd, dict.fromkeys(EXPLANATION, odd), _everywhere(EXPLANATION, odd)):
+            page = report_page(one, history, rows, explanation=why)
+            Page(page)
+            assert not re.search(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})', page)
     for status in (
         {},
         dict.fromkeys(STATUS, odd),
         {"models": [odd, {}], "rules": [{"verdicts": {"ok": odd}}], "notes": [odd]},
     ):
         Page(overview_page(status, [alert()]))
+
+
+def _hostile(found: Any) -> Any:
+    """Every text of it is hostile."""
+    if isinstance(found, Mapping):
+        return {key: _hostile(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_hostile(value) for value in found]
+    return HOSTILE if isinstance(found, str) else found
 
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
@@ -199,6 +345,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     rows = [dict.fromkeys((*EXAMPLES[0], HOSTILE), HOSTILE)]
     pages = [
         report_page(one, history, rows, [HOSTILE]),
+        report_page(one, history, rows, explanation=_hostile(EXPLANATION)),
         alerts_page([one]),
         overview_page({"models": [{"model": HOSTILE}], "notes": [HOSTILE], "rules": [{"rule": HOSTILE}]}, [one]),
     ]
@@ -308,7 +455,7 @@ def test_the_overview_accounts_for_every_row() -> None:
 def test_every_route_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     import requests
 
-    demo, ready = Demo([alert(), alert(id="weird id", value=NAN, message=HOSTILE)], METRICS), [True]
+    demo, ready = Explained([alert(), alert(id="weird id", value=NAN, message=HOSTILE)], METRICS), [True]
     app: Starlette = web_app(
         demo, demo, ready=lambda: ready[0], routes=[Route("/more", lambda _: PlainTextResponse("more"))]
     )
@@ -337,20 +484,31 @@ def test_every_route_answers(monkeypatch: pytest.MonkeyPatch) -> None:
             "firing",
         )
         assert (len(one["history"]), one["history"][0]["status"], one["examples"][0]["value"]) == (60, "ok", "null")
+        why = get("/api/v1/alerts/weird%20id/explanation").json()
+        assert [part["name"] for part in why["where"]["slices"]] == ["town = Elm", "town = Oak and age 3 to 5"]
+        assert get("/api/v1/alerts/none/explanation").json() == {"error": "no alert 'none'"}
+        demo.later = True
+        page = get("/alerts/4f1c2b7e90ad3c55").text
+        assert '<meta http-equiv="refresh" content="2">' in page
+        assert "is being found out" in page
+        assert "psi over time" in page, "the history needs no search"
+        assert get("/api/v1/alerts/weird%20id/explanation").json() == why, "a program waits"
+        demo.later = False
+        assert "http-equiv" not in get("/alerts/4f1c2b7e90ad3c55").text
         assert (get("/healthz").status_code, get("/readyz").status_code, get("/more").text) == (200, 200, "more")
         ready[0] = False
         assert (get("/healthz").status_code, get("/readyz").status_code) == (200, 503)
         demo.broken = OSError("disk gone")
         page = get("/alerts/4f1c2b7e90ad3c55")
         assert page.status_code == 200
-        assert "could not be read: sample predictions" in page.text
+        assert "could not be read: explanation, sample predictions" in page.text
         assert "The numbers behind it" in page.text
 
 
 @pytest.mark.peers
 def test_a_browser_shows_the_report_and_finds_nothing_missing(tmp_path) -> None:
     require_peer("chromium")
-    demo = Demo([replace(alert(), labels={})], METRICS)
+    demo = Explained([replace(alert(), labels={})], METRICS)
     with serving(web_app(demo, demo)) as port:
         chromium_screenshot(f"http://127.0.0.1:{port}/alerts/4f1c2b7e90ad3c55", tmp_path / "report.png", 1000, 1200)
     assert (tmp_path / "report.png").stat().st_size > 40_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -13,11 +13,12 @@ from starlette.routing import BaseRoute, Route
 
 from otel_mlmon.export.plain import plain, text
 from otel_mlmon.export.prometheus import exposition, media_type
-from otel_mlmon.export.source import AlertSource, MetricSource
+from otel_mlmon.export.source import AlertSource, HistoryPoint, MetricSource
 from otel_mlmon.export.web.pages import alerts_page, missing_page, overview_page
 from otel_mlmon.export.web.report import report_page
 
 _log = logging.getLogger(__name__)
+PATIENCE_S = 1.5  # how long a page waits for the explanation; then it opens without, and looks again
 _HEADERS = {
     # Pages show text from the wire. It is escaped; should that ever fail, nothing in it may run or load.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -57,9 +58,20 @@ def web_app(
         if alert is None:
             return _page(missing_page(request.path_params["id"]), 404)
         missing: list[str] = []
-        history = _read("history", lambda: alerts.history(alert.id), missing)
-        examples = _read("sample predictions", lambda: alerts.examples(alert.id), missing)
-        return _page(report_page(alert, history, examples, missing))
+        history: Sequence[HistoryPoint] = ()
+        examples: Sequence[Mapping[str, Any]] = ()
+        why = _read("explanation", lambda: alerts.explanation(alert.id, PATIENCE_S), missing, None)
+        waiting = why is None and not missing
+        if why is None or not why.get("history"):
+            history = _read("history", lambda: alerts.history(alert.id), missing, ())
+        if not waiting and (why is None or not why.get("examples")):
+            examples = _read("sample predictions", lambda: alerts.examples(alert.id), missing, ())
+        return _page(report_page(alert, history, examples, missing, explanation=why, waiting=waiting))
+
+    def explanation_json(request: Request) -> Response:
+        alert = alerts.alert(request.path_params["id"])
+        why = None if alert is None else alerts.explanation(alert.id)
+        return _json({"error": f"no alert {request.path_params['id']!r}"}, 404) if why is None else _json(why)
 
     def status(_request: Request) -> Response:
         return _json(alerts.status())
@@ -89,6 +101,7 @@ def web_app(
         "/api/v1/status": status,
         "/api/v1/alerts": alerts_json,
         "/api/v1/alerts/{id}": alert_json,
+        "/api/v1/alerts/{id}/explanation": explanation_json,
     }
     return Starlette(routes=[*(Route(path, handler) for path, handler in pages.items()), *routes])
 
@@ -101,11 +114,11 @@ def _json(value: Any, status: int = 200) -> Response:
     return JSONResponse(plain(value), status)
 
 
-def _read(what: str, read: Callable[[], Sequence[_T]], missing: list[str]) -> Sequence[_T]:
+def _read(what: str, read: Callable[[], _T], missing: list[str], otherwise: _T) -> _T:
     """A part of the report that the page can do without: it says that it is missing."""
     try:
         return read()
     except Exception:  # whatever the store has; the rest of the page is needed all the more
         _log.exception("%s cannot be read", what)
         missing.append(what)
-        return ()
+        return otherwise

@@ -1,4 +1,4 @@
-"""The report page of an alert: the evidence behind a verdict, in the order in which a person asks for it."""
+"""The report page of an alert: what is behind it, in the order in which a person asks."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ from typing import Any
 
 from otel_mlmon.export.plain import plain
 from otel_mlmon.export.source import HistoryPoint
-from otel_mlmon.export.web import distributions, svg, timeline
+from otel_mlmon.export.web import distributions, explained, svg
 from otel_mlmon.export.web.wording import environment, number, shown
 from otel_mlmon.values import Alert
 
-_KNOWN_EVIDENCE = frozenset({"distribution", "numbers", "segments", "rule", "sql"})
-_EXAMPLE_COLUMNS = ("prediction_id", "time", "value", "prediction", "ground_truth", "trace_id")
+_KNOWN_EVIDENCE = frozenset({"distribution", "numbers", "segments", "rule", "sql", "selection", "shift", "slices"})
+_EXAMPLE_COLUMNS = ("slice", "prediction_id", "time", "value", "prediction", "ground_truth", "trace_id")
 _MOST_COLUMNS = 12
 _LONG_NUMBER = re.compile(r"-?\d{1,12}\.\d{4,}(e-?\d{1,2})?")
 _MOST_ROWS = 200
 
 
 def report_page(
-    alert: Alert, history: Sequence[HistoryPoint], examples: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()
+    alert: Alert,
+    history: Sequence[HistoryPoint],
+    examples: Sequence[Mapping[str, Any]],
+    missing: Sequence[str] = (),
+    *,
+    explanation: Mapping[str, Any] | None = None,
+    waiting: bool = False,
 ) -> str:
-    """`missing` names the parts that could not be read."""
+    """`explanation` is as `AlertSource` gives it; `waiting` says that it is still being found out. `history` and `examples` are what
+    there is without it. `missing` names the parts that could not be read.
+    """
     evidence = alert.verdict.evidence
     picture, caption = distributions.draw(evidence.get("distribution"))
     rule = evidence.get("rule")
-    rows = [_example(row) for row in examples if isinstance(row, Mapping)]
+    found = explained.example_rows(explanation)
+    rows = [_example(row) for row in (examples if found is None else found) if isinstance(row, Mapping)]
     return environment.get_template("report.html").render(
         root="..",
         alert=alert,
@@ -43,7 +52,12 @@ def report_page(
         segments=_rows(evidence.get("segments")),
         further={str(k): _short(v) for k, v in evidence.items() if k not in _KNOWN_EVIDENCE},
         rule={str(k): _short(v) for k, v in rule.items()} if isinstance(rule, Mapping) else {},
-        timeline=timeline.draw(history),
+        interval=explained.between(alert.verdict.low, alert.verdict.high),
+        message=explained.message_of(alert.verdict.message, explanation),
+        waiting=waiting,
+        coverage=svg.percent(covered) if (covered := number(alert.verdict.coverage)) is not None else "",
+        maturity=alert.verdict.maturity or "provisional",
+        explained=explained.sections(explanation, history),
         examples=rows,
         columns=_columns(rows, bool(alert.target.field)),
         missing=missing,
@@ -67,8 +81,9 @@ def _times(value: float | None, threshold: float | None) -> str:
 
 
 def _rows(found: Any) -> Sequence[Sequence[Any]]:
-    """Rows of three, whatever else the evidence holds."""
+    """Rows of three, whatever else the evidence holds; segments with more to them are name, value and rows."""
     rows = found if isinstance(found, (list, tuple)) else ()
+    rows = [[row.get(key) for key in ("segment", "value", "rows")] if isinstance(row, Mapping) else row for row in rows]
     return [row for row in rows if isinstance(row, (list, tuple)) and len(row) == 3][:_MOST_ROWS]
 
 
@@ -90,7 +105,10 @@ def _with_share(value: Any, total: Any) -> str:
 
 def _columns(rows: Sequence[Mapping[str, Any]], of_field: bool) -> list[str]:
     """Known columns first, then whatever else the rows hold; a value is that of the alert's field."""
-    known = [name for name in _EXAMPLE_COLUMNS if of_field or name != "value"]
+    absent = {
+        name for name, there in (("value", of_field), ("slice", any("slice" in row for row in rows))) if not there
+    }
+    known = [name for name in _EXAMPLE_COLUMNS if name not in absent]
     others = dict.fromkeys(str(key) for row in rows for key in row if key not in _EXAMPLE_COLUMNS)
     return [*known, *others][:_MOST_COLUMNS]
 

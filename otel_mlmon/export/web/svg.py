@@ -34,6 +34,11 @@ def line(kind: str, points: Sequence[tuple[float, float]]) -> str:
     return f'<polyline class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
 
 
+def area(kind: str, points: Sequence[tuple[float, float]]) -> str:
+    """A filled stretch within points."""
+    return f'<polygon class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
+
+
 def words(x: float, y: float, text: str, anchor: str = "start", kind: str = "", tip: str = "") -> str:
     """Text; `anchor` is start, middle or end."""
     style = f' class="{kind}"' if kind else ""

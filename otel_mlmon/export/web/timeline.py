@@ -1,9 +1,10 @@
-"""A rule's value over time, with its threshold. Where there was no data the line has a gap and the foot a mark."""
+"""A rule's value over time, with its threshold, its interval and what changed. Where there was no data the line has a gap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from markupsafe import Markup
 
@@ -18,15 +19,16 @@ _Step = tuple[int, float | None]
 _Place = Callable[[int, float], tuple[float, float]]
 
 
-def draw(points: Sequence[HistoryPoint]) -> Markup:
-    """The picture; empty when there is nothing to draw."""
+def draw(points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = ()) -> Markup:
+    """The picture; empty when there is nothing to draw. `changes` have time (ns) and text."""
     if not points:
         return Markup("")
     # The same window may have been judged again when its ground truth came: the newest verdict counts.
     points = sorted({point.end: point for point in points}.values())
     values = [(point.end, number(point.value)) for point in points]
     thresholds = [(point.end, number(point.threshold)) for point in points]
-    low, high = _reach(values, thresholds)
+    ends = [(point.end, end) for point in points for end in _interval(point)]
+    low, high = _reach([*ends, *values], thresholds)
     low, high = low - (high - low) * 0.08 * (low < 0), high + (high - low) * 0.08 or 1.0
     first, last = points[0].end, points[-1].end
 
@@ -34,7 +36,8 @@ def draw(points: Sequence[HistoryPoint]) -> Markup:
         across = (end - first) / (last - first) if last > first else 0.5
         return _LEFT + across * _ACROSS, _TOP + _PLOT - (min(max(value, low), high) - low) / (high - low) * _PLOT
 
-    parts = [*_axis(low, high, at, first), *_threshold(thresholds, at)]
+    parts = [*_band(points, at), *_axis(low, high, at, first), *_changes(changes, at, first, last, low)]
+    parts += _threshold(thresholds, at)
     parts += [svg.line("value", [at(end, value) for end, value in run]) for run in _runs(values)]
     radius = 3.0 if len(points) <= 150 else 2.0
     for point, (end, value) in zip(points, values, strict=True):
@@ -43,9 +46,49 @@ def draw(points: Sequence[HistoryPoint]) -> Markup:
             x = at(end, low)[0]
             parts.append(svg.rectangle(kind, x - 1.5, _TOP + _PLOT - 7, 3, 7, f"{when(end)}: {point.status}"))
         else:
-            parts.append(svg.dot(kind, *at(end, value), radius, f"{when(end)}: {shown(value)}, {point.status}"))
+            sure = _interval(point)
+            between = f" ({shown(sure[0])} to {shown(sure[1])})" if sure else ""
+            tip = f"{when(end)}: {shown(value)}{between}, {point.status}"
+            parts.append(svg.dot(kind, *at(end, value), radius, tip))
     parts += [*_times(first, last), *_outside(values, low, high)]
     return svg.picture(parts, _HEIGHT, "value over time")
+
+
+def _interval(point: HistoryPoint) -> tuple[float, ...]:
+    low, high = number(point.low), number(point.high)
+    return () if low is None or high is None else (low, high)
+
+
+def _band(points: Sequence[HistoryPoint], at: _Place) -> list[str]:
+    """How sure each value is: a band, or where neighbours have none, a stroke."""
+    runs: list[list[tuple[int, float, float]]] = [[]]
+    for point in points:
+        sure = _interval(point)
+        if sure:
+            runs[-1].append((point.end, sure[0], sure[1]))
+        elif runs[-1]:
+            runs.append([])
+    parts = []
+    for run in filter(None, runs):
+        if len(run) == 1:
+            end, low, high = run[0]
+            (x, top), (_, foot) = at(end, high), at(end, low)
+            parts.append(svg.rectangle("band", x - 3, top, 6, foot - top))
+        else:
+            upper, lower = [at(end, high) for end, _, high in run], [at(end, low) for end, low, _ in run]
+            parts.append(svg.area("band", [*upper, *reversed(lower)]))
+    return parts
+
+
+def _changes(changes: Sequence[Mapping[str, Any]], at: _Place, first: int, last: int, low: float) -> list[str]:
+    parts = []
+    for change in changes:
+        time = number(change.get("time"))
+        if time is not None and first <= time <= last:
+            x = at(int(time), low)[0]
+            parts.append(svg.rectangle("change", x - 0.75, _TOP, 1.5, _PLOT))
+            parts.append(svg.dot("change", x, _TOP, 4.0, f"{when(time)}: {change.get('text')}"))
+    return parts
 
 
 def _reach(values: Sequence[_Step], thresholds: Sequence[_Step]) -> tuple[float, float]:

@@ -1,0 +1,133 @@
+"""`mlmon ground-truth`: bring what turned out to be true."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from otel_mlmon.errors import ConfigError, MlmonError
+from otel_mlmon.ground_truth_files import Piece, pieces
+
+_PATIENCE_S: Final = 120.0  # how long a processor may be busy, or away, before we give up
+
+
+@click.group("ground-truth")
+def ground_truth() -> None:
+    """Ground truth: what turned out to be true of predictions.
+
+    It also comes by SDK, by OTLP, by POST /v1/ground-truth, and from the queries of the configuration's `ground_truth:`.
+    """
+
+
+@ground_truth.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", default="", help="The model's name  [default: the column `model` says it]")
+@click.option("--id-column", default="", help="Prediction ids  [default: prediction_id]")
+@click.option(
+    "--key", "keys", multiple=True, metavar="FEATURE[:COLUMN]",
+    help="Name predictions by this feature's value in place of an id; may be repeated.",
+)  # fmt: skip
+@click.option("--value-column", default="ground_truth", show_default=True, help="What turned out to be true.")
+@click.option("--time-column", default="", help="When it became known  [default: when the file was last changed]")
+@click.option(
+    "--endpoint", default="http://127.0.0.1:4318", envvar="OTEL_EXPORTER_OTLP_ENDPOINT", show_default=True,
+    help="OTLP/HTTP address of the processor.",
+)  # fmt: skip
+def load(
+    file: Path,
+    model: str,
+    id_column: str,
+    keys: tuple[str, ...],
+    value_column: str,
+    time_column: str,
+    endpoint: str,
+) -> None:
+    """Send FILE (.csv, .jsonl, both also .gz; .parquet, .arrow) to the processor.
+
+    Each row is stored once: sending a file again does no harm, another value for the same prediction is a correction, and an empty
+    one takes back what was known. Rows whose prediction is not there yet wait for it. Rows that cannot be used are counted by
+    reason, with the number of the first; the rest is stored. Times: ISO 8601, or s, ms, µs or ns since the epoch.
+
+    \b
+    By prediction id:
+      mlmon ground-truth load sold.csv --model prices --id-column offer --value-column sold_for --time-column sold_at
+    By features, where the outcome's system knows no ids:
+      mlmon ground-truth load churned.parquet --model churn --key customer --key day:date --value-column churned
+    """
+    if id_column and keys:
+        raise ConfigError("--id-column and --key: allowed is one way to name predictions")
+    named = [key.partition(":")[2] or key for key in keys] or [id_column or "prediction_id"]
+    columns = dict.fromkeys([*named, value_column, *filter(None, [time_column]), *([] if model else ["model"])])
+    parameters: list[tuple[str, str]] = [("value", value_column), *(("key", key) for key in keys)]
+    parameters += [("model", model)] if model else []
+    parameters += [] if keys else [("id", named[0])]
+    if time_column:
+        parameters.append(("time", time_column))
+    elif file.exists():  # the same each time, so that sending the file again stores nothing twice
+        parameters.append(("known_at", str(file.stat().st_mtime_ns)))
+    url = f"{endpoint.rstrip('/')}/v1/ground-truth"
+    totals: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    message = ""
+    bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]} rows"), TimeRemainingColumn())  # fmt: skip
+    with Progress(*bar, console=Console(stderr=True)) as progress, requests.Session() as session:
+        task = progress.add_task(file.name, total=1.0, rows=0)
+        for piece in pieces(file, list(columns)):
+            numbered = [*parameters, ("first_row", str(piece.first_row))]
+            found = _post(session, url, numbered, piece, _PATIENCE_S if totals else 5.0)
+            totals.update({name: found[name] for name in ("stored", "duplicates", "rejected")})
+            reasons.update(found["reasons"])
+            message = message or found["message"]
+            progress.update(task, completed=piece.done, rows=sum(totals.values()))
+        progress.update(task, completed=1.0)
+    click.echo(f"stored {totals['stored']}, duplicates {totals['duplicates']}, rejected {totals['rejected']}")
+    if totals["rejected"]:
+        why = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+        raise MlmonError(f"rows were rejected ({why}), the first of them: {message}")
+
+
+def _post(
+    session: requests.Session, url: str, parameters: list[tuple[str, str]], piece: Piece, away_s: float
+) -> dict[str, Any]:
+    """The processor's answer. What may pass later is sent again; raises MlmonError when that was in vain.
+
+    `away_s`: how long to wait for a processor that does not answer at all.
+    """
+    headers = {"Content-Type": piece.content_type, "Content-Encoding": "gzip"}
+    body = gzip.compress(piece.body, 1)
+    began = time.monotonic()
+    while True:
+        wait, patience = 1.0, _PATIENCE_S
+        try:
+            answer = session.post(url, params=parameters, data=body, headers=headers, timeout=60)
+        except requests.RequestException as error:
+            patience = away_s
+            problem = f"no processor answers at {url}: start one with `mlmon serve`, or name it with --endpoint ({type(error).__name__})"
+        else:
+            if answer.ok:
+                found: dict[str, Any] = answer.json()
+                return found
+            problem = f"{url} answered {answer.status_code}: {_said(answer)}"
+            if answer.status_code != requests.codes.service_unavailable:
+                raise MlmonError(problem)
+            wait = float(answer.headers.get("Retry-After", 1))
+        if time.monotonic() + wait > began + patience:
+            raise MlmonError(
+                f"{problem}; rows up to {piece.first_row - 1} are stored, and sending them again does no harm"
+            )
+        time.sleep(wait)
+
+
+def _said(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]

@@ -1,0 +1,56 @@
+"""The forms in which tables give a time."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = 2**63 - 1
+# Seconds, ms, µs and ns since the epoch cannot be mistaken for one another, nor for a date like 20260102, between 1973 and 5138.
+_FIRST: Final = 10**8
+_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
+_FINE: Final = re.compile(r"(\.\d{6})(\d{1,3})")  # digits that a datetime does not hold
+ALLOWED: Final = "allowed are ISO 8601 (UTC unless it says otherwise) and s, ms, µs or ns since the epoch"
+
+
+def as_ns(value: Any) -> int:
+    """Ns since the epoch. Raises ValueError with what is allowed."""
+    nanos = _ns(value)
+    if nanos is None or not 0 < nanos <= _LAST:
+        raise ValueError(ALLOWED)
+    return nanos
+
+
+def _ns(value: Any) -> int | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        return _from_text(value.strip())
+    if isinstance(value, datetime):
+        since = (value.replace(tzinfo=UTC) if value.tzinfo is None else value) - _EPOCH
+        fine = int(getattr(value, "nanosecond", 0))  # pandas' timestamps have them
+        return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000 + fine
+    if isinstance(value, date):
+        return (value - _EPOCH.date()).days * 86_400 * 10**9
+    if isinstance(value, int):
+        return _scaled(value)
+    if isinstance(value, float) and _FIRST <= value < _UNITS[-1][0]:
+        whole = int(value)  # apart, because a double does not hold today's nanoseconds
+        scale = next(scale for limit, scale in _UNITS if whole < limit)
+        return whole * scale + round((value - whole) * scale)
+    return None
+
+
+def _scaled(value: int) -> int | None:
+    return next((value * scale for limit, scale in _UNITS if _FIRST <= value < limit), None)
+
+
+def _from_text(text: str) -> int | None:
+    fine = _FINE.search(text)
+    try:
+        nanos = _ns(datetime.fromisoformat(_FINE.sub(r"\1", text)))
+    except ValueError:
+        return None
+    return None if nanos is None else nanos + (int(fine[2].ljust(3, "0")) if fine else 0)

@@ -1,0 +1,66 @@
+"""Ten predictions to look at, with their trace ids: those of the worst slice first, and in it those that are worst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from otel_mlmon.values import Target
+from otel_mlmon.why.explanation import Examples
+from otel_mlmon.why.losses import Losses
+from otel_mlmon.why.subject import Evidence, Rows, Subject
+
+MOST: Final = 10
+_AT_ONCE: Final = 500  # predictions of one nanosecond (of one batch) that are searched for an id
+
+
+class ReadExamples(Protocol):
+    """Stored predictions in [start, end): prediction_id, time, trace_id, value (of `field`), prediction, ground_truth."""
+
+    def __call__(
+        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
+    ) -> list[dict[str, Any]]: ...
+
+
+def examples(
+    subject: Subject,
+    evidence: Evidence | None,
+    losses: Losses | None,
+    slices: Sequence[tuple[str, Rows]],
+    read: ReadExamples,
+) -> Examples:
+    """`slices` are names and rows (places in the block), the worst first. Without any, those that the store thinks are telling."""
+    target = subject.alert.target
+    if evidence is None or evidence.block.ids is None or losses is None or not slices:
+        return Examples(tuple(_plain(read, target, subject.start, subject.end, MOST)))
+    loss = np.full(len(evidence.block), -np.inf)
+    loss[losses.rows] = losses.losses
+    found: list[Mapping[str, Any]] = []
+    seen: set[int] = set()
+    for place, (name, rows) in enumerate(slices):
+        # Half of what is left, so that the slices that are still to come are seen, too.
+        left = MOST - len(found)
+        room = left if place == len(slices) - 1 else -(-left // 2)
+        worst = [row for row in rows[np.argsort(-loss[rows], kind="stable")].tolist() if row not in seen][
+            : max(room, 1)
+        ]
+        seen.update(worst)
+        for row in worst:
+            one = _one(evidence, row, target, read)
+            found += [{**one, "slice": name}] if one else []
+    return Examples(tuple(found))
+
+
+def _plain(read: ReadExamples, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]:
+    rows = read(target.model, target.version, target.segment, target.field, start, end, limit)
+    return [{**row, "slice": ""} for row in rows]
+
+
+def _one(evidence: Evidence, row: int, target: Target, read: ReadExamples) -> dict[str, Any] | None:
+    """A row of the block as the store knows it, trace id and all."""
+    assert evidence.block.ids is not None
+    time, id_ = int(evidence.block.times[row]), evidence.block.ids[row].as_py()
+    there = _plain(read, target, time, time + 1, _AT_ONCE)
+    return next((one for one in there if one["prediction_id"] == id_), None)

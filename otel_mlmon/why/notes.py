@@ -1,0 +1,45 @@
+"""What the figure of a performance rule must be read with: label selection, and whether inputs or outcomes have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final, get_args
+
+from otel_mlmon.evaluate.selection import Corrigible, selection
+from otel_mlmon.evaluate.shift_kind import shift_kind
+from otel_mlmon.why.explanation import Note
+from otel_mlmon.why.losses import metric_of
+from otel_mlmon.why.subject import Evidence, Subject
+
+_ABOUT: Final = frozenset({"performance", "fairness", "slices", "budget"})
+
+
+def notes(subject: Subject, evidence: Evidence, seed: int) -> list[Note]:
+    """Only where they say something; nothing is said of what is as it should be.
+
+    A verdict that says it itself is not asked again.
+    """
+    alert = subject.alert
+    if alert.check not in _ABOUT or alert.method == "integrity" or not len(evidence.known):
+        return []
+    told = alert.verdict.evidence
+    shift, chosen = told.get("shift"), told.get("selection")
+    if not isinstance(shift, Mapping):
+        shift = asdict(shift_kind(evidence.block, evidence.known, subject.reference, metric_of(subject, evidence)))
+    judged = alert.verdict.status == "breach" and alert.method in get_args(Corrigible) and alert.check == "performance"
+    if not isinstance(chosen, Mapping):
+        chosen = {} if judged else _selection(subject, evidence, seed)
+    found: list[Note] = []
+    if shift.get("kind") in ("concept", "covariate", "both"):
+        name = "concept and covariate drift" if shift["kind"] == "both" else f"{shift['kind']} drift"
+        found.append(Note(name, str(shift.get("message")), shift))
+    if chosen.get("biased"):
+        found.append(Note("label selection", str(chosen.get("message")), chosen))
+    return found
+
+
+def _selection(subject: Subject, evidence: Evidence, seed: int) -> Mapping[str, Any]:
+    method = subject.alert.method
+    metric: Corrigible = method if method in get_args(Corrigible) else metric_of(subject, evidence)  # type: ignore[assignment]
+    return asdict(selection(evidence.block, evidence.rows, subject.reference, metric, seed=seed))

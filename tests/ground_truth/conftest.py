@@ -1,0 +1,35 @@
+"""A running service in this process, and one in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from e2e.live import serve
+
+from otel_mlmon.config import parse_config
+from otel_mlmon.service import Service
+
+__all__ = ["serve"]
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Service]]:
+    """Starts a service on free ports of loopback, in memory unless `config` says otherwise."""
+    running: list[Service] = []
+
+    def run(**config: Any) -> Service:
+        body = {
+            "store": {"path": None},
+            "receive": {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"},
+            "web": {"listen": "127.0.0.1:0"},
+            **config,
+        }
+        running.append(Service(parse_config(body, "test")))
+        running[-1].start()
+        return running[-1]
+
+    yield run
+    for service in running:
+        service.stop()
