@@ -31,8 +31,7 @@ from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
-# A boosted model of the losses is off by a twentieth or so over a part of the rows, even if nothing has changed, and expects next to nothing of
-# some rows: differences that small are not the window's.
+# A boosted model of the losses is off by this much over a part of the rows, even if nothing has changed.
 _TOLERANCE: Final = 0.05
 _SHOWN: Final = 3  # slices in a message; the evidence has all of them
 

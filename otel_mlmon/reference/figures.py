@@ -46,7 +46,6 @@ def _figure(metric: str, found: Outcomes, positive: str | None) -> Figure | None
         made = ROW_METRICS[metric].figure(found, MetricOptions(positive=positive), _CONFIDENCE)
     except ValueError:  # no scores of that class, or scores that are no probabilities: then there is no such figure
         return None
-    if math.isnan(made.value):
+    if not math.isfinite(made.value) or not math.isfinite(made.standard_error):
         return None
-    error = made.standard_error
-    return Figure(made.value, error if math.isfinite(error) else 0.0, made.rows)
+    return Figure(made.value, made.standard_error, made.rows)

@@ -140,6 +140,11 @@ def _check(columns: Mapping[str, Codes], losses: Floats, expected: Floats, min_r
     for name, values in (("losses", losses), ("expected", expected)):
         if not (np.isfinite(values) & (values >= 0)).all():
             raise ValueError(f"{name} must be finite and not negative, found {values[~(values >= 0)][:3].tolist()}")
+    for name, column in columns.items():
+        if n and int(column.codes.max()) >= len(column.labels):
+            raise ValueError(
+                f"column {name!r} has codes up to {int(column.codes.max())}, and {len(column.labels)} labels"
+            )
     if min_rows < 1:
         raise ValueError(f"min_rows must be 1 or more, found {min_rows}")
 

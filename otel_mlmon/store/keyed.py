@@ -147,7 +147,7 @@ class KeyedGroundTruth:
     ) -> None:
         """Ground truth of this commit with all predictions, of this commit too; `likely` selects those that may match."""
         model, names, seq = about["model"], about["names"], about["seq"]
-        matched = "SELECT NULL::VARCHAR AS key WHERE false"
+        matched, joined = "SELECT NULL::VARCHAR AS key WHERE false", 0
         if key is not None:
             pairs = cursor.sql(
                 f"WITH wanted AS (SELECT key, time, received, number, text, rowid AS place FROM {_OF_MODEL} AND seq = $seq) "
@@ -160,16 +160,18 @@ class KeyedGroundTruth:
                 "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM pairs",
                 {"model": model, "seq": seq},
             )
-            matched = "SELECT key FROM pairs"
+            matched, joined = "SELECT key FROM pairs", pairs.num_rows
         named = {"model": model, "names": names}
+        fresh = f"SELECT key, time FROM {_OF_MODEL} AND seq = $seq AND text IS NOT NULL"
         cursor.execute(
-            f"INSERT INTO mlmon_state.waiting_ground_truth SELECT $model, $names, key, min(time), 0, 0, 0 FROM {_OF_MODEL} "
-            f"AND seq = $seq AND text IS NOT NULL AND key NOT IN ({matched}) AND key NOT IN (SELECT key FROM {_WAITING}) "
-            "GROUP BY key",
+            f"INSERT INTO mlmon_state.waiting_ground_truth SELECT $model, $names, f.key, min(f.time), 0, 0, 0 FROM ({fresh}) f "
+            f"ANTI JOIN ({matched}) m ON f.key = m.key "
+            f"ANTI JOIN (SELECT key FROM {_WAITING} AND key IN (SELECT key FROM ({fresh}))) w ON f.key = w.key GROUP BY f.key",
             {**named, "seq": seq},
         )
-        if matched == "SELECT key FROM pairs":
+        if joined:
             cursor.execute(f"DELETE FROM {_WAITING} AND key IN ({matched})", named)
+        if key is not None:
             cursor.unregister("pairs")
 
 

@@ -66,4 +66,4 @@ def _table(rows: Sequence[LedgerEntry]) -> pa.Table:
 
 
 def _entry(row: Sequence[Any]) -> LedgerEntry:
-    return LedgerEntry(*(math.nan if value is None else value for value in row))
+    return LedgerEntry._make(math.nan if value is None else value for value in row)

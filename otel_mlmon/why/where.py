@@ -12,15 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.evaluate.losses import counted_loss, expected_losses, figure, row_losses
+from otel_mlmon.evaluate.pairing import pairs
 from otel_mlmon.evaluate.slice_columns import slice_columns
 from otel_mlmon.evaluate.slice_drift import drifted
 from otel_mlmon.evaluate.slices import concentrated
-from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW
+from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.stats.slices import Codes, search
-from otel_mlmon.values import FieldCells, RowBlock
+from otel_mlmon.values import RowBlock
 from otel_mlmon.why.explanation import Part, Where
 from otel_mlmon.why.faults import fault
 from otel_mlmon.why.features import surprise
+from otel_mlmon.why.fired import last_breach
 from otel_mlmon.why.losses import Losses, metric_of, share_part
 from otel_mlmon.why.subject import Evidence, Rows, Subject
 
@@ -28,6 +30,9 @@ MIN_ROWS: Final = 30
 CONFIDENCE: Final = 0.99
 MARGIN: Final = 0.15  # how much worse than expected a slice is at least
 _NOWHERE: Final = "No slice stands out: what is wrong is wrong everywhere alike, or in too few predictions to be sure."
+
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,12 @@ def _drift(subject: Subject, evidence: Evidence) -> Found:
     if not name or reference is None or name not in reference.fields:
         note = "The drift is one of the window as a whole; the features that moved are below."
         return Found(Where("", len(evidence.rows), None, None, (), note))
+    if subject.alert.verdict.status != "breach" and not last_breach(subject.alert):
+        return Found(
+            Where(
+                "", len(evidence.rows), None, None, (), f"{name} has not drifted, so that there is nothing to look for."
+            )
+        )
     found = drifted(evidence.block, evidence.rows, reference, name, min_rows=MIN_ROWS, confidence=CONFIDENCE)
     own = subject.alert.target.segment.partition("=")[0]
     found = [one for one in found if own not in {field for field, _ in one["conditions"]}]
@@ -152,7 +163,7 @@ def _named(
     return found_of(losses, usual, parts, note)
 
 
-def _mask(conditions: Sequence[tuple[str, str]], columns: Mapping[str, Codes], rows: int) -> npt.NDArray[np.bool_]:
+def _mask(conditions: Sequence[tuple[str, str]], columns: Mapping[str, Codes], rows: int) -> Mask:
     mask = np.ones(rows, bool)
     for field, text in conditions:
         column = columns[field]
@@ -171,27 +182,13 @@ def _fault(subject: Subject, evidence: Evidence) -> Found:
 
 def _disagreement(subject: Subject, evidence: Evidence) -> Found:
     """Rows whose prediction is not the shadow's, among those that have both."""
-    block = evidence.block
-    ours, theirs = block.fields.get(FIELD_PREDICTION), block.fields.get(FIELD_SHADOW)
-    if ours is None or theirs is None:
-        return Found(Where("", len(evidence.rows), None, None, (), "No prediction of the shadow is known."))
-    differ, both = _differ(ours, theirs, evidence.rows, getattr(subject.rule, "tolerance", 1e-6))
-    losses = Losses(
-        "share of predictions that differ from the shadow's", evidence.rows[both], differ[both].astype(np.float64)
+    found = pairs(
+        evidence.block, evidence.rows, subject.rule.tolerance if isinstance(subject.rule, ParityRule) else 1e-6
     )
+    if not len(found):
+        return Found(Where("", 0, None, None, (), "No prediction of the shadow is known."))
+    losses = Losses("share of predictions that differ from the shadow's", found.rows, found.apart.astype(np.float64))
     return search_binary(subject, evidence, losses, 0.0)
-
-
-def _differ(ours: FieldCells, theirs: FieldCells, rows: Rows, tolerance: float) -> tuple[Rows, Rows]:
-    if ours.numbers is not None and theirs.numbers is not None:
-        one, other = ours.numbers[rows], theirs.numbers[rows]
-        both = np.isfinite(one) & np.isfinite(other)
-        return np.abs(one - other) > tolerance * np.maximum(np.abs(one), np.abs(other)), both
-    if ours.texts is not None and theirs.texts is not None:
-        names = np.array([*ours.texts.labels, "\0ours"]), np.array([*theirs.texts.labels, "\0theirs"])
-        codes = ours.texts.codes[rows], theirs.texts.codes[rows]
-        return names[0][codes[0]] != names[1][codes[1]], (codes[0] >= 0) & (codes[1] >= 0)
-    return np.zeros(len(rows), bool), np.zeros(len(rows), bool)
 
 
 def search_binary(

@@ -171,7 +171,7 @@ def test_a_report_with_an_explanation_answers_the_six_questions_in_order() -> No
         text.index(part)
         for part in (
             "0.4271 0.3999 to 0.4555; 2.1 × the limit limit 0.2",
-            "corrected 3e-06",
+            "corrected: p < 0.0001",
             "ground truth 62% known; provisional",
             "label selection : labels of dear houses are missing",
             "Reference and window",

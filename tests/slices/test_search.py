@@ -77,13 +77,13 @@ def test_a_window_that_is_worse_everywhere_has_no_slices() -> None:
 
 def test_three_bad_towns_of_twenty_are_named_and_nothing_else() -> None:
     exact = 0
-    for seed in range(100):
+    for seed in range(50):
         rng = np.random.default_rng(seed)
         of = world(rng)
         bad = rng.choice(TOWNS, 3, replace=False)
         losses = LOSSES["normal"](rng, len(of)) * np.where(np.isin(of.town, bad), 2.5, 1.0)
         exact += _named(of, losses) == _towns(*bad.tolist())
-    assert exact >= 97
+    assert exact >= 48
 
 
 def test_neighbours_on_the_map_are_named_one_by_one_and_not_by_the_range_that_holds_them() -> None:
@@ -97,46 +97,52 @@ def test_neighbours_on_the_map_are_named_one_by_one_and_not_by_the_range_that_ho
     assert exact >= 49
 
 
-def test_heavy_tails_hide_some_towns_but_name_no_others() -> None:
-    right = wrong = 0
+def test_with_heavy_tails_some_towns_are_named_in_part_but_hardly_ever_what_is_fine() -> None:
+    """A town whose few largest errors happen to be small has a mean that is fine, and only a part of it is not."""
+    whole = in_part = fine = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
         of = world(rng)
-        found = _named(of, LOSSES["lognormal"](rng, len(of)) * np.where(np.isin(of.town, (3, 7, 11)), 4.0, 1.0))
-        right, wrong = right + len(found & _towns(3, 7, 11)), wrong + len(found - _towns(3, 7, 11))
-    assert right >= 240
-    assert wrong <= 12  # parts of the bad towns
+        bad = np.isin(of.town, (3, 7, 11))
+        for part in _search(of, LOSSES["lognormal"](rng, len(of)) * np.where(bad, 4.0, 1.0)):
+            if {part.conditions} <= _towns(3, 7, 11):
+                whole += 1
+            else:
+                in_part, fine = in_part + bool(bad[part.mask].all()), fine + (not bad[part.mask].all())
+    assert whole >= 285
+    assert in_part <= 12
+    assert fine <= 2
 
 
 def test_a_bad_range_of_a_number_is_named_though_others_go_with_it() -> None:
     exact = 0
-    for seed in range(100):
+    for seed in range(50):
         rng = np.random.default_rng(seed)
         of = world(rng)
         bad = of.columns["income"].codes == 5
         exact += _named(of, LOSSES["normal"](rng, len(of)) * np.where(bad, 2.0, 1.0)) == {(("income", "bin 5"),)}
-    assert exact >= 97
+    assert exact >= 48
 
 
 def test_a_bad_pair_is_named_where_either_part_alone_is_fine() -> None:
     exact = 0
-    for seed in range(100):
+    for seed in range(50):
         rng = np.random.default_rng(seed)
         of = world(rng, 8000)
         bad = (of.columns["longitude"].codes == 2) & (of.columns["age"].codes == 6)
         found = _named(of, LOSSES["normal"](rng, len(of)) * np.where(bad, 3.0, 1.0))
         exact += found == {(("longitude", "bin 2"), ("age", "bin 6"))}
-    assert exact >= 97
+    assert exact >= 48
 
 
 def test_a_bad_part_whose_parts_are_all_as_bad_is_named_as_a_whole() -> None:
     exact = 0
-    for seed in range(100):
+    for seed in range(50):
         rng = np.random.default_rng(seed)
         of = world(rng)
         bad = of.columns["new"].codes == 0  # nine tenths of the rows; every pair with it is bad, too
         exact += _named(of, LOSSES["normal"](rng, len(of)) * np.where(bad, 2.0, 1.0)) == {(("new", "= no"),)}
-    assert exact >= 97
+    assert exact >= 48
 
 
 def test_what_is_reported_is_of_all_rows_of_the_slice() -> None:
@@ -162,26 +168,23 @@ def test_wrong_classes_are_counted() -> None:
     assert exact >= 47
 
 
-def test_labels_beyond_the_thirtieth_and_rare_ones_name_nothing_and_cost_nothing() -> None:
+def test_only_the_thirty_most_frequent_labels_name_slices_and_ids_name_none() -> None:
     rng = np.random.default_rng(0)
     n = 6000
     ids = Codes(np.arange(n, dtype=np.int32), tuple(map(str, range(n))))
     many = Codes(rng.integers(100, size=n).astype(np.int32), tuple(map(str, range(100))))
-    losses = LOSSES["normal"](rng, n) * np.where(many.codes == 5, 9.0, 1.0)
-    options: dict[str, Any] = {"margin": 0.3, "confidence": 0.99}
-    frequent = np.argsort(-np.bincount(many.codes), kind="stable")[:30]
-    found = search({"id": ids, "many": many}, losses, np.ones(n), min_rows=20, **options)
-    assert [part.conditions for part in found] == ([(("many", "5"),)] if 5 in frequent else [])
-    assert search({"id": ids}, losses, np.ones(n), min_rows=20, **options) == []
+    order = np.argsort(-np.bincount(many.codes), kind="stable").tolist()
+    for rank, found in ((0, True), (29, True), (30, False), (99, False)):
+        losses = LOSSES["normal"](rng, n) * np.where(many.codes == order[rank], 9.0, 1.0)
+        named = search({"id": ids, "many": many}, losses, np.ones(n), margin=0.3, min_rows=20, confidence=0.99)
+        assert [part.conditions for part in named] == ([(("many", str(order[rank])),)] if found else [])
 
 
 def test_rows_without_a_label_are_in_no_slice() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(-1, 5, size=3000).astype(np.int32)
     losses = LOSSES["normal"](rng, 3000) * np.where(codes == -1, 5.0, 1.0)
-    found = search(
-        {"x": Codes(codes, tuple("abcde"))}, losses, np.ones(3000), margin=0.3, min_rows=50, confidence=0.99
-    )
+    found = search({"x": Codes(codes, tuple("abcde"))}, losses, np.ones(3000), margin=0.3, min_rows=50, confidence=0.99)
     assert found == []
 
 
@@ -194,12 +197,22 @@ def test_no_losses_no_columns_and_few_rows_have_no_slices() -> None:
     assert search({}, np.ones(600), np.ones(600), **options) == []
 
 
+def test_a_code_without_a_label_is_refused() -> None:
+    columns = {"x": Codes(np.full(200, 3, np.int32), ("a", "b"))}
+    with pytest.raises(ValueError, match="column 'x' has codes up to 3, and 2 labels"):
+        search(columns, np.ones(200), np.ones(200), margin=0.1, min_rows=50, confidence=0.9)
+
+
 @pytest.mark.parametrize(
     ("losses", "expected", "message"),
     [
         (np.full(4000, np.nan), np.ones(4000), "losses must be finite and not negative, found .nan"),
         (np.ones(4000), -np.ones(4000), "expected must be finite and not negative, found .-1.0"),
-        (np.ones(10), np.ones(10), "all columns must have the length of losses, 10; found .'expected': 10, 'town': 4000"),
+        (
+            np.ones(10),
+            np.ones(10),
+            "all columns must have the length of losses, 10; found .'expected': 10, 'town': 4000",
+        ),
     ],
 )
 def test_losses_that_are_none_are_refused(losses: Floats, expected: Floats, message: str) -> None:

@@ -53,12 +53,13 @@ def test_what_is_said_has_the_figures_and_is_json(known: Reference) -> None:
     there = columns["town"] == "town-03"
     (part,) = found.evidence["slices"]
     assert part["rows"] == there.sum()
-    assert part["value"] == pytest.approx(
-        np.sqrt(np.mean((columns["predicted"] - columns["price"])[there] ** 2))
-    )
+    assert part["value"] == pytest.approx(np.sqrt(np.mean((columns["predicted"] - columns["price"])[there] ** 2)))
     assert part["worse"] == pytest.approx(part["value"] / part["expected"] - 1) == pytest.approx(found.value)
     assert part["expected"] == pytest.approx(0.1 * np.sqrt(np.mean(columns["price"][there] ** 2)), rel=0.25)
-    assert found.message == f"rmse is {found.value:.0%} worse than expected where town = town-03 ({there.sum()} predictions)"
+    assert (
+        found.message
+        == f"rmse is {found.value:.0%} worse than expected where town = town-03 ({there.sum()} predictions)"
+    )
     assert json.loads(json.dumps(found.evidence)) == found.evidence
 
 
@@ -75,7 +76,7 @@ def test_a_window_that_is_worse_everywhere_is_said_to_be(known: Reference) -> No
     found = slices(_rule(), case(rows(columns), known))
     assert (found.status, found.finding) == ("breach", "worse")
     assert "no part of them stands out" in found.message
-    assert found.value == pytest.approx(0.5, abs=0.1)
+    assert found.value == pytest.approx(0.5, abs=0.15)  # the model of the losses sees that a prediction is odd
 
 
 def test_features_that_the_rule_leaves_out_name_nothing(known: Reference) -> None:
@@ -120,7 +121,10 @@ def test_without_a_model_of_the_losses_only_segments_are_compared_with_what_they
 
 def test_a_segment_that_is_no_feature_is_named() -> None:
     def with_channel(columns: dict[str, Any], seed: int) -> dict[str, Any]:
-        return {**columns, "channel": np.random.default_rng(seed).choice(["app", "web", "phone"], len(columns["price"]))}
+        return {
+            **columns,
+            "channel": np.random.default_rng(seed).choice(["app", "web", "phone"], len(columns["price"])),
+        }
 
     features = ("town", "rooms", "age", "garage", "latitude", "longitude")
     names = replace(NAMES, segments=("channel",), features=features)

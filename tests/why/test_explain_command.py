@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +19,11 @@ import requests
 from e2e.live import Processor, Serve
 from peers.processes import chromium_screenshot, require_peer
 from why.houses import houses
+
+from otel_mlmon.cli.explain import chosen
+from otel_mlmon.errors import MlmonError
+from otel_mlmon.evaluate.alerts import alert_id
+from otel_mlmon.values import Target
 
 MLMON = str(Path(sys.executable).parent / "mlmon")
 EVIL = '<script>alert("x")</script>[red]'
@@ -108,14 +115,15 @@ def test_the_command_and_the_page_answer_all_six_questions_and_nothing_in_them_r
     assert (missing.status_code, missing.json()) == (404, {"error": "no alert 'nothing'"})
 
 
-def test_what_is_not_there_or_more_than_one_is_a_clear_error(fired: Processor) -> None:
+def test_without_an_alert_there_is_a_choice_and_what_is_not_there_is_a_clear_error(fired: Processor) -> None:
     listed = _mlmon("explain", "--processor", fired.web)
     alerts = fired.get("/api/v1/alerts")
     assert all(one["id"] in listed for one in alerts)
-    firing = [one for one in alerts if one["rule"] == RULE]
-    assert len(firing) > 1, "the whole, and its clients"
+    (firing,) = [one["id"] for one in alerts if _is(one)]
+    assert len([one for one in alerts if one["rule"] == RULE]) > 1, "its clients are explained by the whole"
+    assert json.loads(_mlmon("explain", RULE, "--json", "--processor", fired.web))["alert"] == firing
     for wanted, said in (
-        (RULE, f"{RULE!r} may be any of {len(firing)} alerts; name one by its id: "),
+        ("", f"'' may be any of {len(alerts)} alerts; name one by its id: "),
         ("Nonsense", "no alert 'Nonsense': neither the beginning of an id nor the name of a rule"),
         ("0123456789abcdef", "no alert '0123456789abcdef'"),
     ):
@@ -123,17 +131,42 @@ def test_what_is_not_there_or_more_than_one_is_a_clear_error(fired: Processor) -
         assert done.returncode == 1
         assert done.stderr.startswith(f"mlmon: {said}"), done.stderr
         assert "Traceback" not in done.stderr
-    assert all(one["id"] in _run("explain", RULE, "--processor", fired.web).stderr for one in firing)
+    done = _run("explain", "x", "--processor", "http://127.0.0.1:1")
+    assert done.stderr.startswith("mlmon: no processor answers at http://127.0.0.1:1")
+
+
+def _alert(id_: str, rule: str, phase: str = "firing") -> dict[str, Any]:
+    target = {"model": "m", "version": "1", "field": f"f{id_[0]}", "segment": ""}
+    return {"id": id_, "rule": rule, "target": target, "state": {"phase": phase, "resolved_at": 0}, "cause": ""}
+
+
+def test_an_alert_is_named_by_its_id_or_the_beginning_of_it_or_its_rule_where_that_is_clear() -> None:
+    alerts = [_alert("aa01", "Drift"), _alert("ab02", "Drift"), _alert("bc03", "Off"), _alert("cd04", "Off", "pending")]
+    assert [chosen(name, alerts) for name in ("aa01", "ab", "b", "Off", "c")] == [
+        "aa01",
+        "ab02",
+        "bc03",
+        "bc03",
+        "cd04",
+    ]
+    for name in ("Drift", "a"):
+        with pytest.raises(
+            MlmonError,
+            match=re.escape(f"'{name}' may be any of 2 alerts; name one by its id: aa01 (Drift m 1 fa), ab02"),
+        ):
+            chosen(name, alerts)
+    with pytest.raises(MlmonError, match="There are: aa01"):
+        chosen("zz", alerts)
+    with pytest.raises(MlmonError, match="Nothing fires"):
+        chosen("zz", [])
+    assert chosen("0123456789abcdef", alerts) == "0123456789abcdef", "one that does not fire may be explained, too"
 
 
 def test_an_alert_that_does_not_fire_is_explained_by_its_id(fired: Processor) -> None:
-    from otel_mlmon.evaluate.alerts import alert_id
-    from otel_mlmon.values import Target
-
     id_ = alert_id("<b>group</b>", "SizeDrift", Target("houses", "v<7>", "", "size"))
     found = json.loads(_mlmon("explain", id_, "--json", "--processor", fired.web))
     assert (found["fired"]["phase"], found["fired"]["status"], found["rule"]) == ("inactive", "ok", "SizeDrift")
-    assert found["where"]["slices"] == []
+    assert (found["where"]["slices"], found["where"]["note"].split(",")[0]) == ([], "size has not drifted")
     assert found["history"]["what_if"]
 
 
@@ -147,8 +180,6 @@ def test_a_browser_shows_the_page_with_its_pictures(fired: Processor, tmp_path: 
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    import os
-
     environment = {**os.environ, "COLUMNS": "260", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [MLMON, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False, env=environment

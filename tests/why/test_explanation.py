@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from why.houses import HOUR, PRICES_OFF, World, houses, reference
+
+from otel_mlmon.processor.explanations import Explanations
+from otel_mlmon.semconv import FIELD_SHADOW
+from otel_mlmon.why import Limits, Subject, explain, subject
+from otel_mlmon.why.subject import sample_ranges
 
 BAD = ("N03", "N08", "N16")
 
@@ -170,6 +177,129 @@ def test_a_missing_feature_is_traced_to_where_it_is_missing() -> None:
     assert (one["name"], one["value"], one["expected"]) == ("client = batch", 1.0, 0.0)
     assert {row["value"] for row in found["examples"]["rows"]} == {"null"}
     assert found["features"]["ranking"][0]["feature"] != "age", "which the model does not use"
+
+
+FAULTS: dict[str, tuple[str, str, Any]] = {
+    "type": ("{alert: A, integrity: type, above: 1%}", "rooms", str),
+    "range": ("{alert: A, integrity: range, above: 1%}", "rooms", lambda rooms: rooms * 1000),
+    "category": ("{alert: A, integrity: range, above: 1%}", "neighbourhood", lambda _: "elsewhere"),
+    "default": ("{alert: A, integrity: default_value, above: 5%}", "age", lambda _: -1.0),
+}
+
+
+@pytest.mark.parametrize(("rule", "field", "spoil"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_of_one_client_is_traced_to_it(rule: str, field: str, spoil: Any) -> None:
+    world = World(f"      - {rule}")
+    frame = houses(9, 3000).astype({field: object})
+    mine = frame["client"] == "batch"
+    frame.loc[mine, field] = frame.loc[mine, field].map(spoil)
+    world.send(frame, 0)
+    alert = world.tick(0)["A", field, ""]
+    assert alert.verdict.status == "breach", alert.verdict
+    (one,) = world.explain(alert)["where"]["slices"]
+    assert (one["name"], one["rows"], one["value"]) == ("client = batch", int(mine.sum()), 1.0)
+
+
+def test_where_a_shadow_disagrees_is_found() -> None:
+    world = World("      - {alert: Parity, parity: rate}")
+    frame = houses(10, 3000)
+    mine = frame["client"] == "app"
+    frame[FIELD_SHADOW] = frame["predicted"].mask(mine, frame["predicted"] * 1.1)
+    world.send(frame, 0)
+    found = world.explain(world.tick(0)["Parity", "", ""])
+    (one,) = found["where"]["slices"]
+    assert (one["name"], one["rows"], one["value"], one["expected"]) == ("client = app", int(mine.sum()), 1.0, 0.0)
+
+
+def test_where_an_estimate_is_worse_is_found_without_ground_truth() -> None:
+    world = World("      - {alert: Estimated, estimate: rmse, worse_than_reference: 10%}")
+    frame = houses(11, 4000)
+    dear = frame["client"] == "app"
+    frame.loc[dear, "income"] *= 1.5
+    frame.loc[dear, "predicted"] *= 1.6  # errors are wider where prices are higher
+    world.send(frame, 0, known=0)
+    found = world.explain(world.tick(0)["Estimated", "", ""])
+    assert found["where"]["measure"] == "estimated rmse by slice"
+    assert found["where"]["value"] > found["where"]["expected"]
+    assert found["where"]["slices"]
+
+
+def test_a_window_with_more_predictions_than_are_looked_at_is_drawn_from_the_same_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subject, "MOST_ROWS", 2000)
+    world = World()
+    world.send(houses(12, 12_000, BAD), 0)
+    alert = world.tick(0)["PricesOff", "", ""]
+    found = world.explain(alert)
+    assert (found["read_rows"], found["window_rows"]) == (2000, 12_000)
+    assert {one["name"] for one in found["where"]["slices"]} == {f"neighbourhood = {name}" for name in BAD}
+    assert world.explain(alert) == found
+    ranges = sample_ranges(100, 100 + HOUR, 100_000, 0)
+    assert ranges == sample_ranges(100, 100 + HOUR, 100_000, 0) != sample_ranges(100, 100 + HOUR, 100_000, 1)
+    assert sum(end - start for start, end in ranges) / HOUR == pytest.approx(1.3 * 2000 / 100_000, rel=0.1)
+    assert all(100 <= start < end <= 100 + HOUR for start, end in ranges)
+    assert sample_ranges(0, HOUR, 0, 0) == sample_ranges(0, HOUR, 2000, 0) == [(0, HOUR)]
+
+
+def test_when_time_runs_out_what_was_not_begun_is_named() -> None:
+    world = World()
+    world.send(houses(1, 2000, BAD), 0)
+    alert = world.tick(0)["PricesOff", "", ""]
+    about = Subject(alert, world.group.rules[0], world.group, world.reference, alert.verdict.start, alert.verdict.end)
+    seconds = itertools.count()
+    found = explain(about, world.store, Limits(lambda: float(next(seconds)), seconds=3.5))
+    assert found.fired is not None
+    assert found.history is not None
+    assert found.changes is not None
+    assert found.where is None
+    assert found.missing == ("features and slices (out of time)", "example predictions (out of time)")
+
+
+def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.send(houses(1, 2000, BAD), 0)
+    alert = world.tick(0)["PricesOff", "", ""]
+    made = Explanations(world.store, world.engine, lambda: [world.group], world.find, world.windows)
+    first, reads = made.find(alert), []
+    monkeypatch.setattr(world.store, "rows", lambda *a, **k: reads.append(a))
+    assert made.find(alert) is first
+    assert not reads
+    world.tick(1)
+    (later,) = [a for a in world.engine.alerts() if not a.target.segment]
+    again = made.find(later)
+    assert again is not None
+    assert again["fired"]["status"] == later.verdict.status
+
+
+def test_whoever_does_not_wait_is_told_so_and_finds_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.send(houses(1, 2000, BAD), 0)
+    alert = world.tick(0)["PricesOff", "", ""]
+    go, rows = threading.Event(), world.store.rows
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        go.wait(30)
+        return rows(*arguments, **more)
+
+    monkeypatch.setattr(world.store, "rows", slow)
+    made = Explanations(world.store, world.engine, lambda: [world.group], world.find, world.windows)
+    assert made.find(alert, 0.01) is None
+    go.set()
+    found = made.find(alert)
+    assert found is not None
+    assert found is made.find(alert, 0.01)
+
+
+def test_a_rule_that_is_gone_and_a_model_without_a_reference_leave_the_rest() -> None:
+    world = World()
+    world.send(houses(1, 2000, BAD), 0)
+    alert = world.tick(0)["PricesOff", "", ""]
+    found = Explanations(world.store, world.engine, list).find(alert)
+    assert found is not None
+    assert found["missing"] == ("features: there is no reference to compare with",)
+    assert "compared with all rows" in found["where"]["note"] or not found["where"]["slices"]
+    assert len(found["examples"]["rows"]) == 10
 
 
 def test_an_alert_on_a_segment_is_about_its_rows_only() -> None:

@@ -23,7 +23,8 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Markup:
     if len(rows) < 2:
         return Markup("")
     ends = [found for row in rows for key in ("value", "low", "high") if (found := number(row.get(key))) is not None]
-    low, high = min(0.0, *ends), max(0.0, *ends) * 1.05 or 1.0
+    pad = 0.15 * (max(ends) - min(ends)) or abs(ends[0]) or 1.0  # not from 0: that the interval settles is to be seen
+    low, high = min(ends) - pad, max(ends) + pad
     step = _ACROSS / len(rows)
 
     def height(value: float) -> float:

@@ -87,7 +87,8 @@ def _complete(classes: tuple[str, ...], given: Mapping[str, Floats]) -> Floats:
         return np.stack([column if name == other else 1 - column for other in classes], axis=1)
     columns = np.stack([given[name] for name in classes], axis=1)
     total = columns.sum(axis=1, keepdims=True)
-    return np.divide(columns, total, out=np.full_like(columns, 1 / len(classes)), where=~(total == 0))
+    found: Floats = np.divide(columns, total, out=np.full_like(columns, 1 / len(classes)), where=~(total == 0))
+    return found
 
 
 def isotonic(scores: Floats, positive: Mask) -> Curve:

@@ -13,8 +13,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-warnings.filterwarnings("ignore")
-
 import nannyml as nml
 import pandas as pd
 
@@ -59,9 +57,11 @@ def estimates(task: dict[str, Any], reference: pd.DataFrame, analysis: pd.DataFr
 
 
 def main() -> None:
+    warnings.filterwarnings("ignore")
     directory = Path(sys.argv[1])
     tasks = json.loads((directory / "tasks.json").read_text())
     print(json.dumps({name: estimates(task, *frames(directory, name)) for name, task in tasks.items()}))
 
 
-main()
+if __name__ == "__main__":
+    main()
