@@ -18,7 +18,20 @@ def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [(), ("serve",), ("reference",), ("reference", "create"), ("rules",), ("replay",), ("status",), ("demo",)],
+    [
+        (),
+        ("serve",),
+        ("reference",),
+        ("reference", "create"),
+        ("rules",),
+        ("replay",),
+        ("status",),
+        ("demo",),
+        ("ground-truth",),
+        ("ground-truth", "load"),
+        ("parity",),
+        ("explain",),
+    ],
 )
 def test_help_teaches(command: tuple[str, ...]) -> None:
     done = _run(*command, "--help")

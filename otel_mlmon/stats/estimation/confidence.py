@@ -64,10 +64,18 @@ def area(probabilities: Floats, scores: Mapping[int, Floats]) -> float:
     >>> area(np.array([[0.9, 0.1], [0.2, 0.8]]), {1: np.array([0.3, 0.6])}).__round__(3)
     0.854
     """
+    return _area(probabilities, _places(scores))
+
+
+def _places(scores: Mapping[int, Floats]) -> dict[int, npt.NDArray[np.int64]]:
+    """The place of each score among the different ones, in order."""
+    return {code: np.unique(column, return_inverse=True)[1] for code, column in scores.items()}
+
+
+def _area(probabilities: Floats, places: Mapping[int, npt.NDArray[np.int64]]) -> float:
     found = []
-    for code, column in scores.items():
+    for code, place in places.items():
         p = probabilities[:, code]
-        _, place = np.unique(column, return_inverse=True)
         positives = np.bincount(place, weights=p)
         negatives = np.bincount(place, weights=1 - p)
         below = np.cumsum(negatives) - negatives / 2
@@ -111,20 +119,22 @@ def expected_metric(
     of_class = {made.classes.index(name): scores[name][rows] for name in made.curves}
     n = len(rows)
 
-    def value(expected: Floats, some: npt.NDArray[np.int64]) -> float:
+    def metric_of(some: npt.NDArray[np.int64]) -> Callable[[Floats], float]:
         if metric == "roc_auc":
-            return area(expected, {code: column[some] for code, column in of_class.items()})
-        return of_confusion(metric, confusion(expected, predicted[some]), positive)
+            places = _places({code: column[some] for code, column in of_class.items()})
+            return lambda expected: _area(expected, places)
+        return lambda expected: of_confusion(metric, confusion(expected, predicted[some]), positive)
 
     everything = np.arange(n)
-    found = value(p, everything) if n else math.nan
+    found = metric_of(everything)(p) if n else math.nan
     if math.isnan(found):
         return unknown(rows=n)
     rng = np.random.default_rng(seed)
     some = everything if n <= _DRAWN_ROWS else np.sort(rng.permutation(n)[:_DRAWN_ROWS])
     drawn = _drawn(metric, p[some], predicted[some], {c: s[some] for c, s in of_class.items()}, positive, rng)
     chance = _spread(drawn) * math.sqrt(len(some) / n * design_effect_of(made.design_effects, n))
-    shifted = [value(made.shifted(p[some], rng), some) for _ in range(_DRAWS)]
+    value = metric_of(some)
+    shifted = [value(made.shifted(p[some], rng)) for _ in range(_DRAWS)]
     error = math.hypot(chance, _spread(shifted))
     if math.isnan(error):
         return unknown(found, n)
