@@ -159,6 +159,7 @@ def _performance(reference: Reference) -> list[str]:
         ]
     n = max(counts.numeric, 1)
     squared = counts.sum_squared_error / n
+    estimated = reference.estimators is not None and "rmse" in reference.estimators.metrics
     return [
         f"      # Mean error of the reference: {counts.sum_error / n:.4g}, root mean squared {squared**0.5:.4g}.",
         "      - alert: PredictionsBiased",
@@ -168,6 +169,21 @@ def _performance(reference: Reference) -> list[str]:
         "      - alert: ErrorGrew",
         "        performance: rmse",
         *_summary("The root mean squared error is {{ value }}, expected is at most {{ threshold }}"),
+        *(_from_estimators() if estimated else []),
+    ]
+
+
+def _from_estimators() -> list[str]:
+    """What the reference's model of the losses is for: what nobody has named, and what nobody knows yet."""
+    return [
+        "",
+        "      - alert: WeakSpots  # segments that nobody has named",
+        "        slices: rmse",
+        *_summary("In some parts of the predictions errors are {{ value | percent }} larger than expected"),
+        "",
+        "      - alert: ErrorWillGrow  # before the ground truth is known",
+        "        estimate: rmse",
+        *_summary("A root mean squared error of {{ value }} is to be expected, beyond {{ threshold }}"),
     ]
 
 

@@ -94,9 +94,7 @@ class Service:
                 self._clocks.observe(model, *newest)
         self.references = ReferenceBook(self.store, self._references_changed)
         horizon = config.window.ground_truth_horizon
-        self._windows = Windows(
-            self.store, self.references.find, pane_ns=config.window.pane, horizon_ns=2 * horizon
-        )
+        self._windows = Windows(self.store, self.references.find, pane_ns=config.window.pane, horizon_ns=2 * horizon)
         self.engine = Engine(
             self._windows,
             self.references.find,
@@ -120,7 +118,8 @@ class Service:
         self.snapshot = Snapshot(self.engine, self.counters, self._gauges)
         self.reports = Reports(
             self.store, self.engine, self._clocks, self.counters, lambda: self._scheduler.groups, self._clock, VERSION,
-            self._notes, sources=lambda: self._sources.status(),  # noqa: PLW0108 - which come to be below
+            self._notes, self.references.find, self._windows,
+            sources=lambda: self._sources.status(),  # noqa: PLW0108 - which come to be below
         )  # fmt: skip
         queries = [(source, _query(source)) for source in config.ground_truth]
         self._pipeline = Pipeline(
@@ -142,7 +141,10 @@ class Service:
         """Sinks first: whoever receives something must have somewhere to put it."""
         receive = self._config.receive
         app = web_app(
-            self.snapshot, self.reports, routes=[*reference_routes(self.references), *prediction_routes(self.store)], ready=self._evaluator.is_alive
+            self.snapshot,
+            self.reports,
+            routes=[*reference_routes(self.references), *prediction_routes(self.store)],
+            ready=self._evaluator.is_alive,
         )
         self._web = AsgiServer(app, *split_address(self._config.web.listen))
         self.web_url = f"http://{_shown(self._config.web.listen, self._web.start())}"
@@ -151,7 +153,9 @@ class Service:
         self._evaluator.start()
         self._http = AsgiServer(
             otlp_app(
-                self._pipeline, ground_truth=self._take_table, max_body_bytes=receive.max_body_bytes,
+                self._pipeline,
+                ground_truth=self._take_table,
+                max_body_bytes=receive.max_body_bytes,
                 observe=self._observe_request,
             ),
             *split_address(receive.http),

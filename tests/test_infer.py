@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from references import reference_of
@@ -13,6 +14,8 @@ from references import reference_of
 from otel_mlmon.cli.main import cli
 from otel_mlmon.infer import infer
 from otel_mlmon.reference.artefact import write_artefact
+from otel_mlmon.reference.estimators import with_estimators
+from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import load, parse_text
 from otel_mlmon.values import Reference
 
@@ -57,6 +60,18 @@ def test_names_and_ids_are_left_out_where_their_values_cannot_be_expected(refere
     left_out = {rule.alert for group in groups for rule in group.rules if "!name" in getattr(rule, "features", ())}
     assert {"FeatureOutOfRange", "DefaultValueChanged", "FeatureDrift", "CategoryDrift"} <= left_out
     assert "FeatureMissing" not in left_out
+
+
+def test_a_reference_that_knows_the_models_losses_brings_what_they_are_for(reference: Reference) -> None:
+    rng = np.random.default_rng(1)
+    area = rng.normal(100, 20, 3000)
+    frame = pd.DataFrame({"area": area, "p": area, "y": area + rng.normal(0, 5, 3000)})
+    rows = rows_of(Path("f"), pa.Table.from_pandas(frame), Columns("p", "y"), "prices", "1")
+    made, why = with_estimators(reference_of(frame, model="prices", prediction="p", ground_truth="y"), rows)
+    assert not why
+    found = {rule.alert for group in parse_text(infer(made)).groups for rule in group.rules}
+    assert {"WeakSpots", "ErrorWillGrow"} <= found
+    assert not {"WeakSpots", "ErrorWillGrow"} & {r.alert for g in parse_text(infer(reference)).groups for r in g.rules}
 
 
 def test_odd_names_are_quoted() -> None:

@@ -17,6 +17,7 @@ from otel_mlmon.cli.mistakes import or_exit
 from otel_mlmon.errors import ConfigError, MlmonError
 from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.create import create_reference
+from otel_mlmon.reference.estimators import need_estimators, with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
 from otel_mlmon.rulefile import load, parse_duration
 from otel_mlmon.rulefile.messages import unknown
@@ -102,7 +103,9 @@ def backtest(
             file, read_table(file), columns, timestamp=timestamp_column, model=model,
             version_column=version_column, delay_ns=delay,
         )  # fmt: skip
-        rows, references = _normal(rows, columns, reference, share, sorted({group.reference.name for group in groups}))
+        normals = sorted({group.reference.name for group in groups})
+        estimated = need_estimators(rule for group in groups for rule in group.rules)
+        rows, references = _normal(rows, columns, reference, share, normals, estimated)
     bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     start, end = int(rows.times[0]), int(rows.times[-1]) + max(group.interval for group in groups)
     with Progress(*bar, console=console) as progress:
@@ -133,7 +136,7 @@ def backtest(
 
 
 def _normal(
-    rows: RowBlock, columns: Columns, given: Path | None, share: float, names: list[str]
+    rows: RowBlock, columns: Columns, given: Path | None, share: float, names: list[str], estimated: bool
 ) -> tuple[RowBlock, list[Reference]]:
     """The rows to be judged, and what is normal: out of a file, else the first part of the history itself."""
     if given is not None and given.suffix in (".yaml", ".yml"):
@@ -145,10 +148,11 @@ def _normal(
         if not 0 < n < len(rows):
             raise ConfigError(f"--reference-share: found {share:.0%}, allowed is between 0% and 100%")
         normal, rows, source = cut(rows, 0, n), cut(rows, n, len(rows)), "the begin of the history"
-    return rows, [
+    made = [
         create_reference(normal, name=name, version="", segments=columns.segments, source=source, created="")
         for name in names
     ]
+    return rows, [with_estimators(one, normal)[0] for one in made] if estimated else made
 
 
 def _middle(start: int, end: int, window: int) -> int:

@@ -28,6 +28,10 @@ LAST_BREACH = (
     "message",
     "finding",
     "level",
+    "low",
+    "high",
+    "coverage",
+    "maturity",
 )
 
 

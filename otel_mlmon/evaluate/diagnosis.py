@@ -5,6 +5,7 @@ Both read the rows, so they are asked again only when more of the window is know
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, Final, TypeVar, get_args
@@ -16,6 +17,7 @@ from otel_mlmon.evaluate.shift_kind import ShiftKind, shift_kind
 from otel_mlmon.rulefile import PerformanceRule
 from otel_mlmon.values import Reference, Verdict
 
+_log = logging.getLogger(__name__)
 _COMPLETE: Final = 0.95  # coverage from which on the rest is too little to matter
 _GROWN: Final = 0.05  # of the predictions: how much more must be known before rows are looked at again
 _NEWS: Final = 0.05  # p-value from which a breach is worth a look
@@ -31,8 +33,17 @@ class Diagnosis:
 
     def of(
         self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
-    ) -> tuple[Verdict, Selection | None]:
-        """The verdict with what there is to say, and how the labelled rows compare with the others (of the whole, where not all are)."""
+    ) -> tuple[Verdict, bool]:
+        """The verdict with what there is to say, and whether the labelled rows do not look like the others."""
+        try:
+            return self._of(rule, verdict, rows, reference)
+        except Exception:  # the figure stands without it
+            _log.exception("cannot diagnose %s", verdict.target)
+            return verdict, False
+
+    def _of(
+        self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
+    ) -> tuple[Verdict, bool]:
         selected: Selection | None = None
         target, coverage = verdict.target, verdict.coverage or 0.0
         key = (target, rule.method, verdict.start, verdict.end)
@@ -56,7 +67,7 @@ class Diagnosis:
                 )  # fmt: skip
                 said = "" if kind.kind == "unknown" else kind.message
                 verdict = _with(verdict, said, shift=_plain(kind))
-        return verdict, selected
+        return verdict, selected is not None and selected.biased
 
     def _once(self, key: tuple[object, ...], known: int, predictions: int, ask: Callable[[], _T]) -> _T:
         before = self._seen.pop(key, None)

@@ -229,10 +229,10 @@ class Engine:
         self._revise(group, rule, scene, ripe)
         told: list[Verdict] = []
         for verdict in found:
-            more, selected = self._diagnosis.of(rule, verdict, ripe.rows(start, end), scene.reference)
+            more, biased = self._diagnosis.of(rule, verdict, ripe.rows(start, end), scene.reference)
             told.append(more)
-            if selected is not None:
-                status.biased[scene.version] = selected.biased
+            if not verdict.target.segment:
+                status.biased[scene.version] = biased
         return told
 
     def _outcomes_in(

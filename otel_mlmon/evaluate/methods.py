@@ -8,6 +8,7 @@ from typing import Any, Final
 from otel_mlmon.evaluate.budget import budget
 from otel_mlmon.evaluate.case import FieldCase, Outcome
 from otel_mlmon.evaluate.drift import drift
+from otel_mlmon.evaluate.estimate import estimate
 from otel_mlmon.evaluate.expression import expression
 from otel_mlmon.evaluate.fairness import fairness
 from otel_mlmon.evaluate.feature_set import weighted_drift
@@ -46,6 +47,7 @@ MODEL_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
 
 # By family: its methods are one check.
 FAMILY_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
+    "estimate": estimate,
     "parity": parity,
 }
 

@@ -20,7 +20,7 @@ Key = tuple[str, str, str, str]  # group, rule, model, version
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A past window of which more is known than when it was last looked at."""
+    """A past window of which more is known than when it was last looked at; also one that was final: delays may grow."""
 
     start: int
     end: int
@@ -41,14 +41,12 @@ class Revisions:
         return key in self._seen
 
     def due(self, key: Key, group: Group, ripe: RipeWindows, time: int, horizon_ns: int) -> Iterator[Due]:
-        """Windows with ground truth, newest last, that are not final yet and have grown, or have become final."""
+        """Windows with ground truth, newest last, that have grown or whose maturity has changed since they were last looked at."""
         seen, version, width = self._seen.setdefault(key, {}), key[3], group.window
         maturity = ripe.maturity(version)
         last = time // width * width
         for end in range(max(last - horizon_ns // width * width, width), last + 1, width):
             known_then, stage_then = seen.get(end, (0, ""))
-            if stage_then == "final":
-                continue
             predictions, with_truth = ripe.known_in(version, end - width, end)
             if not with_truth:
                 continue

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.outcome_rows import outcomes
+from otel_mlmon.rulefile import EstimateRule, Rule, SliceRule
 from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW
 from otel_mlmon.stats.estimation.boosting import available
 from otel_mlmon.stats.estimation.calibration import FEWEST_ROWS as FEWEST_CALIBRATED
@@ -37,6 +38,11 @@ def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, st
     losses, reason = _losses(rows, known, found, reference.fields, classes, in_order)
     estimators = Estimators(losses, made) if losses or made else None
     return replace(reference, estimators=estimators), "; ".join(filter(None, (reasons, reason)))
+
+
+def need_estimators(rules: Iterable[Rule]) -> bool:
+    """Whether any of the rules needs estimators, which take their time to make."""
+    return any(isinstance(rule, (EstimateRule, SliceRule)) for rule in rules)
 
 
 def _calibration(found: Outcomes, in_order: bool) -> tuple[Calibration | None, str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from otel_mlmon.errors import MlmonError
 from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.create import create_reference
+from otel_mlmon.reference.estimators import need_estimators, with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
 from otel_mlmon.rulefile import Group, format_duration
 from otel_mlmon.ruletest.case import Case, Expectation, ExpectedAlert, FileInput, name_of
@@ -47,8 +48,11 @@ def run_case(case: Case, groups: Sequence[Group], directory: Path) -> CaseResult
 
 def _run(case: Case, groups: Sequence[Group], directory: Path) -> Iterable[str]:
     rng = np.random.default_rng([case.seed, zlib.crc32(case.name.encode())])
-    names = {group.reference.name for group in groups if group.covers(case.model)}
-    rows, references = _input(case, directory, sorted(names), rng)
+    mine = [group for group in groups if group.covers(case.model)]
+    names = sorted({group.reference.name for group in mine})
+    rows, references = _input(
+        case, directory, names, rng, need_estimators(rule for group in mine for rule in group.rules)
+    )
     begin = BEGIN if not isinstance(case.input, FileInput) or case.input.every else int(rows.times[0])
     normal = rows
     for spec in case.faults:
@@ -72,7 +76,9 @@ def _run(case: Case, groups: Sequence[Group], directory: Path) -> Iterable[str]:
         yield from _difference("in the whole history", case.fires, list(fired.values()))
 
 
-def _input(case: Case, directory: Path, names: list[str], rng: np.random.Generator) -> tuple[RowBlock, list[Reference]]:
+def _input(
+    case: Case, directory: Path, names: list[str], rng: np.random.Generator, estimated: bool
+) -> tuple[RowBlock, list[Reference]]:
     given = case.input
     if not isinstance(given, FileInput):
         times = BEGIN + np.arange(given.length // given.every, dtype=np.int64) * given.every
@@ -107,12 +113,13 @@ def _input(case: Case, directory: Path, names: list[str], rng: np.random.Generat
         normal = normal.drop_columns([timestamp])
     block = rows_of(where, normal, columns, case.model, case.version)
     segments = columns.segments
-    return rows, [
+    references = [
         create_reference(
             block, name=name, version="", segments=segments, source=where.name, created="2026-01-05T00:00:00Z"
         )
         for name in names
     ]
+    return rows, [with_estimators(one, block)[0] for one in references] if estimated else references
 
 
 def _compare(expectation: Expectation, alerts: Sequence[Alert]) -> Iterable[str]:

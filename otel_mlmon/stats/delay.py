@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 _NEARLY_ALL: Final = 0.99
-_WATCHED: Final = 1.5
+_WATCHED: Final = 2.0
 
 
 class DelayDistribution(NamedTuple):
@@ -37,7 +37,7 @@ class DelayDistribution(NamedTuple):
         return float(np.searchsorted(self.arrived, share - 1e-12)) + 1
 
     def settled(self, age: float) -> bool:
-        """Whether next to nothing is to come at this age: predictions half as old again as the slowest have been watched."""
+        """Whether next to nothing is to come at this age: predictions twice as old as the slowest have been watched."""
         slowest = self.quantile(_NEARLY_ALL)
         return age >= slowest and self.seen >= _WATCHED * slowest
 

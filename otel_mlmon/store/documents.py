@@ -88,3 +88,10 @@ def last_revisions(cursor: duckdb.DuckDBPyConnection, alert: str) -> list[tuple[
         'WHERE alert = ? GROUP BY "end"',
         [alert],
     ).fetchall()
+
+
+def delete_revisions(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:
+    """Delete what was seen of these alerts' windows that ended before `before`."""
+    cursor.execute(
+        'DELETE FROM mlmon_state.revisions WHERE "end" < ? AND alert IN (SELECT unnest(?))', [before, list(alerts)]
+    )

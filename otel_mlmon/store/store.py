@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.stats.estimation.entry import LedgerEntry
 from otel_mlmon.store import ground_truth as truths
-from otel_mlmon.store import ledger
-from otel_mlmon.store import outcomes as pane_outcomes
 from otel_mlmon.store import profiles as pane_profiles
 from otel_mlmon.store.append import Appended
-from otel_mlmon.store.catalog import Catalog
 from otel_mlmon.store.changes import read_changes
 from otel_mlmon.store.commit import Committer
 from otel_mlmon.store.database import Database
-from otel_mlmon.store.documents import (
-    RevisionRow,
-    VerdictRow,
-    append_revisions,
-    append_verdicts,
-    delete_documents,
-    delete_verdicts,
-    last_revisions,
-    put_document,
-    read_documents,
-    read_revisions,
-    read_verdicts,
-)
+from otel_mlmon.store.history import History
 from otel_mlmon.store.logged import read_logged
-from otel_mlmon.store.rows import read_events, read_rows
+from otel_mlmon.store.outcome_tables import OutcomeTables
+from otel_mlmon.store.rows import read_rows
 from otel_mlmon.store.window_rows import count_outside, read_examples
 from otel_mlmon.values import Batch, ChangeEvent, RowBlock
 
 HOUR_NS = 3600 * 10**9
 
 
-class Store:
+class Store(OutcomeTables, History):
     """One DuckDB file. Methods may be called from any thread; those that write are serialised."""
 
     def __init__(
@@ -56,8 +37,7 @@ class Store:
         ground_truth_horizon_ns: int = 60 * 24 * HOUR_NS,
     ) -> None:
         """Open or create the file. Raises ConfigError when another process holds it or it is no DuckDB file."""
-        self._database = Database(path, memory_limit=memory_limit, threads=threads)
-        self._catalog = Catalog(self._database)
+        super().__init__(Database(path, memory_limit=memory_limit, threads=threads))
         self._committer = Committer(
             self._database, self._catalog, dedup_margin_ns=dedup_margin_ns, horizon_ns=ground_truth_horizon_ns
         )
@@ -252,47 +232,6 @@ class Store:
         with self._cursor() as cursor:
             return pane_profiles.read_traffic(cursor, model, reference, start, end, known_by)
 
-    # ---- outcomes
-
-    def outcome_progress(self, model: str, reference: str) -> int:
-        """Number of the commit up to which ground truth is in the sums."""
-        with self._cursor() as cursor:
-            return pane_outcomes.outcome_progress(cursor, model, reference)
-
-    def outcome_events(
-        self, model: str, segments: Sequence[str], since: int, upto: int, oldest: int, most: int
-    ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None:
-        """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it."""
-        table = self._catalog.table(model)
-        if table is None:
-            return None
-        with self._cursor() as cursor:
-            last = pane_outcomes.next_commit(cursor, model, table, since, upto, most)
-            fields = self._catalog.fields(model)
-            return *read_events(cursor, model, table, fields, segments, since, last, oldest), last
-
-    def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
-        """Add to the sums; commits up to `seq` are in them."""
-        with self._database.transaction() as cursor:
-            pane_outcomes.append_outcomes(cursor, model, reference, sums, classes, seq)
-
-    def forget_outcomes(self, model: str) -> None:
-        """Sums of a model will be made anew."""
-        with self._database.transaction() as cursor:
-            pane_outcomes.forget_outcomes(cursor, model)
-
-    def outcomes(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
-    ) -> tuple[pa.Table, pa.Table]:
-        """Sums and class counts over predictions in [start, end) with the ground truth that was known by `known_by`."""
-        with self._cursor() as cursor:
-            return pane_outcomes.read_outcomes(cursor, model, reference, start, end, segments, known_by)
-
-    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
-        """When the ground truth of predictions in [start, end) became known, in steps of `step` ns."""
-        with self._cursor() as cursor:
-            return pane_outcomes.read_known(cursor, model, reference, start, end, known_by, step)
-
     def dropped(self, model: str, start: int, end: int) -> dict[str, int]:
         """Rows that senders say they lost in [start, end), by model version."""
         with self._cursor() as cursor:
@@ -302,69 +241,6 @@ class Store:
                 [model, start, end],
             ).fetchall()
         return dict(rows)
-
-    # ---- documents and verdicts
-
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
-        """Create or replace documents and delete those that are `gone`, in one transaction."""
-        if not bodies and not gone:
-            return
-        with self._database.transaction() as cursor:
-            for key, body in bodies.items():
-                put_document(cursor, kind, key, body)
-            if gone:
-                delete_documents(cursor, kind, gone)
-
-    def documents(self, kind: str) -> dict[str, Any]:
-        """All documents of a kind."""
-        with self._cursor() as cursor:
-            return read_documents(cursor, kind)
-
-    def append_verdicts(self, rows: Iterable[VerdictRow]) -> None:
-        """Append to the history of verdicts."""
-        with self._database.transaction() as cursor:
-            append_verdicts(cursor, rows)
-
-    def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
-        """History of one alert's verdicts, oldest first."""
-        with self._cursor() as cursor:
-            return read_verdicts(cursor, alert, limit)
-
-    def append_revisions(self, rows: Sequence[RevisionRow]) -> None:
-        """Append what was seen of past windows."""
-        if rows:
-            with self._database.transaction() as cursor:
-                append_revisions(cursor, rows)
-
-    def revisions(self, alert: str, limit: int = 500) -> list[dict[str, Any]]:
-        """What was known when of an alert's past windows, oldest first."""
-        with self._cursor() as cursor:
-            return read_revisions(cursor, alert, limit)
-
-    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
-        """(end, with truth, maturity) of each of an alert's windows, as last seen."""
-        with self._cursor() as cursor:
-            return last_revisions(cursor, alert)
-
-    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        """Keep estimates; one whose alert and window are there already is left out."""
-        with self._database.transaction() as cursor:
-            ledger.append_estimates(cursor, rows)
-
-    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        """Keep what estimates turned out to be."""
-        with self._database.transaction() as cursor:
-            ledger.score_estimates(cursor, rows)
-
-    def estimates(self, alert: str, limit: int = 200) -> list[LedgerEntry]:
-        """The newest estimates of one alert, oldest first, scored or not."""
-        with self._cursor() as cursor:
-            return ledger.read_estimates(cursor, alert, limit)
-
-    def forget_verdicts(self, alerts: Sequence[str], before: int) -> None:
-        """Retention: delete these alerts' verdicts on windows that ended before `before` (ns)."""
-        with self._database.transaction() as cursor:
-            delete_verdicts(cursor, alerts, before)
 
     # ---- housekeeping
 
@@ -398,14 +274,6 @@ class Store:
     def close(self) -> None:
         """Checkpoint and close."""
         self._database.close()
-
-    @contextlib.contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._database.cursor()
-        try:
-            yield cursor
-        finally:
-            cursor.close()
 
     def _last_seq(self) -> int:
         tables = [table for model in self._catalog.models() if (table := self._catalog.table(model))]

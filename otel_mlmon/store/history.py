@@ -1,0 +1,91 @@
+"""The store's side of what rules said: documents, verdicts, revisions, estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from otel_mlmon.stats.estimation.entry import LedgerEntry
+from otel_mlmon.store import ledger
+from otel_mlmon.store.connected import Connected
+from otel_mlmon.store.documents import (
+    RevisionRow,
+    VerdictRow,
+    append_revisions,
+    append_verdicts,
+    delete_documents,
+    delete_revisions,
+    delete_verdicts,
+    last_revisions,
+    put_document,
+    read_documents,
+    read_revisions,
+    read_verdicts,
+)
+
+
+class History(Connected):
+    """Small things kept as JSON, and what was said of each window."""
+
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
+        """Create or replace documents and delete those that are `gone`, in one transaction."""
+        if not bodies and not gone:
+            return
+        with self._database.transaction() as cursor:
+            for key, body in bodies.items():
+                put_document(cursor, kind, key, body)
+            if gone:
+                delete_documents(cursor, kind, gone)
+
+    def documents(self, kind: str) -> dict[str, Any]:
+        """All documents of a kind."""
+        with self._cursor() as cursor:
+            return read_documents(cursor, kind)
+
+    def append_verdicts(self, rows: Iterable[VerdictRow]) -> None:
+        """Append to the history of verdicts."""
+        with self._database.transaction() as cursor:
+            append_verdicts(cursor, rows)
+
+    def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
+        """History of one alert's verdicts, oldest first."""
+        with self._cursor() as cursor:
+            return read_verdicts(cursor, alert, limit)
+
+    def append_revisions(self, rows: Sequence[RevisionRow]) -> None:
+        """Append what was seen of past windows."""
+        if rows:
+            with self._database.transaction() as cursor:
+                append_revisions(cursor, rows)
+
+    def revisions(self, alert: str, limit: int = 500) -> list[dict[str, Any]]:
+        """What was known when of an alert's past windows, oldest first."""
+        with self._cursor() as cursor:
+            return read_revisions(cursor, alert, limit)
+
+    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
+        """(end, with truth, maturity) of each of an alert's windows, as last seen."""
+        with self._cursor() as cursor:
+            return last_revisions(cursor, alert)
+
+    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """Keep estimates; one whose alert and window are there already is left out."""
+        with self._database.transaction() as cursor:
+            ledger.append_estimates(cursor, rows)
+
+    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """Keep what estimates turned out to be."""
+        with self._database.transaction() as cursor:
+            ledger.score_estimates(cursor, rows)
+
+    def estimates(self, alert: str, limit: int = 200) -> list[LedgerEntry]:
+        """The newest estimates of one alert, oldest first, scored or not."""
+        with self._cursor() as cursor:
+            return ledger.read_estimates(cursor, alert, limit)
+
+    def forget_verdicts(self, alerts: Sequence[str], before: int) -> None:
+        """Retention: delete what these alerts said of windows that ended before `before` (ns)."""
+        with self._database.transaction() as cursor:
+            delete_verdicts(cursor, alerts, before)
+            delete_revisions(cursor, alerts, before)
+            ledger.delete_estimates(cursor, alerts, before)

@@ -1,0 +1,57 @@
+"""The store's side of sums over ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from otel_mlmon.store import outcomes as pane_outcomes
+from otel_mlmon.store.connected import Connected
+from otel_mlmon.store.rows import read_events
+from otel_mlmon.values import RowBlock
+
+
+class OutcomeTables(Connected):
+    """What was known when: see `store.outcomes`."""
+
+    def outcome_progress(self, model: str, reference: str) -> int:
+        """Number of the commit up to which ground truth is in the sums."""
+        with self._cursor() as cursor:
+            return pane_outcomes.outcome_progress(cursor, model, reference)
+
+    def outcome_events(
+        self, model: str, segments: Sequence[str], since: int, upto: int, oldest: int, most: int
+    ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None:
+        """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it."""
+        table = self._catalog.table(model)
+        if table is None:
+            return None
+        with self._cursor() as cursor:
+            last = pane_outcomes.next_commit(cursor, model, table, since, upto, most)
+            fields = self._catalog.fields(model)
+            return *read_events(cursor, model, table, fields, segments, since, last, oldest), last
+
+    def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
+        """Add to the sums; commits up to `seq` are in them."""
+        with self._database.transaction() as cursor:
+            pane_outcomes.append_outcomes(cursor, model, reference, sums, classes, seq)
+
+    def forget_outcomes(self, model: str) -> None:
+        """Sums of a model will be made anew."""
+        with self._database.transaction() as cursor:
+            pane_outcomes.forget_outcomes(cursor, model)
+
+    def outcomes(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
+    ) -> tuple[pa.Table, pa.Table]:
+        """Sums and class counts over predictions in [start, end) with the ground truth that was known by `known_by`."""
+        with self._cursor() as cursor:
+            return pane_outcomes.read_outcomes(cursor, model, reference, start, end, segments, known_by)
+
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+        """When the ground truth of predictions in [start, end) became known, in steps of `step` ns."""
+        with self._cursor() as cursor:
+            return pane_outcomes.read_known(cursor, model, reference, start, end, known_by, step)

@@ -1,0 +1,64 @@
+"""The values that travel between the stages of the processor. Frozen; no behaviour beyond simple views."""
+
+from __future__ import annotations
+
+from otel_mlmon.values.alerts import (
+    PHASE_CODE,
+    STATUS_CODE,
+    Alert,
+    AlertPhase,
+    AlertState,
+    HistogramValue,
+    Point,
+    Status,
+    Target,
+    Verdict,
+)
+from otel_mlmon.values.arrays import Counts, Floats
+from otel_mlmon.values.batches import (
+    Batch,
+    ChangeBatch,
+    ChangeEvent,
+    Decoded,
+    FieldColumn,
+    GroundTruthBatch,
+    GroundTruthLayout,
+    PredictionBatch,
+)
+from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
+from otel_mlmon.values.reference import FREQUENT_VALUES, FieldReference, Figure, Reference, SegmentReference
+from otel_mlmon.values.rows import FieldCells, RowBlock, Texts
+
+__all__ = [
+    "FREQUENT_VALUES",
+    "PHASE_CODE",
+    "STATUS_CODE",
+    "Alert",
+    "AlertPhase",
+    "AlertState",
+    "Batch",
+    "ChangeBatch",
+    "ChangeEvent",
+    "Counts",
+    "Decoded",
+    "FieldCells",
+    "FieldColumn",
+    "FieldProfile",
+    "FieldReference",
+    "Figure",
+    "Floats",
+    "GroundTruthBatch",
+    "GroundTruthLayout",
+    "HistogramValue",
+    "PerformanceCounts",
+    "Point",
+    "PredictionBatch",
+    "Reference",
+    "RowBlock",
+    "SegmentReference",
+    "Status",
+    "Target",
+    "Texts",
+    "Verdict",
+    "WindowProfile",
+]

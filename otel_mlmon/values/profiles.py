@@ -1,0 +1,91 @@
+"""Window → evaluate: counts that add up, of a window. Frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otel_mlmon.values.arrays import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProfile:
+    """Counts that add up, of one field over some rows. Arrays are aligned with the field's reference.
+
+    `bins` has one count per reference bin plus one below (first) and one above (last); it counts finite numbers.
+    `categories` has one count per known category, in the reference's order; `new` counts unknown ones by name.
+    `heavy` counts the most frequent single values, as JSON text. `lost` counts cells that a size limit cut off.
+    `forms` counts how values are written (`window.forms`): whole, negative, numeric_text, padded …
+    """
+
+    absent: int
+    null: int
+    nan: int
+    infinite: int
+    empty: int  # empty strings
+    lost: int
+    types: Mapping[str, int]  # int, float, string, bool, array, map
+    sum: float
+    sum_squares: float
+    minimum: float  # NaN when there was no finite number
+    maximum: float
+    forms: Mapping[str, int] = field(default_factory=dict)
+    bins: Counts | None = None
+    categories: Counts | None = None
+    new: Mapping[str, int] = field(default_factory=dict)
+    heavy: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows that could have held the field: all but those that a limit cut off."""
+        return self.absent + self.null + self.values
+
+    @property
+    def values(self) -> int:
+        """Cells with a value of any type, NaN and infinities included."""
+        return sum(self.types.values())
+
+    @property
+    def numbers(self) -> int:
+        """Finite numbers."""
+        return self.types.get("int", 0) + self.types.get("float", 0) - self.nan - self.infinite
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceCounts:
+    """Sums over predictions whose ground truth is known, from which performance metrics follow.
+
+    Error = prediction - truth. `confusion` counts (truth, prediction) pairs of class names.
+    """
+
+    predictions: int = 0
+    with_truth: int = 0
+    numeric: int = 0
+    sum_error: float = 0.0
+    sum_abs_error: float = 0.0
+    sum_squared_error: float = 0.0
+    sum_fourth_error: float = 0.0  # sum of error to the fourth power
+    sum_truth: float = 0.0
+    sum_squared_truth: float = 0.0
+    sum_abs_truth: float = 0.0
+    sum_abs_relative_error: float = 0.0  # over rows whose truth is not 0
+    relative_rows: int = 0
+    confusion: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowProfile:
+    """One model version's predictions in [start, end), whole or one segment of them. Times: ns."""
+
+    model: str
+    version: str
+    segment: str  # "" for the whole, else "key=value"
+    start: int
+    end: int
+    rows: int
+    lost_rows: int
+    fields: Mapping[str, FieldProfile]
+    performance: PerformanceCounts
+    broken_rows: int = 0  # with a feature that breaks what the reference knows of it

@@ -1,0 +1,74 @@
+"""What normal is. Frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts
+
+if TYPE_CHECKING:
+    from otel_mlmon.stats.estimation.estimators import Estimators
+    from otel_mlmon.stats.principal_components import PrincipalComponents
+
+FREQUENT_VALUES: Final = 32  # single values kept by name per field, of a pane and of a reference
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReference:
+    """What normal is for one field. `type`: int, float, string or bool.
+
+    `kind` numeric: `edges` are the frozen inner and outer bin edges (len(profile.bins) - 1 of them); categorical: `categories`
+    are in order of frequency (most frequent first).
+    `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows; any
+    other value's share is no larger than the smallest of them, or than that of one row.
+    `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to how many of them
+    are worth one independent row (Kish); {} where the order of the rows is not known.
+    """
+
+    name: str
+    type: str
+    kind: Literal["numeric", "categorical"]
+    profile: FieldProfile
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    constants: Mapping[str, float] = field(default_factory=dict)
+    design_effects: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+
+class Figure(NamedTuple):
+    """A metric over `rows` rows, and its standard error."""
+
+    value: float
+    standard_error: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance."""
+
+    model: str
+    name: str
+    version: str
+    created: str  # ISO 8601
+    source: str
+    rows: int
+    fields: Mapping[str, FieldReference]
+    performance: PerformanceCounts | None = None
+    segments: Mapping[str, SegmentReference] = field(default_factory=dict)
+    importances: Mapping[str, float] = field(default_factory=dict)  # how much the model uses a feature; any unit
+    components: PrincipalComponents | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)  # by metric, of those that need rows
+    estimators: Estimators | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReference:
+    """A segment's share of the reference: profiles on the whole's bins, and performance."""
+
+    rows: int
+    profiles: Mapping[str, FieldProfile]
+    performance: PerformanceCounts | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
