@@ -152,7 +152,11 @@ RULE_MATURE: Final = MetricName(
     _RULE,
 )
 BUDGET_REMAINING: Final = MetricName(
-    "mlmon.budget.remaining", "gauge", "{fraction}", "Share of the error budget that is left; below 0: overspent.", _RULE
+    "mlmon.budget.remaining",
+    "gauge",
+    "{fraction}",
+    "Share of the error budget that is left; below 0: overspent.",
+    _RULE,
 )
 ESTIMATE_REALISED: Final = MetricName(
     "mlmon.estimate.realised",

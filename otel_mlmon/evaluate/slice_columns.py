@@ -12,7 +12,7 @@ from otel_mlmon.columns import number_text
 from otel_mlmon.rulefile import chosen
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.slices import LABELS, Codes
+from otel_mlmon.stats.slices import Codes
 from otel_mlmon.values import FieldCells, FieldReference, Reference, RowBlock, Texts
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
 _RANGES: Final = 8  # of a number, each with about as many rows of the reference
+_VALUES: Final = 30  # of a number that are labels of their own
 _NULL, _ABSENT, _FLOAT, _OTHER, _BOOL = (ord(letter) for letter in "n.fob")
 
 
@@ -95,7 +96,7 @@ def _of_numbers(x: Floats, reference: FieldReference | None) -> Codes:
     codes = np.full(len(x), -1, np.int32)
     values, found = np.unique(x[finite], return_inverse=True)
     few = len(values) <= _RANGES if reference is None or not reference.edges else _few_values(reference.edges)
-    if few and len(values) <= LABELS:
+    if few and len(values) <= _VALUES:
         codes[finite] = found.reshape(-1)
         return Codes(codes, tuple(f"= {number_text(value)}" for value in values.tolist()))
     edges = _edges(x[finite], reference)
@@ -116,11 +117,11 @@ def _edges(x: Floats, reference: FieldReference | None) -> list[float]:
     """Ends of about `_RANGES` ranges of the reference's bins; without a reference, of the numbers' own quantiles."""
     wanted = np.arange(1, _RANGES) / _RANGES
     if reference is None or len(reference.edges) < 2 or reference.profile.bins is None:
-        return np.unique(np.quantile(x, [0, *wanted, 1])).tolist() if len(x) else []
+        return [float(edge) for edge in np.unique(np.quantile(x, [0, *wanted, 1]))] if len(x) else []
     edges = np.array(reference.edges)
     share = np.cumsum(reference.profile.bins[:-1]) / max(int(reference.profile.bins.sum()), 1)  # below each edge
     inner = np.abs(share[None, :] - wanted[:, None]).argmin(axis=1)
-    return np.unique([edges[0], *edges[inner], edges[-1]]).tolist()
+    return [float(edge) for edge in np.unique([edges[0], *edges[inner], edges[-1]])]
 
 
 def _texts_of(edges: Sequence[float]) -> list[str]:

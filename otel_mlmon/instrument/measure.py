@@ -90,7 +90,11 @@ def observe(provider: MeterProvider | None) -> None:
         return
     _observed.add(meters)
     meter = metrics.get_meter(semconv.SCOPE_NAME, package_version(), provider, semconv.SCHEMA_URL)
-    counters = ((semconv.PREDICTIONS, _predictions), (semconv.SDK_DROPPED, _dropped), (semconv.SDK_SHADOW_MISSED, _missed))
+    counters = (
+        (semconv.PREDICTIONS, _predictions),
+        (semconv.SDK_DROPPED, _dropped),
+        (semconv.SDK_SHADOW_MISSED, _missed),
+    )
     for name, callback in counters:
         meter.create_observable_counter(name.name, [callback], name.unit, name.description)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
 
 PAIRED: Final = 24  # columns that are looked at in pairs, the first of them; 276 pairs
+PAIRED_LABELS: Final = 30  # of a column that are looked at in pairs, the first of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,14 @@ class Tables:
     ) -> None:
         """`codes` of each column are in 0 … width - 1; `measures` is measures × rows, the first of them all ones."""
         self._codes, self._widths, self.measures = codes, widths, measures
+        self._paired = [np.where(column <= PAIRED_LABELS, column, 0) for column in codes]
         self._tables: list[_Table] = []
         together: list[tuple[int, ...]] = [(place,) for place in range(len(codes))]
         if pairs:
             together += combinations(range(min(len(codes), PAIRED)), 2)
         start = 0
         for places in together:
-            stop = start + int(np.prod([widths[place] for place in places]))
+            stop = start + int(np.prod(self._shape(places)))
             self._tables.append(_Table(places, start, stop))
             start = stop
         self.left = np.ones(measures.shape[1], bool)
@@ -54,9 +56,13 @@ class Tables:
         for table in self._tables:
             self._describe(table)
 
+    def _shape(self, places: tuple[int, ...]) -> list[int]:
+        widths = [self._widths[place] for place in places]
+        return widths if len(places) == 1 else [min(width, PAIRED_LABELS + 1) for width in widths]
+
     def _describe(self, table: _Table) -> None:
         where = slice(table.start, table.stop)
-        shape = [self._widths[place] for place in table.places]
+        shape = self._shape(table.places)
         at = np.indices(shape).reshape(len(shape), -1)
         self._named[where] = (at > 0).all(axis=0)
         self.columns[where, : len(shape)] = table.places
@@ -68,12 +74,12 @@ class Tables:
     def _add(self, rows: Counts, sign: float) -> None:
         every = len(rows) == self.measures.shape[1]
         weights = [measure if every else measure[rows] for measure in self.measures]
-        chosen = [codes if every else codes[rows] for codes in self._codes]
+        alone, paired = ([c if every else c[rows] for c in codes] for codes in (self._codes, self._paired))
         for table in self._tables:
             first, *second = table.places
-            key = chosen[first]
+            key = alone[first]
             if second:
-                key = key * self._widths[second[0]] + chosen[second[0]]
+                key = paired[first] * self._shape(table.places)[1] + paired[second[0]]
             size = table.stop - table.start
             self.sums[0, table.start : table.stop] += sign * np.bincount(key, minlength=size)
             for line, weight in enumerate(weights[1:], start=1):
@@ -85,12 +91,13 @@ class Tables:
         found = self._named & (rows >= min_rows) & (self.totals[0] - rows >= min_rows)
         pair = np.flatnonzero(found & self.double)
         found[pair] = (rows[self.parents[pair]] > rows[pair, None]).all(axis=1)
-        return found
+        of_slices: npt.NDArray[np.bool_] = found
+        return of_slices
 
     def places(self, cell: int) -> tuple[tuple[int, int], ...]:
         """(column, code) of each condition of a cell."""
         table = next(table for table in self._tables if table.start <= cell < table.stop)
-        shape = [self._widths[place] for place in table.places]
+        shape = self._shape(table.places)
         return tuple(zip(table.places, (int(i) for i in np.unravel_index(cell - table.start, shape)), strict=True))
 
     def mask(self, cell: int) -> npt.NDArray[np.bool_]:

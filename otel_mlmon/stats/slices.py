@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _ROWS, _LOSS, _EXPECTED, _LIMIT, _DIFFERENCE, _SQUARE, _SCORE, _SCORE_SQUARE = range(8)
 # The ranks tell that errors are larger as a whole; the mean itself, which the margin is about, need only be so sure of its sign.
 _MEAN_ABOVE: Final = 0.05
-LABELS: Final = 30
+LABELS: Final = 200
 _LEAST: Final = 1e-3  # a row's scale is no smaller than this share of the mean, or ratios would be of nothing
 _PASSES: Final = 3
 _COLUMNS: Final = 3  # that are tried without
@@ -97,8 +97,8 @@ def search(
 
     `losses` and `expected` are per row, not negative and finite. With probability `confidence` none is named where losses and
     features have nothing to do with each other: half of the rest is for slices of one feature, half for those of two (weighted
-    Bonferroni). Of more than 24 columns only the first are looked at in pairs: put those first that matter most. Of a column's
-    labels the 30 most frequent can name a slice.
+    Bonferroni). Of more than 24 columns only the first are looked at in pairs: put those first that matter most. Of a
+    column's labels the 200 most frequent can name a slice, the first 30 of them in pairs, too.
 
     `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row.
 

@@ -20,26 +20,31 @@ _TOTALS: Final = ", ".join(f'sum("{name}") AS "{name}"' for name in SUMS)
 
 
 def event_query(table: str) -> str:
-    """SQL of the events of commits after $since up to $upto: columns of `table`, `_sign`, `_known_at`, `_number`, `_text`.
+    """SQL of what commits after $since up to $upto change: columns of `table`, `_sign`, `_known_at`, `_number`, `_text`.
 
-    A ground truth counts from its time on; the one before it of the same prediction stops to count then, or when it would have
-    begun to. Of a prediction that came after its ground truth, all of it is news. Cost: what the commits hold, and one look for
-    their ids among the predictions since $oldest and the ground truths.
+    At any time the last that has come of those known by then holds. So a ground truth counts from its own time on, until the earliest
+    time of any that came after it, whichever is later. A new one may make that earlier: what was counted is then taken back.
+    Of a prediction that came after its ground truth, all of it is news. Cost: what the commits hold, and one look for their ids among
+    the predictions since $oldest and the ground truths.
     """
     fresh = "SELECT prediction_id FROM mlmon_state.ground_truth WHERE model = $model AND seq > $since AND seq <= $upto"
     late = f"SELECT _id FROM {table} WHERE _seq > $since AND _seq <= $upto AND _time >= $oldest"
     return (
-        f"WITH chain AS (SELECT prediction_id, time, number, text, seq, lag(time) OVER chained AS before_time, "
-        "lag(number) OVER chained AS before_number, lag(text) OVER chained AS before_text "
-        "FROM mlmon_state.ground_truth WHERE model = $model AND seq <= $upto "
-        f"AND (prediction_id IN ({fresh}) OR prediction_id IN ({late})) "
-        "WINDOW chained AS (PARTITION BY prediction_id ORDER BY seq, rowid)), "
-        "events AS (SELECT prediction_id, seq, 1 AS sign, time AS at, number, text FROM chain WHERE text IS NOT NULL UNION ALL "
-        "SELECT prediction_id, seq, -1, greatest(time, before_time), before_number, before_text FROM chain "
-        "WHERE before_text IS NOT NULL) "
-        "SELECT p.*, e.sign AS _sign, e.at AS _known_at, e.number AS _number, e.text AS _text FROM events e "
+        "WITH chain AS (SELECT prediction_id, time, number, text, seq, greatest(time, min(time) OVER later) AS until, "
+        "greatest(time, min(time) FILTER (seq <= $since) OVER later) AS before, min(time) OVER later AS next, "
+        "min(time) FILTER (seq <= $since) OVER later AS next_before FROM mlmon_state.ground_truth "
+        f"WHERE model = $model AND seq <= $upto AND (prediction_id IN ({fresh}) OR prediction_id IN ({late})) WINDOW later AS "
+        "(PARTITION BY prediction_id ORDER BY seq, rowid ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)), "
+        "told AS (SELECT p.*, e.time AS _from, CASE WHEN e.next IS NOT NULL THEN e.until END AS _until, "
+        "CASE WHEN e.next_before IS NOT NULL THEN e.before END AS _before, "
+        "e.seq <= $since AND p._seq <= $since AS _counted, e.number AS _number, e.text AS _text FROM chain e "
         f"JOIN (SELECT * FROM {table} WHERE _time >= $oldest AND _seq <= $upto) p ON p._id = e.prediction_id "
-        "WHERE e.seq > $since OR p._seq > $since"
+        "WHERE e.text IS NOT NULL) "
+        "SELECT * EXCLUDE (_lines), unnest(_lines).sign AS _sign, unnest(_lines).at AS _known_at FROM (SELECT *, list_filter(["
+        "{'sign': 1, 'at': CASE WHEN NOT _counted THEN _from END}, "
+        "{'sign': -1, 'at': CASE WHEN NOT _counted OR _until IS DISTINCT FROM _before THEN _until END}, "
+        "{'sign': 1, 'at': CASE WHEN _counted AND _until IS DISTINCT FROM _before THEN _before END}"
+        "], lambda line: line.at IS NOT NULL) AS _lines FROM told)"
     )
 
 

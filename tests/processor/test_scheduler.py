@@ -40,7 +40,12 @@ class Processor:
         self.clocks = ModelClocks(ahead_ns=MINUTE)
         self.windows = Windows(store, lambda *_: None, pane_ns=10 * SECOND)
         self.engine = Engine(
-            self.windows, lambda *_: None, store, lambda *_: 0, lambda *_: (0, 0), aggregate=lambda *_: [],
+            self.windows,
+            lambda *_: None,
+            store,
+            lambda *_: 0,
+            lambda *_: (0, 0),
+            aggregate=lambda *_: [],
             ground_truth_horizon_ns=10 * MINUTE,
         )
         self.ticks: list[tuple[str, int]] = []

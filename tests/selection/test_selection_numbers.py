@@ -12,11 +12,11 @@ from otel_mlmon.stats.selection import compare, corrected_mean, standardised_dif
 
 def test_labels_by_chance_are_told_from_others_as_often_as_stated() -> None:
     rejected = 0
-    for seed in range(200):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(400, 3))
         rejected += compare(x, [False] * 3, rng.random(400) < 0.6, rng).p_value < 0.05
-    assert rejected <= 18  # 10 are to be expected, 18 in 1 of 100 cases
+    assert rejected <= 8  # 3 are to be expected, more than 8 in 2 of 1000 cases
 
 
 def test_labels_that_depend_on_a_number_a_category_or_a_missing_value_are_seen() -> None:

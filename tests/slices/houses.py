@@ -19,19 +19,18 @@ from otel_mlmon.simulate.memory import MemoryWindows
 from otel_mlmon.values import Reference, RowBlock
 
 HOUR = 3_600_000_000_000
-TOWNS = [f"town-{i:02}" for i in range(20)]
 NAMES = Columns(prediction="predicted", ground_truth="price")
 
 
-def houses(rng: np.random.Generator, n: int = 4000) -> dict[str, Any]:
+def houses(rng: np.random.Generator, n: int = 4000, towns: int = 20) -> dict[str, Any]:
     """Prices, and predictions whose errors are a tenth of the price; the richer the town, the larger the houses."""
-    town = rng.integers(len(TOWNS), size=n)
+    town = rng.integers(towns, size=n)
     rooms = rng.integers(2, 9, size=n)
     age = rng.uniform(0, 80, n)
     price = 50_000 * (1 + 0.1 * town) * (0.5 + rooms / 8) * (1.2 - age / 200)
     predicted = price * (1 + 0.1 * rng.normal(size=n))
     return {
-        "town": np.array(TOWNS)[town],
+        "town": np.array([f"town-{i:02}" for i in range(towns)])[town],
         "rooms": rooms,
         "age": age,
         "garage": rng.random(n) < 0.4,

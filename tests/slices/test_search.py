@@ -168,16 +168,30 @@ def test_wrong_classes_are_counted() -> None:
     assert exact >= 47
 
 
-def test_only_the_thirty_most_frequent_labels_name_slices_and_ids_name_none() -> None:
+def test_only_the_two_hundred_most_frequent_labels_name_slices_and_ids_name_none() -> None:
     rng = np.random.default_rng(0)
-    n = 6000
+    n = 30_000
     ids = Codes(np.arange(n, dtype=np.int32), tuple(map(str, range(n))))
-    many = Codes(rng.integers(100, size=n).astype(np.int32), tuple(map(str, range(100))))
+    many = Codes(rng.integers(300, size=n).astype(np.int32), tuple(map(str, range(300))))
     order = np.argsort(-np.bincount(many.codes), kind="stable").tolist()
-    for rank, found in ((0, True), (29, True), (30, False), (99, False)):
+    for rank, found in ((0, True), (31, True), (199, True), (200, False), (299, False)):
         losses = LOSSES["normal"](rng, n) * np.where(many.codes == order[rank], 9.0, 1.0)
         named = search({"id": ids, "many": many}, losses, np.ones(n), margin=0.3, min_rows=20, confidence=0.99)
         assert [part.conditions for part in named] == ([(("many", str(order[rank])),)] if found else [])
+
+
+def test_a_pair_is_of_the_thirty_most_frequent_labels_and_a_town_beyond_them_is_named_alone() -> None:
+    rng = np.random.default_rng(0)
+    n = 12_000
+    town = np.where(np.arange(n) < 10_000, np.arange(n) % 40, 40).astype(np.int32)
+    columns = {
+        "town": Codes(town, tuple(map(str, range(41)))),
+        "age": Codes(rng.integers(3, size=n).astype(np.int32), tuple("abc")),
+    }
+    losses = LOSSES["normal"](rng, n) * np.where(town == 39, 3.0, 1.0)
+    (part,) = search(columns, losses, np.ones(n), margin=0.3, min_rows=50, confidence=0.99)
+    assert part.conditions == (("town", "39"),)
+    assert (part.mask == (town == 39)).all()
 
 
 def test_rows_without_a_label_are_in_no_slice() -> None:
