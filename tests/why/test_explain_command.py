@@ -18,7 +18,7 @@ import pytest
 import requests
 from e2e.live import Processor, Serve
 from peers.processes import chromium_screenshot, require_peer
-from why.houses import houses
+from why.towns import houses
 
 from otel_mlmon.cli.explain import chosen
 from otel_mlmon.errors import MlmonError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from why.houses import HOUR, PRICES_OFF, World, houses, reference
+from why.towns import HOUR, PRICES_OFF, World, houses, reference
 
 from otel_mlmon.processor.explanations import Explanations
 from otel_mlmon.semconv import FIELD_SHADOW

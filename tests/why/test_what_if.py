@@ -10,7 +10,7 @@ import pytest
 from batches import ground_truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from why.houses import HOUR, World, houses
+from why.towns import HOUR, World, houses
 
 from otel_mlmon.rulefile import Rule, parse_text
 from otel_mlmon.why.explanation import Tick
