@@ -44,8 +44,7 @@ class Revisions:
         """Windows with ground truth, newest last, that have grown or whose maturity has changed since they were last looked at."""
         seen, version, width = self._seen.setdefault(key, {}), key[3], group.window
         maturity = ripe.maturity(version)
-        last = time // width * width
-        for end in range(max(last - horizon_ns // width * width, width), last + 1, width):
+        for end in ripe.windows_with_ground_truth(version):
             known_then, stage_then = seen.get(end, (0, ""))
             predictions, with_truth = ripe.known_in(version, end - width, end)
             if not with_truth:

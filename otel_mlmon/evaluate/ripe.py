@@ -83,7 +83,8 @@ class RipeWindows:
         """(profiles by segment, start, end) of the newest ripe window, else of the one that ends now."""
         window, interval = self._group.window, self._group.interval
         upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
-        ends = np.arange(self._time, self._time - self._horizon_ns, -interval)
+        oldest = int(upto.panes[0]) if len(upto.panes) else self._time
+        ends = np.arange(self._time, max(self._time - self._horizon_ns, oldest), -interval)
         ripe = np.flatnonzero(enough(rule, *upto.before(ends, window)))
         end = int(ends[ripe[0]]) if len(ripe) else self._time
         return self.between(version, end - window, end, rule.segments), end - window, end
@@ -114,6 +115,14 @@ class RipeWindows:
         if found is None:
             found = WindowRows(lambda keys: self._source.rows(self._model, start, end, keys, self._time))
             self._rows[start, end] = found
+        return found
+
+    def windows_with_ground_truth(self, version: str) -> list[int]:
+        """Ends of the windows, one after the other since time 0, of which something is known by now; the newest last."""
+        upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
+        told = np.flatnonzero(np.diff(upto.truth) > 0)
+        ends = (np.unique(upto.panes[told] // self._group.window) + 1) * self._group.window
+        found: list[int] = ends[ends <= self._time].tolist()
         return found
 
     def known_in(self, version: str, start: int, end: int) -> tuple[int, int]:

@@ -23,14 +23,18 @@ class OutcomeTables(Connected):
             return pane_outcomes.outcome_progress(cursor, model, reference)
 
     def outcome_events(
-        self, model: str, segments: Sequence[str], since: int, upto: int, oldest: int, most: int
+        self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
     ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None:
-        """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it."""
+        """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it.
+
+        Of predictions that are not more than `reach` ns older than what was told of them (None: of all).
+        """
         table = self._catalog.table(model)
         if table is None:
             return None
         with self._cursor() as cursor:
             last = pane_outcomes.next_commit(cursor, model, table, since, upto, most)
+            oldest = 0 if reach is None else pane_outcomes.oldest_concerned(cursor, model, table, since, last, reach)
             fields = self._catalog.fields(model)
             return *read_events(cursor, model, table, fields, segments, since, last, oldest), last
 

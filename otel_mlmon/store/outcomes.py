@@ -60,6 +60,20 @@ def next_commit(cursor: duckdb.DuckDBPyConnection, model: str, table: str, since
     return upto if found is None else int(found)
 
 
+def oldest_concerned(
+    cursor: duckdb.DuckDBPyConnection, model: str, table: str, since: int, upto: int, reach: int
+) -> int:
+    """The time (ns) before which no prediction is looked for: `reach` before the first ground truth of these commits, or the first
+    of their predictions. By what was told, not by the clock: a history comes with a clock of its own.
+    """
+    found = cursor.execute(
+        "SELECT least((SELECT min(time) FROM mlmon_state.ground_truth WHERE model = ? AND seq > ? AND seq <= ?) - ?, "
+        f"(SELECT min(_time) FROM {table} WHERE _seq > ? AND _seq <= ?))",
+        [model, since, upto, reach, since, upto],
+    ).fetchall()[0][0]
+    return 0 if found is None else int(found)
+
+
 def append_outcomes(
     cursor: duckdb.DuckDBPyConnection, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int
 ) -> None:

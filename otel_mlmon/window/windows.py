@@ -55,7 +55,7 @@ class PaneStore(Protocol):
     def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
     def outcome_progress(self, model: str, reference: str) -> int: ...
     def outcome_events(
-        self, model: str, segments: Sequence[str], since: int, upto: int, oldest: int, most: int
+        self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
     ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None: ...
     def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None: ...
     def forget_outcomes(self, model: str) -> None: ...
@@ -84,7 +84,7 @@ class Windows:
     def __init__(
         self, store: PaneStore, reference_for: ReferenceFor, *, pane_ns: int, horizon_ns: int | None = None
     ) -> None:
-        """Ground truth of predictions older than `horizon_ns` (None: of all) is kept, but no longer summed."""
+        """Ground truth that comes more than `horizon_ns` (None: whenever) after its prediction is kept, but not summed."""
         self._store = store
         self._horizon_ns = horizon_ns
         self._reference_for = reference_for
@@ -138,38 +138,37 @@ class Windows:
         plan = self._plans.get(model)
         if plan is None or model not in self._store.models():
             return 0
+        with self._lock:  # before the number is read: what is told of afterwards is for the next time
+            waiting = model in self._truth_waiting
+            self._truth_waiting.discard(model)
         newest = self._store.seq()
         with self._lock:
             due = {p: s for p, s in self._dirty.get(model, {}).items() if p + self.pane_ns <= upto}
         panes = sorted(due)
-        for first in range(0, len(panes), PANES_AT_ONCE):
-            self._redo(model, plan, panes[first : first + PANES_AT_ONCE], due)
-        if panes:
-            self._note_progress(model, newest)
-        with self._lock:
-            waiting = model in self._truth_waiting
-            self._truth_waiting.discard(model)
-        if waiting or panes:  # a prediction may come after its ground truth
-            self._add_outcomes(model, plan, newest, upto)
-        return len(panes)
-
-    def _add_outcomes(self, model: str, plan: Plan, newest: int, upto: int) -> None:
-        """Add what was committed since to the sums over predictions with ground truth, each commit once."""
-        oldest = 0 if self._horizon_ns is None else upto - self._horizon_ns
         try:
-            for name, segments in plan.segments.items():
-                since = self._store.outcome_progress(model, name)
-                while since < newest:
-                    found = self._store.outcome_events(model, segments, since, newest, oldest, EVENTS_AT_ONCE)
-                    if found is None:
-                        break
-                    events, signs, since = found
-                    references = {v: self._reference_for(model, v, name) for v in events.versions.labels}
-                    sums, classes = outcome_tables(events, signs, references, name, segments, self.pane_ns)
-                    self._store.append_outcomes(model, name, sums, classes, since)
+            for first in range(0, len(panes), PANES_AT_ONCE):
+                self._redo(model, plan, panes[first : first + PANES_AT_ONCE], due)
+            if panes:
+                self._note_progress(model, newest)
+            if waiting or panes:  # a prediction may come after its ground truth
+                self._add_outcomes(model, plan, newest)
         except BaseException:
             self.touch_ground_truth(model)
             raise
+        return len(panes)
+
+    def _add_outcomes(self, model: str, plan: Plan, newest: int) -> None:
+        """Add what was committed since to the sums over predictions with ground truth, each commit once."""
+        for name, segments in plan.segments.items():
+            since = self._store.outcome_progress(model, name)
+            while since < newest:
+                found = self._store.outcome_events(model, segments, since, newest, self._horizon_ns, EVENTS_AT_ONCE)
+                if found is None:
+                    break
+                events, signs, since = found
+                references = {v: self._reference_for(model, v, name) for v in events.versions.labels}
+                sums, classes = outcome_tables(events, signs, references, name, segments, self.pane_ns)
+                self._store.append_outcomes(model, name, sums, classes, since)
 
     def _redo(self, model: str, plan: Plan, panes: list[int], due: dict[int, int]) -> None:
         with self._lock:  # what is committed from here on makes a pane dirty again

@@ -105,6 +105,10 @@ def test_a_collector_keeps_what_the_processor_cannot_take_and_nothing_is_stored_
             assert _rows(processor, "node-model") == 500
 
 
+# Of these there is nothing until windows are final, and objectives have some of their time behind them: tests/outcomes has them.
+TAKES_WEEKS = ("mlmon_estimate_", "mlmon_budget_")
+
+
 def test_prometheus_alertmanager_and_the_dashboards_see_an_incident_and_its_end(serve: Serve, tmp_path: Path) -> None:
     promtool = require_peer("promtool")
     reference = tmp_path / "valid.csv"
@@ -144,7 +148,11 @@ def test_prometheus_alertmanager_and_the_dashboards_see_an_incident_and_its_end(
             )
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
             _send(monitor, rng, 4, broken=True)
-            empty = [(file, panel, expr) for file, panel, expr in expressions() if not server.query(expr)]
+            empty = [
+                (file, panel, expr)
+                for file, panel, expr in expressions()
+                if not server.query(expr) and not any(name in expr for name in TAKES_WEEKS)
+            ]
             assert empty == [], "every expression of every dashboard and alert rule returns data"
             _send_until(monitor, rng, broken=False, done=lambda: not _named(manager.alerts(), "FeatureMissing"))
         finally:

@@ -183,3 +183,23 @@ def test_classes_of_a_correction_move_from_one_cell_to_another() -> None:
     (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
     assert whole.performance.confusion == {("yes", "yes"): 1, ("no", "no"): 1}
     assert accuracy(whole.performance.confusion) == 1.0
+
+
+def test_a_history_that_comes_at_once_is_summed_and_what_comes_beyond_the_horizon_is_only_kept() -> None:
+    store = Store(None)
+    windows = Windows(store, lambda *_: None, pane_ns=PANE, horizon_ns=10 * PANE)
+    windows.plan("m", Plan({"training": ()}), "plan", 0)
+    times = [i * PANE for i in range(200)]
+    batch = predictions([{"x": 1.0}] * 200, [1.0] * 200, ids=[str(i) for i in range(200)], times=times)
+    truth = ground_truth([str(i) for i in range(199)], [2.0] * 199, times=[t + 3 * PANE for t in times[:199]])
+    store.commit([batch, truth], 0)
+    windows.touch("m", np.array(times))
+    windows.touch_ground_truth("m")
+    windows.close("m", EVER)
+    (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
+    assert (whole.rows, whole.performance.with_truth) == (200, 199)
+    store.commit([ground_truth(["199"], [2.0], times=[times[199] + 20 * PANE])], 0)
+    windows.touch_ground_truth("m")
+    windows.close("m", EVER)
+    (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
+    assert whole.performance.with_truth == 199
