@@ -19,7 +19,8 @@ from otel_mlmon.values import Reference, Verdict
 
 _log = logging.getLogger(__name__)
 _COMPLETE: Final = 0.95  # coverage from which on the rest is too little to matter
-_GROWN: Final = 0.05  # of the predictions: how much more must be known before rows are looked at again
+_GROWN: Final = 0.1  # of the predictions: how much more must be known before rows are looked at again
+_MOVED: Final = 0.5  # of its length: how far the window must have moved
 _NEWS: Final = 0.05  # p-value from which a breach is worth a look
 _KEPT: Final = 500
 _T = TypeVar("_T")
@@ -29,7 +30,7 @@ class Diagnosis:
     """For one engine."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[object, ...], tuple[int, Any]] = {}
+        self._seen: dict[tuple[object, ...], tuple[int, float, Any]] = {}
 
     def of(
         self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
@@ -45,38 +46,32 @@ class Diagnosis:
         self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
     ) -> tuple[Verdict, bool]:
         selected: Selection | None = None
-        target, coverage = verdict.target, verdict.coverage or 0.0
-        key = (target, rule.method, verdict.start, verdict.end)
-        predictions = round(verdict.rows / coverage) if coverage else 0
-        if not target.segment and 0 < coverage < _COMPLETE and rule.method in get_args(Corrigible):
-            block, chosen = rows.select(target.version, "")
-            if block is not None:
-                selected = self._once(
-                    ("selection", *key), verdict.rows, predictions,
-                    lambda: selection(block, chosen, reference, rule.method),  # type: ignore[arg-type]
-                )  # fmt: skip
+        target, method = verdict.target, rule.method
+        if not target.segment and 0 < (verdict.coverage or 0.0) < _COMPLETE and method in get_args(Corrigible):
+            selected = self._once(
+                ("selection", rule.alert, target), verdict,
+                lambda: selection(*rows.select(target.version, ""), reference, method),  # type: ignore[arg-type]
+            )  # fmt: skip
         if selected is not None and selected.biased:
             verdict = _with(verdict, selected.message, selection=_plain(selected))
-        worth = verdict.status == "breach" and not (verdict.p_value or 0.0) > _NEWS
-        if worth and rule.method in get_args(Metric):
-            block, chosen = rows.select(target.version, target.segment)
-            if block is not None:
-                kind: ShiftKind = self._once(
-                    ("shift", *key), verdict.rows, predictions,
-                    lambda: shift_kind(block, chosen, reference, rule.method),  # type: ignore[arg-type]
-                )  # fmt: skip
-                said = "" if kind.kind == "unknown" else kind.message
-                verdict = _with(verdict, said, shift=_plain(kind))
+        if verdict.status == "breach" and not (verdict.p_value or 0.0) > _NEWS and method in get_args(Metric):
+            kind: ShiftKind = self._once(
+                ("shift", rule.alert, target), verdict,
+                lambda: shift_kind(*rows.select(target.version, target.segment), reference, method),  # type: ignore[arg-type]
+            )  # fmt: skip
+            verdict = _with(verdict, "" if kind.kind == "unknown" else kind.message, shift=_plain(kind))
         return verdict, selected is not None and selected.biased
 
-    def _once(self, key: tuple[object, ...], known: int, predictions: int, ask: Callable[[], _T]) -> _T:
-        before = self._seen.pop(key, None)
-        if before is None or known - before[0] >= max(1, _GROWN * predictions):
-            before = (known, ask())
+    def _once(self, key: tuple[object, ...], verdict: Verdict, ask: Callable[[], _T]) -> _T:
+        """What was found last, as long as the window has not moved on by half of its length, and not much more of it is known."""
+        before, coverage = self._seen.pop(key, None), verdict.coverage or 0.0
+        far = (verdict.end - verdict.start) * _MOVED
+        if before is None or abs(verdict.end - before[0]) >= far or coverage - before[1] >= _GROWN:
+            before = (verdict.end, coverage, ask())
         self._seen[key] = before
         while len(self._seen) > _KEPT:
             del self._seen[next(iter(self._seen))]
-        found: _T = before[1]
+        found: _T = before[2]
         return found
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
 Corrigible = Literal["rmse", "mae", "bias", "mape", "accuracy"]
-FEWEST: Final = 50  # rows with ground truth, and as many without, to compare
+FEWEST: Final = 100  # rows with ground truth, and as many without, to compare
 ROWS: Final = 20_000  # are enough to tell
 _AUC: Final = 0.53  # from which on labelled rows differ enough to matter
 _SHOWN: Final = 3
@@ -51,7 +51,7 @@ class Selection:
 
 
 def selection(
-    block: RowBlock,
+    block: RowBlock | None,
     rows: Rows,
     reference: Reference | None,
     metric: Corrigible,
@@ -64,6 +64,8 @@ def selection(
 
     Rows whose truth is just not known yet are no bias as long as they are like older ones.
     """
+    if block is None:
+        return Selection(False, reason="no predictions")
     if not available():
         return Selection(False, reason="scikit-learn is not installed")
     rng = np.random.default_rng(seed)

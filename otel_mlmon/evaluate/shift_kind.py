@@ -34,7 +34,7 @@ class ShiftKind:
     rows: int = 0
 
 
-def shift_kind(block: RowBlock, rows: Rows, reference: Reference | None, metric: Metric) -> ShiftKind:
+def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, metric: Metric) -> ShiftKind:
     """Concept or covariate drift, from those of `rows` whose ground truth is known.
 
     Between the reference's mean loss and the window's there is what the reference expects of the window's rows. Up to there the
@@ -44,7 +44,7 @@ def shift_kind(block: RowBlock, rows: Rows, reference: Reference | None, metric:
     them: it expects what it expected of the nearest ones, and the rest of their losses counts as concept.
     """
     model = loss_model(reference, metric)
-    if reference is None or model is None:
+    if block is None or reference is None or model is None:
         return ShiftKind("unknown", "the reference has no model of the losses: create it again with ground truth")
     known, losses = row_losses(block, rows, metric)
     n = len(known)
