@@ -52,6 +52,7 @@ peers: ## bring Collector, Prometheus, Alertmanager, Chromium and a Node client,
 bench: $(VENV)/.dev ## the figures of benchmarks/README.md
 	$(BIN)/python benchmarks/instrument.py
 	$(BIN)/python benchmarks/processor.py
+	$(BIN)/python benchmarks/ground_truth.py
 
 bench-detection: $(VENV)/.dev ## which faults are found, beside Evidently and NannyML; the better part of an hour
 	scripts/install-rivals
