@@ -159,7 +159,7 @@ def test_few_rows_of_either_kind_are_not_compared() -> None:
     for known in (np.arange(N) < 49, np.arange(N) >= 49):
         found = _judged(of, np.arange(N), known)
         assert not found.biased
-        assert "50 of each are needed" in found.reason
+        assert "100 of each are needed" in found.reason
 
 
 def test_the_same_rows_have_the_same_answer() -> None:
