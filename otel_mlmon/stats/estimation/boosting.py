@@ -22,7 +22,11 @@ _TOLERANCE: Final = 1e-9
 
 
 def available() -> bool:
-    """Whether scikit-learn is installed."""
+    """Whether scikit-learn is installed.
+
+    >>> available()
+    True
+    """
     return find_spec("sklearn") is not None
 
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 def input_problem(
     fields: Mapping[str, FieldCells], references: Mapping[str, FieldReference], names: Sequence[str]
 ) -> str:
-    """Why these fields cannot be the inputs, in a sentence; "" where they can."""
+    """Why these fields cannot be the inputs, in a sentence; "" where they can.
+
+    >>> input_problem({}, {}, ["rooms"])
+    'rooms did not come'
+    """
     gone = [name for name in names if name not in fields or name not in references]
     if gone:
         return f"{', '.join(gone)} did not come"
@@ -31,6 +35,9 @@ def input_rows(
     """Rows × `names`: numbers as they are, categories by their place in the reference's order of frequency, NaN for none.
 
     NaN, null, absent, infinite, of another type, and a category that the reference does not know are all none.
+
+    >>> input_rows({}, {}, [], np.arange(3)).shape
+    (3, 0)
     """
     columns = [_column(fields[name], references[name], rows) for name in names]
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))

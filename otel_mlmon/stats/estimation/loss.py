@@ -88,7 +88,7 @@ def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order:
         rows, losses = rows[kept], losses[kept]
 
     def fit(fitted: Rows, held: Rows) -> Floats:
-        chosen = evenly(fitted, FITTED_ROWS)
+        chosen = _evenly(fitted, FITTED_ROWS)
         return np.maximum(0.0, boosted(rows[chosen], losses[chosen]).predict(rows[held]))
 
     expected = cross_fitted(len(losses), fit, in_order=in_order)
@@ -97,7 +97,7 @@ def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order:
     spread = math.sqrt(float((surprise**2).sum()) / squares) if squares > 0 else 0.0
     effects = mean_design_effects(surprise) if in_order else {}
     grouped = design_effect_of(effects, len(losses))
-    chosen = evenly(np.arange(len(losses)), FITTED_ROWS)
+    chosen = _evenly(np.arange(len(losses)), FITTED_ROWS)
     return LossModel(
         tuple(inputs),
         boosted(rows[chosen], losses[chosen]),
@@ -108,6 +108,6 @@ def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order:
     )
 
 
-def evenly(rows: Rows, most: int) -> Rows:
+def _evenly(rows: Rows, most: int) -> Rows:
     """At most so many of the rows, at even distances."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
