@@ -82,7 +82,7 @@ class RipeWindows:
     def newest(self, rule: GroundTruthRule, version: str) -> tuple[dict[str, WindowProfile], int, int]:
         """(profiles by segment, start, end) of the newest ripe window, else of the one that ends now."""
         window, interval = self._group.window, self._group.interval
-        upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
+        upto = self._sums(version)
         oldest = int(upto.panes[0]) if len(upto.panes) else self._time
         ends = np.arange(self._time, max(self._time - self._horizon_ns, oldest), -interval)
         ripe = np.flatnonzero(enough(rule, *upto.before(ends, window)))
@@ -119,7 +119,7 @@ class RipeWindows:
 
     def windows_with_ground_truth(self, version: str) -> list[int]:
         """Ends of the windows, one after the other since time 0, of which something is known by now; the newest last."""
-        upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
+        upto = self._sums(version)
         told = np.flatnonzero(np.diff(upto.truth) > 0)
         ends = (np.unique(upto.panes[told] // self._group.window) + 1) * self._group.window
         found: list[int] = ends[ends <= self._time].tolist()
@@ -127,22 +127,24 @@ class RipeWindows:
 
     def known_in(self, version: str, start: int, end: int) -> tuple[int, int]:
         """(predictions, of them with ground truth by now) in [start, end), as a whole."""
-        upto = self._upto.get(version) or self._upto.setdefault(version, self._sums(version))
+        upto = self._sums(version)
         rows, truth = upto.before(np.array([end]), end - start)
         return int(rows[0]), round(float(truth[0]))
 
+    @property
+    def _step(self) -> int:
+        return max(self._source.pane_ns, self._group.window // _STEPS)
+
     @cached_property
     def _delays(self) -> pa.Table:
-        step = max(self._source.pane_ns, self._group.window // _STEPS)
         start = self._time - self._horizon_ns - self._group.window
         name = self._group.reference.name
-        return self._source.known(self._model, name, start, self._time, self._time, step)
+        return self._source.known(self._model, name, start, self._time, self._time, self._step)
 
     def maturity(self, version: str) -> Maturity:
         """How long ground truth takes to come, as far as is known by now."""
         if version not in self._maturity:
-            step = max(self._source.pane_ns, self._group.window // _STEPS)
-            self._maturity[version] = maturity(self._delays, version, self._time, step)
+            self._maturity[version] = maturity(self._delays, version, self._time, self._step)
         return self._maturity[version]
 
     @cached_property
@@ -153,8 +155,11 @@ class RipeWindows:
         )
 
     def _sums(self, version: str) -> _Upto:
-        mine = self._totals.filter(pc.equal(self._totals["version"], version))
-        return _Upto(mine["pane"].to_numpy(), _running(mine["rows"].to_numpy()), _running(mine["truth"].to_numpy()))
+        if version not in self._upto:
+            mine = self._totals.filter(pc.equal(self._totals["version"], version))
+            rows, truth = _running(mine["rows"].to_numpy()), _running(mine["truth"].to_numpy())
+            self._upto[version] = _Upto(mine["pane"].to_numpy(), rows, truth)
+        return self._upto[version]
 
 
 def _running(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

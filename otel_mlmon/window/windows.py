@@ -176,7 +176,9 @@ class Windows:
                 self._dirty[model].pop(pane, None)
         try:
             for name, segments in plan.segments.items():
-                rows = self._store.rows(model, segments, _ranges(panes, self.pane_ns))
+                rows = self._store.rows(
+                    model, segments, _ranges(panes, self.pane_ns), 0
+                )  # profiles need no ground truth
                 if rows is None:
                     continue
                 references = {v: self._reference_for(model, v, name) for v in rows.versions.labels}
