@@ -19,12 +19,12 @@ from otel_mlmon.store.database import quoted
 from otel_mlmon.store.outcomes import event_query
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 
-# The newest ground truth of each id that `ids` selects.
-_TRUTH = (
+# The newest ground truth, known before a time, of each id that `ids` selects.
+NEWEST_TRUTH = (
     "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND time < ? "
     "AND prediction_id IN ({ids}) QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
 )
-_ALL = 2**63 - 1
+EVER = 2**63 - 1
 
 
 def read_rows(
@@ -43,7 +43,7 @@ def read_rows(
     With the ground truth that became known before `known_before` (ns; None: all). `only` names the fields wanted.
     """
     where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
-    truth = _TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
+    truth = NEWEST_TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
     wanted = fields if only is None else {n: f for n, f in fields.items() if n in only or n in segments}
     query = (
         f"SELECT {_meta(wanted)}, {'p._id, ' if with_ids else ''}"
@@ -51,7 +51,7 @@ def read_rows(
         f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t "
         "ON p._id = t.prediction_id AND t.text IS NOT NULL"
     )
-    found = cursor.sql(query, params=[model, _ALL if known_before is None else known_before]).to_arrow_table()
+    found = cursor.sql(query, params=[model, EVER if known_before is None else known_before]).to_arrow_table()
     return _block(model, found, wanted, len(fields), segments)
 
 

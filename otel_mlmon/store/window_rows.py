@@ -9,6 +9,7 @@ import duckdb
 from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
+from otel_mlmon.store.rows import EVER, NEWEST_TRUTH
 
 _STATE_NAMES = {"n": "null", ".": "absent", "x": "cut off by a limit", "o": "other type"}
 
@@ -37,13 +38,14 @@ def read_examples(
     shown = f"p.{quoted(prediction.column)}" if prediction and prediction.column else "NULL"
     order = _order(stored, prediction)
     condition, extra = _in_segment(fields, segment)
-    parameters: list[Any] = [field, model, version, start, end, *extra]
+    inside = "_version = ? AND _time >= ? AND _time < ?"
+    truth = NEWEST_TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {inside}")
+    window = (version, start, end)
+    parameters: list[Any] = [field, *window, model, EVER, *window, *extra]
     rows = cursor.execute(
         f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
         "coalesce(t.text, t.number::VARCHAR) "
-        f"FROM {table} p LEFT JOIN (SELECT prediction_id, last(number ORDER BY seq, rowid) AS number, "
-        "last(text ORDER BY seq, rowid) AS text FROM mlmon_state.ground_truth WHERE model = ? GROUP BY prediction_id) t "
-        f"ON p._id = t.prediction_id WHERE p._version = ? AND p._time >= ? AND p._time < ?{condition} "
+        f"FROM (SELECT * FROM {table} WHERE {inside}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id WHERE true{condition} "
         f"ORDER BY {order} LIMIT {int(limit)}",
         parameters,
     ).fetchall()
