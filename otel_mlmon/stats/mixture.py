@@ -23,7 +23,10 @@ _BACKGROUND: Final = 1e-3  # share of values that any explanation may leave to c
 _STEPS: Final = 40
 _ODD: Final = math.log(10)  # odds of a mechanism with a name against values from nowhere in particular
 _CLOSE: Final = 3.0  # nats: explanations that nobody could choose between
+_STRAY: Final = 0.05  # share of odd values that are odd for another reason
+_IMPRECISE: Final = 2e-5  # how far people's factors between units are off: 10.764 for 10.7639
 _WONDER: Final = 12.0  # nats against a shift that is larger than the whole range
+_LIKELY: Final = 12.0  # nats: units whose sizes fit so well that how they are written may tell
 CONSTANT: Final = 3  # values that are alike, from which on they are no accident
 # Factors between units that are mistaken for one another, and powers of ten and of 60.
 FACTORS: Final = (1000.0, 100.0, 10.0, 1e6, 3.28084, 1.609344, 2.204623, 2.54, 10.7639, 60.0, 3600.0, 12.0, 24.0, 7.0)
@@ -158,8 +161,10 @@ def explain_values(
     likeliest = max(best, key=lambda one: one.score)
     if likeliest.score <= 0:
         return Explanation("none", 0.0)
-    close = {one.factor for one in best if one.score > likeliest.score - _CLOSE and not one.offset} - {likeliest.factor}
-    return replace(likeliest, factors=tuple(sorted(close))) if likeliest.kind == "unit" else likeliest
+    if likeliest.kind != "unit" or likeliest.offset:
+        return likeliest
+    close = _written([one for one in best if one.score > likeliest.score - _LIKELY and not one.offset], x, edges)
+    return replace(close[0], factors=tuple(sorted(one.factor for one in close[1:])))
 
 
 def _candidates(
@@ -224,6 +229,35 @@ def _on_grid(values: Floats, x: Floats, factor: float, offset: float) -> Floats:
     whole = x == np.rint(x)
     found: Floats = np.where(hit, values * np.where(whole, max(factor, 1.0), factor / _resolution(x[~whole])), 0.0)
     return found
+
+
+def _written(units: list[Explanation], x: Floats, edges: tuple[float, ...]) -> list[Explanation]:
+    """Of explanations that are likely by size, the likeliest first, with what is close to it, by how values are written.
+
+    What is written in steps of `step` (a floor area in tenths) is a multiple of it again once it is back in its own unit, but for
+    the rounding of its digits now. By another factor it is so as often as chance has it.
+    """
+    inside = (x >= edges[0]) & (x <= edges[-1])
+    odd = x[~inside]
+    if not inside.any() or not len(odd):
+        return _close(units)
+    step = _resolution(x[inside])
+    now = _resolution(odd)
+    scored = []
+    for one in units:
+        reach = (now / 2 + _IMPRECISE * np.abs(odd)) / one.factor / step
+        chance = np.minimum(2 * reach, 1.0)
+        steps = odd / one.factor / step
+        hit = np.abs(steps - np.rint(steps)) <= reach
+        # A few of the odd values may be odd for another reason.
+        gain = np.where(hit, np.log(_STRAY + (1 - _STRAY) / chance), math.log(_STRAY))
+        scored.append(replace(one, score=one.score + float(gain[chance < 1].sum())))
+    return _close(scored)
+
+
+def _close(units: list[Explanation]) -> list[Explanation]:
+    found = sorted(units, key=lambda one: -one.score)
+    return [one for one in found if one.score > found[0].score - _CLOSE]
 
 
 def _rounding(x: Floats) -> Floats:

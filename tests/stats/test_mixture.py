@@ -141,3 +141,26 @@ def test_the_score_finds_another_unit_inside_the_range(factor: float) -> None:
         score = unit_score(edges, counted(reference, edges), counted(inside, edges))
         found += score is not None and score.p_value < 1e-4
     assert found >= 18
+
+
+@pytest.mark.parametrize("factor", [10.764, 12.0, 3.2808])
+@pytest.mark.parametrize("seed", range(4))
+def test_of_units_that_are_close_the_one_by_which_values_are_written_as_ever_is_named_alone(
+    factor: float, seed: int
+) -> None:
+    def change(x: np.ndarray) -> None:
+        x[::15] = (x[::15] * factor).round(1)
+
+    found = explained(lambda rng, n: rng.lognormal(4.6, 0.35, n).round(1), change, seed)
+    assert found.kind == "unit"
+    assert found.factor == pytest.approx(factor, rel=1e-4)
+    assert found.factors == ()
+
+
+def test_of_values_with_all_their_digits_only_size_can_tell_units_apart_and_doubt_is_said() -> None:
+    def change(x: np.ndarray) -> None:
+        x[::15] *= 10.764
+
+    found = [explained(lambda rng, n: rng.lognormal(4.6, 0.35, n), change, seed, n=700) for seed in range(6)]
+    assert all(one.kind == "unit" for one in found)
+    assert any(one.factors for one in found)
