@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
@@ -39,8 +39,10 @@ _NUMBER: Final = re.compile(r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]
 _WORDS: Final = {"": None, "null": None, "NaN": None, "nan": None, "true": True, "True": True, "TRUE": True,
                  "false": False, "False": False, "FALSE": False}  # fmt: skip
 _INT64: Final = 2**63
+_EXACT: Final = 2.0**53  # from here on a double may stand for several whole numbers
 
 Row = dict[str, Any] | RejectedRecord
+Table: TypeAlias = pa.Table | Mapping[str, Sequence[Any]]  # Arrow's, or columns of Python's own values
 
 
 def ground_truth_table(body: bytes, form: Form, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
@@ -56,8 +58,13 @@ def ground_truth_table(body: bytes, form: Form, layout: GroundTruthLayout, *, re
     return decode_table(_arrow(body) if form == "arrow" else _parquet(body, layout), layout, received_ns=received_ns)
 
 
-def decode_table(table: pa.Table, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
-    """The same of an Arrow table."""
+def decode_table(table: Table, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
+    """The same of a table that has been read."""
+    if not isinstance(table, pa.Table):
+        _check(list(table), layout)
+        held = {name: table[name] for name in _columns(layout)}
+        rows = (dict(zip(held, cells, strict=True)) for cells in zip(*held.values(), strict=True))
+        return decode_rows(rows, layout, received_ns=received_ns)
     return decode_rows(_rows(table, layout, texts=False), layout, received_ns=received_ns)
 
 
@@ -65,23 +72,37 @@ def _rows(table: pa.Table, layout: GroundTruthLayout, *, texts: bool) -> Iterato
     """Rows of the columns that count. `texts`: all are texts, and their look tells what they mean."""
     if table.num_rows > MOST_ROWS:
         raise RejectedInput(f"the table has {table.num_rows} rows; allowed are {MOST_ROWS} in one request")
-    for name in _columns(layout):
-        if name not in table.column_names:
-            found = ", ".join(map(repr, table.column_names)) or "no columns"
-            raise RejectedInput(f"no column {name!r}; found {found}{_hint(name, layout)}")
-        if table.column_names.count(name) > 1:
-            raise RejectedInput(f"column {name!r} comes twice")
+    _check(table.column_names, layout)
     held = {name: _listed(table[name]) for name in _columns(layout)}
     if texts:  # an id stays as it is written
         held = {n: v if n in (layout.id, _MODEL) else list(map(_meaning, v)) for n, v in held.items()}
     return (dict(zip(held, cells, strict=True)) for cells in zip(*held.values(), strict=True))
 
 
+def _check(names: Sequence[str], layout: GroundTruthLayout) -> None:
+    for name in _columns(layout):
+        if name not in names:
+            found = ", ".join(map(repr, names)) or "no columns"
+            raise RejectedInput(f"no column {name!r}; found {found}{_hint(name, layout)}")
+        if names.count(name) > 1:
+            raise RejectedInput(f"column {name!r} comes twice")
+
+
 def _listed(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_timestamp(column.type):  # as Python's own times, which have no ns
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    found: list[Any] = column.to_pylist()
+    try:
+        found: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):  # one that Python has no time for, as infinity, is one row's mistake
+        found = [_text_if_beyond(value) for value in column]
     return found
+
+
+def _text_if_beyond(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return "out of range"
 
 
 def _with(rows: Iterator[Row], broken: Mapping[int, str]) -> Iterator[Row]:
@@ -146,7 +167,9 @@ def _reader(layout: GroundTruthLayout, known_at: int) -> Callable[[dict[str, Any
 
 def _id(row: dict[str, Any], column: str) -> str:
     value = row.get(column)
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, Decimal):
+        value = _plain(value, column, NO_PREDICTION_ID)
+    if isinstance(value, float) and abs(value) < _EXACT:
         return number_text(value)  # a column of whole numbers with a gap often comes as floats
     if value is None or value == "" or isinstance(value, (bool, float, list, dict, bytes)):
         raise RejectedRecord(NO_PREDICTION_ID, f"{column!r} is {_shown(value)}; allowed is the id of a prediction")
@@ -163,18 +186,19 @@ def _key(row: dict[str, Any], column: str) -> Any:
 def _time(row: dict[str, Any], column: str, known_at: int) -> int:
     if not column:
         return known_at
+    value = row.get(column)
     try:
-        return as_ns(row.get(column))
+        return as_ns(_plain(value, column, BAD_TIME) if isinstance(value, Decimal) else value)
     except ValueError as error:
-        raise RejectedRecord(BAD_TIME, f"{column!r} is {_shown(row.get(column))}; {error}") from error
+        raise RejectedRecord(BAD_TIME, f"{column!r} is {_shown(value)}; {error}") from error
 
 
 def _plain(value: Any, column: str, reason: str) -> Any:
     """What Arrow has and JSON has not: times as ISO 8601 text, as the SDK sends them; decimals as numbers."""
     if isinstance(value, (date, datetime)):
         return value.isoformat()
-    if type(value).__name__ == "Decimal":
-        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     raise RejectedRecord(reason, f"{column!r} is {_shown(value)}; allowed are a number, a text and a truth value")
 
 
