@@ -12,7 +12,7 @@ COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY otel_mlmon ./otel_mlmon
 
 FROM build AS build-processor
-RUN pip install -c requirements.lock '.[processor]'
+RUN pip install -c requirements.lock '.[processor,postgres,mysql]'
 
 FROM build AS build-example
 # The SDK without the processor, as an application would have it.

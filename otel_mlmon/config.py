@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from otel_mlmon.database_urls import mistake
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.rulefile import parse_duration
 
@@ -25,6 +26,12 @@ def _address(value: Any) -> str:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"found {value!r}, allowed is host:port, e.g. 127.0.0.1:4317 (port 0: any free one)")
     return str(value)
+
+
+def _database(value: str) -> str:
+    if value and (wrong := mistake(value)):
+        raise ValueError(wrong)  # without what was found: it may hold a password
+    return value
 
 
 def _named(value: Any) -> Any:
@@ -94,10 +101,9 @@ class ExportConfig(_Section):
 
 
 class Attached(_Section):
-    """A database that a query may read, attached read-only."""
+    """A file of DuckDB that a query may read, attached read-only."""
 
-    path: str = Field(description="A file, or the connection string of a server.")
-    type: Literal["duckdb", "sqlite", "postgres", "mysql"] = "duckdb"
+    path: str
     name: str = Field(alias="as", pattern=r"^[A-Za-z_]\w*$", description="Its name in the query.")
 
 
@@ -106,11 +112,18 @@ class GroundTruthSource(_Section):
 
     name: str = Field(min_length=1, description="For logs and metrics; what was taken is remembered under it.")
     model: str = Field("", description="The model; without one, the query has a column `model`.")
-    query: str = Field(description="One SELECT in DuckDB's SQL; `$since` is the newest time already taken.")
+    query: str = Field(description="One SELECT; `$since` is the newest time already taken.")
+    database: Annotated[str, AfterValidator(_database)] = Field(
+        "",
+        description="Who answers the query, in its own SQL: sqlite:FILE, postgresql://… or mysql://…; without one, DuckDB.",
+    )
+    password_env: str = Field("", description="The variable of the environment that holds the database's password.")
+    password_file: Path | None = Field(None, description="The file that holds the database's password.")
     every: Duration = Field("5m", description="How long to wait after a run.")  # type: ignore[assignment]
     attach: tuple[Attached, ...] = ()
     id: str = Field("prediction_id", description="Column of the prediction ids.")
     value: str = Field("ground_truth", description="Column of what was true.")
+    boolean: bool = Field(False, description="0 and 1 mean false and true: SQLite and MySQL have no truth values.")
     time: str = Field(description="Column of when it became known: by it, what was taken before is known again.")
     directory: Path = Field(Path(), description="Where relative paths begin: by default where the configuration is.")
     keys: Annotated[dict[str, str], BeforeValidator(_named)] = Field(
@@ -121,6 +134,13 @@ class GroundTruthSource(_Section):
     def _makes_sense(self) -> GroundTruthSource:
         if self.keys and "id" in self.model_fields_set:
             raise ValueError("found id and keys, allowed is one of the two")
+        if self.database and self.attach:
+            raise ValueError("found database and attach, allowed is one of the two")
+        if self.boolean and not self.database:
+            raise ValueError("found boolean without database, allowed is to write ::BOOL in the query")
+        passwords = bool(self.password_env) + (self.password_file is not None)
+        if passwords > (self.database.partition(":")[0] in ("postgresql", "mysql")):
+            raise ValueError("found more passwords than needed, allowed is one, where the database is a server")
         return self
 
 

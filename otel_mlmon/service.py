@@ -40,6 +40,7 @@ from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.store import Store
 from otel_mlmon.store.condition import aggregate, count_condition
+from otel_mlmon.store.ground_truth_database import DatabaseQuery
 from otel_mlmon.store.ground_truth_query import GroundTruthQuery
 from otel_mlmon.values import Alert, Batch, ChangeBatch, GroundTruthLayout, Point, PredictionBatch, Target
 from otel_mlmon.window import Windows
@@ -329,9 +330,14 @@ class Service:
         return [*notes, *self._accounts.notes(), *self._sources.notes()]
 
 
-def _query(source: GroundTruthSource) -> GroundTruthQuery:
+def _query(source: GroundTruthSource) -> GroundTruthQuery | DatabaseQuery:
     try:
-        return GroundTruthQuery(source.query, [(a.path, a.type, a.name) for a in source.attach], source.directory)
+        if not source.database:
+            return GroundTruthQuery(source.query, [(a.path, a.name) for a in source.attach], source.directory)
+        return DatabaseQuery(
+            source.query, source.database, source.directory, boolean=source.value if source.boolean else "",
+            password_env=source.password_env, password_file=source.password_file,
+        )  # fmt: skip
     except ConfigError as error:
         raise ConfigError(f"ground_truth: source {source.name!r}: {error}") from error
 

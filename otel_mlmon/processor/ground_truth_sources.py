@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Protocol
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_mlmon import semconv
 from otel_mlmon.config import GroundTruthSource
-from otel_mlmon.decode import decode_table
+from otel_mlmon.decode import Table, decode_table
 from otel_mlmon.errors import RejectedInput, Retryable
 from otel_mlmon.processor.counters import Counters
 from otel_mlmon.receive.ingest import TableReceipt
@@ -26,9 +25,9 @@ _KIND: Final = "ground_truth_source"  # of the documents that say what has been 
 
 
 class Query(Protocol):
-    """See `store.ground_truth_query`."""
+    """See `store.ground_truth_query` and `store.ground_truth_database`."""
 
-    def run(self, since: int, rows: int, take: Callable[[pa.Table], None]) -> None: ...
+    def run(self, since: int, rows: int, take: Callable[[Table], None]) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -81,10 +80,11 @@ class GroundTruthSources:
     def stop(self, timeout_s: float = 10.0) -> None:
         """End what runs; what it has stored so far stays, and is fetched again as duplicates."""
         self._stopping.set()
-        for _, query in self._sources:
-            query.stop()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        until = monotonic() + timeout_s
+        while self._thread is not None and self._thread.is_alive() and monotonic() < until:
+            for _, query in self._sources:  # again and again: one that is just about to begin has nothing to end
+                query.stop()
+            self._thread.join(0.2)
 
     def status(self) -> list[dict[str, Any]]:
         """JSON-able, source by source."""
@@ -125,7 +125,7 @@ class GroundTruthSources:
             model=source.model, id=source.id, value=source.value, time=source.time, keys=tuple(source.keys.items())
         )
 
-        def take(table: pa.Table) -> None:
+        def take(table: Table) -> None:
             nonlocal newest
             decoded = decode_table(table, layout, received_ns=now)
             self._store_patiently(decoded, state)

@@ -1,7 +1,7 @@
-"""A user's query over files and other databases, in a DuckDB of its own that has no access to the store.
+"""A user's query over files, in a DuckDB of its own that has no access to the store.
 
-Not only by good manners: DuckDB opens no file twice in a process, and the store's is open. PostgreSQL, MySQL and SQLite are read
-by extensions of DuckDB, which fetches them once from extensions.duckdb.org; where it must not, install them beforehand.
+Not only by good manners: DuckDB opens no file twice in a process, and the store's is open. Databases of other kinds answer
+themselves: see `ground_truth_database`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class GroundTruthQuery:
     """One query that can be run again and again; `stop` ends a run from another thread."""
 
-    def __init__(self, query: str, attach: Sequence[tuple[str, str, str]], directory: Path) -> None:
-        """`attach`: (path or connection string, type, name). Relative paths begin in `directory`.
+    def __init__(self, query: str, attach: Sequence[tuple[str, str]], directory: Path) -> None:
+        """`attach`: files of DuckDB and their names in the query. Relative paths begin in `directory`.
 
         Raises ConfigError when the query is not one SELECT.
         """
@@ -60,9 +60,8 @@ class GroundTruthQuery:
                 self._running = connection
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET file_search_path = ?", [str(self._directory)])
-            for path, kind, name in self._attach:
-                options = "READ_ONLY" if kind == "duckdb" else f"TYPE {kind}, READ_ONLY"
-                connection.execute(f"ATTACH {_literal(self._located(path, kind))} AS {quoted(name)} ({options})")
+            for path, name in self._attach:
+                connection.execute(f"ATTACH {_literal(str(self._directory / path))} AS {quoted(name)} (READ_ONLY)")
             for table in self._tables(connection, since, rows):
                 take(table)
         except duckdb.Error as error:
@@ -86,9 +85,6 @@ class GroundTruthQuery:
         result = connection.sql(self._query, params=parameters) if parameters else connection.sql(self._query)
         for batch in result.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
-
-    def _located(self, path: str, kind: str) -> str:
-        return path if kind in ("postgres", "mysql") else str(self._directory / path)
 
 
 def _literal(text: str) -> str:

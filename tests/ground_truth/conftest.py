@@ -7,11 +7,26 @@ from typing import Any
 
 import pytest
 from e2e.live import serve
+from ground_truth.fetching import Fetcher
 
 from otel_mlmon.config import parse_config
 from otel_mlmon.service import Service
 
 __all__ = ["serve"]
+
+
+@pytest.fixture
+def fetch() -> Iterator[Callable[..., Fetcher]]:
+    """Makes fetchers."""
+    made: list[Fetcher] = []
+
+    def make(*given: Any) -> Fetcher:
+        made.append(Fetcher(*given))
+        return made[-1]
+
+    yield make
+    for fetcher in made:
+        fetcher.pipeline.close()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from batches import SECOND, predictions
+from ground_truth.fetching import NOW, Fetch, wait
 
 from otel_mlmon import semconv
 from otel_mlmon.config import GroundTruthSource, load_config
 from otel_mlmon.errors import ConfigError, EvaluationError, Overloaded
-from otel_mlmon.pipeline import Pipeline
 from otel_mlmon.processor.counters import Counters
 from otel_mlmon.processor.ground_truth_sources import GroundTruthSources
 from otel_mlmon.receive.ingest import TableReceipt
@@ -28,9 +26,7 @@ from otel_mlmon.store.ground_truth_query import GroundTruthQuery
 from otel_mlmon.values import Decoded
 
 Start = Callable[..., Service]
-Fetch = Callable[..., "Fetcher"]
 DAY1 = datetime(2026, 1, 1, tzinfo=UTC)
-NOW = 1_800_000_000 * SECOND
 
 
 def _sold(path: Path, n: int, first: int = 0) -> None:
@@ -52,46 +48,6 @@ def _source(query: str, **given: Any) -> GroundTruthSource:
     return GroundTruthSource.model_validate(
         {"name": "sold", "model": "m", "query": query, "id": "offer", "value": "price", "time": "sold_at", **given}
     )
-
-
-def _wait(done: Callable[[], object], deadline_s: float = 30.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not done():
-        assert time.monotonic() < until, "not in time"
-        time.sleep(0.05)
-
-
-class Fetcher:
-    """Sources over a real store, run by hand."""
-
-    def __init__(self, store: Store, *sources: GroundTruthSource) -> None:
-        self.counters = Counters()
-        self.pipeline = Pipeline(
-            store, lambda *_, **__: Decoded(), lambda batches, received: None, self.counters, lambda: NOW, max_queue_rows=10**6
-        )  # fmt: skip
-        self.pairs = [
-            (s, GroundTruthQuery(s.query, [(a.path, a.type, a.name) for a in s.attach], s.directory)) for s in sources
-        ]
-        self.made = GroundTruthSources(self.pairs, self.pipeline.store, store, self.counters, lambda: NOW)
-
-    def run(self) -> list[dict[str, Any]]:
-        for source, query in self.pairs:
-            self.made.fetch(source, query, self.made._states[source.name])
-        return self.made.status()
-
-
-@pytest.fixture
-def fetch() -> Iterator[Callable[..., Fetcher]]:
-    """Makes fetchers."""
-    made: list[Fetcher] = []
-
-    def make(store: Store, *sources: GroundTruthSource) -> Fetcher:
-        made.append(Fetcher(store, *sources))
-        return made[-1]
-
-    yield make
-    for fetcher in made:
-        fetcher.pipeline.close()
 
 
 def test_a_query_takes_only_what_is_new_also_after_a_restart(fetch: Fetch, tmp_path: Path) -> None:
@@ -137,23 +93,10 @@ def test_a_database_of_duckdb_is_attached_read_only_and_rows_are_named_by_keys(f
     (found,) = fetch(store, source).run()
     assert (found["stored"], found["error"]) == (1, "")
     assert store.query("SELECT prediction_id, text FROM mlmon_state.ground_truth") == [("p", "true")]
-    query = GroundTruthQuery("FROM crm.churn", [("crm.duckdb", "duckdb", "crm")], tmp_path)
+    query = GroundTruthQuery("FROM crm.churn", [("crm.duckdb", "crm")], tmp_path)
     with pytest.raises(EvaluationError, match="read-only"):
         query._query = "CREATE TABLE crm.x (a INT)"
         query.run(0, 10, lambda table: None)
-
-
-def test_sqlite_is_read_where_its_extension_is_at_hand(fetch: Fetch, tmp_path: Path) -> None:
-    try:
-        duckdb.connect(config={"autoinstall_known_extensions": "false"}).execute("LOAD sqlite")
-    except duckdb.Error as error:
-        pytest.skip(f"DuckDB's extension for SQLite is not here: {str(error).splitlines()[0]}")
-    with sqlite3.connect(tmp_path / "sold.sqlite") as db:
-        db.execute("CREATE TABLE sold AS SELECT '1' AS offer, 2.5 AS price, '2026-01-01' AS sold_at")
-    store = Store(None)
-    attach = [{"path": "sold.sqlite", "type": "sqlite", "as": "sales"}]
-    (found,) = fetch(store, _source("FROM sales.sold", attach=attach, directory=tmp_path)).run()
-    assert (found["stored"], found["error"]) == (1, "")
 
 
 def test_a_query_that_fails_is_told_and_the_others_go_on(fetch: Fetch, tmp_path: Path) -> None:
@@ -183,6 +126,14 @@ def test_a_time_from_the_future_does_not_hide_what_comes_until_then(fetch: Fetch
     fetcher = fetch(store, _source("SELECT * FROM 'sold.csv' WHERE sold_at > $since", directory=tmp_path))
     (tmp_path / "sold.csv").write_text("offer,price,sold_at\n1,1,2090-01-01T00:00:00Z\n")
     assert fetcher.run()[0]["newest"] == NOW
+
+
+def test_one_time_beyond_all_calendars_is_one_bad_row(fetch: Fetch) -> None:
+    times = "'infinity'::TIMESTAMP, '-infinity'::TIMESTAMP, '2026-01-01'::TIMESTAMP"
+    fetcher = fetch(Store(None), _source(f"SELECT 'a' AS offer, 1 AS price, unnest([{times}]) AS sold_at"))
+    (status,) = fetcher.run()
+    assert (status["stored"], status["rejected"], status["error"]) == (1, 2, "")
+    assert status["message"].startswith("row 1: 'sold_at' is \"out of range\"; allowed are ISO 8601")
 
 
 def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
@@ -238,12 +189,12 @@ def test_a_service_fetches_at_its_start_and_again_and_shows_how_it_goes(start: S
     bad = {"name": "bad", "model": "m", "query": "FROM nowhere", "every": "1h", "time": "sold_at"}
     service = start(ground_truth=[sold, bad])
     service._pipeline.store(Decoded((predictions([{"x": 1}] * 50, [1.0] * 50, ids=[str(i) for i in range(50)]),)))
-    _wait(lambda: service.reports.status()["ground_truth_sources"][0]["stored"] == 100)
+    wait(lambda: service.reports.status()["ground_truth_sources"][0]["stored"] == 100)
     _sold(tmp_path / "sold.parquet", 120)
-    _wait(lambda: service.reports.status()["ground_truth_sources"][0]["stored"] == 120)
-    _wait(lambda: any("source 'bad' failed" in note for note in service.reports.status()["notes"]))
+    wait(lambda: service.reports.status()["ground_truth_sources"][0]["stored"] == 120)
+    wait(lambda: any("source 'bad' failed" in note for note in service.reports.status()["notes"]))
     (model,) = service.reports.status()["models"]
-    _wait(lambda: service.reports.status()["models"][0]["ground_truth"].get("joined") == 50)
+    wait(lambda: service.reports.status()["models"][0]["ground_truth"].get("joined") == 50)
     assert model["rows"] == 50
 
 
@@ -251,21 +202,21 @@ def test_the_section_of_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "mlmon.yaml"
     path.write_text(
         "ground_truth:\n  - {name: a, model: m, query: FROM x, time: at, keys: [customer], every: 1h,"
-        " attach: [{path: crm.sqlite, type: sqlite, as: crm}]}\n"
+        " attach: [{path: crm.duckdb, as: crm}]}\n"
     )
     (source,) = load_config(path).ground_truth
     assert (source.keys, source.every, source.directory) == ({"customer": "customer"}, 3600 * SECOND, tmp_path)
     assert source.attach[0].name == "crm"
     path.write_text(
         "ground_truth:\n  - {name: a, query: FROM x}\n  - {name: b, query: FROM x, time: at, id: i, keys: [k]}\n"
-        "  - {name: c, query: FROM x, time: at, attach: [{path: x, type: oracle, as: 'a b'}]}\n"
+        "  - {name: c, query: FROM x, time: at, attach: [{path: x, as: 'a b'}]}\n"
     )
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     lines = [line.removeprefix(f"{path}: ") for line in str(caught.value).splitlines()]
     assert lines[0] == "ground_truth.0.time: Field required"
     assert lines[1] == "ground_truth.1: found id and keys, allowed is one of the two"
-    assert [line.split(":")[0] for line in lines[2:]] == ["ground_truth.2.attach.0.type", "ground_truth.2.attach.0.as"]
+    assert [line.split(":")[0] for line in lines[2:]] == ["ground_truth.2.attach.0.as"]
     path.write_text("ground_truth:\n" + "  - {name: a, query: FROM x, time: at}\n" * 2)
     with pytest.raises(ConfigError, match="two sources called 'a'"):
         load_config(path)

@@ -25,7 +25,16 @@ import pytest
 
 HOST = "127.0.0.1"
 NODE_CLIENT = Path(__file__).parent / "node-client" / "client.mjs"
-INSTALLED_WITH = {"promtool": "prometheus", "amtool": "alertmanager"}
+INSTALLED_WITH = {
+    "promtool": "prometheus",
+    "amtool": "alertmanager",
+    "mariadbd": "mariadb",
+    "mariadb-install-db": "mariadb",
+}
+NOT_ON_PATH = (
+    "/usr/sbin",
+    *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True),
+)  # as Debian has it
 
 
 class PeerError(RuntimeError):
@@ -43,6 +52,7 @@ def find_peer(name: str) -> Path | None:
     default = Path.home() / ".cache" / "otel-mlmon" / "peers"
     bin_dir = Path(os.environ.get("MLMON_PEERS_DIR") or default) / "bin"
     found = shutil.which(name, path=str(bin_dir)) or shutil.which(name)
+    found = found or shutil.which(name, path=os.pathsep.join(NOT_ON_PATH))
     return Path(found) if found else None
 
 
@@ -88,15 +98,15 @@ def answers(port: int, path: str = "/") -> bool:
 
 @contextmanager
 def run_process(
-    argv: Sequence[str | Path], ready: Callable[[], bool], log: Path, timeout: float = 30.0
+    argv: Sequence[str | Path], ready: Callable[[], bool], log: Path, timeout: float = 30.0, **popen: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Starts a program, waits until `ready()`, and ends it with the block.
 
-    Output is appended to `log`, whose end is shown when the start or the block fails.
+    Output is appended to `log`, whose end is shown when the start or the block fails. `popen`: as subprocess.Popen's.
     """
     args = [str(arg) for arg in argv]
     with log.open("ab") as out:
-        process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out, **popen)
     deadline = time.monotonic() + timeout
     try:
         while not ready():

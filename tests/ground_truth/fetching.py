@@ -1,0 +1,47 @@
+"""Sources that are run by hand, over a real store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from batches import SECOND
+
+from otel_mlmon.config import GroundTruthSource
+from otel_mlmon.pipeline import Pipeline
+from otel_mlmon.processor.counters import Counters
+from otel_mlmon.processor.ground_truth_sources import GroundTruthSources
+from otel_mlmon.service import _query
+from otel_mlmon.store import Store
+from otel_mlmon.values import Decoded
+
+NOW = 1_800_000_000 * SECOND
+
+
+class Fetcher:
+    """Sources as the service makes them; `run` fetches all once, and says how each is getting on."""
+
+    def __init__(self, store: Store, *sources: GroundTruthSource) -> None:
+        self.counters = Counters()
+        self.pipeline = Pipeline(
+            store, lambda *_, **__: Decoded(), lambda batches, received: None, self.counters, lambda: NOW, max_queue_rows=10**6
+        )  # fmt: skip
+        self.pairs = [(source, _query(source)) for source in sources]
+        self.made = GroundTruthSources(self.pairs, self.pipeline.store, store, self.counters, lambda: NOW)
+
+    def run(self) -> list[dict[str, Any]]:
+        for source, query in self.pairs:
+            self.made.fetch(source, query, self.made._states[source.name])
+        return self.made.status()
+
+
+Fetch = Callable[..., Fetcher]
+
+
+def wait(done: Callable[[], object], deadline_s: float = 30.0) -> None:
+    """Until it is so."""
+    until = time.monotonic() + deadline_s
+    while not done():
+        assert time.monotonic() < until, "not in time"
+        time.sleep(0.05)
