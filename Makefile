@@ -46,7 +46,7 @@ imports: $(VENV)/.dev ## who may import whom
 
 check: lint types imports test ## everything that CI checks
 
-peers: ## bring Collector, Prometheus, Alertmanager, Chromium and a Node client, cached
+peers: ## bring Collector, Prometheus, Alertmanager, Chromium, a Node client, PostgreSQL and MariaDB, cached
 	scripts/install-peers
 
 bench: $(VENV)/.dev ## the figures of benchmarks/README.md
