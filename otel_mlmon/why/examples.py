@@ -1,4 +1,7 @@
-"""Ten predictions to look at, with their trace ids: those of the worst slice first, and in it those that are worst."""
+"""Ten predictions to look at, with their trace ids: those of the worst slice first, and in it those that are worst.
+
+Of a model and its shadow they are those where the two differ most.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from otel_mlmon.evaluate.pairing import pairs
+from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.values import Target
 from otel_mlmon.why.explanation import Examples
 from otel_mlmon.why.losses import Losses
+from otel_mlmon.why.outcomes import CHECKS
 from otel_mlmon.why.subject import Evidence, Rows, Subject
 
 MOST: Final = 10
@@ -31,8 +37,14 @@ def examples(
     slices: Sequence[tuple[str, Rows]],
     read: ReadExamples,
 ) -> Examples:
-    """`slices` are names and rows (places in the block), the worst first. Without any, those that the store thinks are telling."""
+    """`slices` are names and rows (places in the block), the worst first. Without any, the worst of the whole window
+    where the alert is about outcomes, else those that the store thinks are telling.
+    """
     target = subject.alert.target
+    if evidence is not None and evidence.block.ids is not None and isinstance(subject.rule, ParityRule):
+        return Examples(tuple(_apart(subject.rule, evidence, target, read)))
+    if losses is not None and not slices and subject.alert.check in CHECKS:
+        slices = [("", losses.rows)]
     if evidence is None or evidence.block.ids is None or losses is None or not slices:
         return Examples(tuple(_plain(read, target, subject.start, subject.end, MOST)))
     loss = np.full(len(evidence.block), -np.inf)
@@ -56,6 +68,14 @@ def examples(
 def _plain(read: ReadExamples, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]:
     rows = read(target.model, target.version, target.segment, target.field, start, end, limit)
     return [{**row, "slice": ""} for row in rows]
+
+
+def _apart(rule: ParityRule, evidence: Evidence, target: Target, read: ReadExamples) -> list[dict[str, Any]]:
+    both = pairs(evidence.block, evidence.rows, rule.tolerance)
+    far = np.where(both.apart, np.nan_to_num(np.abs(both.predictions - both.shadows)), -1.0)
+    worst = [place for place in np.argsort(-far, kind="stable").tolist() if both.apart[place]][:MOST]
+    found = ((_one(evidence, int(both.rows[place]), target, read), both.values(place)[1]) for place in worst)
+    return [{**one, "slice": "", "shadow": shadow} for one, shadow in found if one]
 
 
 def _one(evidence: Evidence, row: int, target: Target, read: ReadExamples) -> dict[str, Any] | None:

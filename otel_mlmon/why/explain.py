@@ -15,6 +15,7 @@ from otel_mlmon.why.features import features
 from otel_mlmon.why.fired import fired
 from otel_mlmon.why.history import MOST, VerdictRow, first_breach, history
 from otel_mlmon.why.notes import notes
+from otel_mlmon.why.outcomes import outcomes
 from otel_mlmon.why.subject import Evidence, Subject, Unknown, read
 from otel_mlmon.why.where import Found, where
 
@@ -83,6 +84,7 @@ def explain(subject: Subject, past: Past, limits: Limits) -> Explanation:
     then = parts.find("the rule's history", lambda: _history(subject, past))
     changed = parts.find("changes", lambda: _changes(subject, past, then))
     evidence = parts.find("features and slices", lambda: read(subject, past.rows, limits.seed))
+    came = parts.find("outcomes", lambda: outcomes(subject, evidence))
     moved: Features | None = None
     found: Found | None = None
     if evidence is not None:
@@ -113,6 +115,7 @@ def explain(subject: Subject, past: Past, limits: Limits) -> Explanation:
         changes=changed,
         examples=chosen,
         history=then,
+        outcomes=came,
         read_rows=len(evidence.rows) if evidence else 0,
         window_rows=max(subject.predictions, evidence.window_rows) if evidence else subject.predictions,
         missing=tuple(parts.missing),

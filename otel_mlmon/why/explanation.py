@@ -179,6 +179,51 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """The `share` of the window's predictions whose ground truth was known `delay` ns after them."""
+
+    delay: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Of a confusion matrix: `rows` said `prediction` and were `truth`, a `share` of all that were; `usual` is that of the reference.
+
+    `worth` is what one such prediction is worth, for rules that say so.
+    """
+
+    truth: str
+    prediction: str
+    rows: int
+    share: float | None
+    usual: float | None
+    worth: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """What was estimated of the window [start, end), before its truth was known, with its band; and what it `realised` (None: not yet)."""
+
+    start: int
+    end: int
+    estimate: float
+    low: float
+    high: float
+    realised: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of the predictions. Up to a delay of `old_enough` ns all of them are old enough to count in `arrived`."""
+
+    arrived: tuple[Arrived, ...]
+    old_enough: int
+    confusion: tuple[Cell, ...]
+    ledger: tuple[Estimated, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """All of it. `read_rows` of the window's `window_rows` predictions were looked at; `missing` names what could not be found out."""
 
@@ -197,6 +242,7 @@ class Explanation:
     changes: Changes | None
     examples: Examples | None
     history: History | None
+    outcomes: Outcomes | None = None  # also where the rule is not about any
     read_rows: int = 0
     window_rows: int = 0
     missing: tuple[str, ...] = ()

@@ -166,5 +166,11 @@ def _change(
     if not len(x) or centre != centre:
         return missing
     if abs(x.mean() - centre) < 0.1 * spread and spread > 0:
-        return f"standard deviation {spread:.4g} → {x.std():.4g}"
-    return f"mean {centre:.4g} → {x.mean():.4g}"
+        return f"standard deviation {_both(spread, float(x.std()))}"
+    return f"mean {_both(centre, float(x.mean()))}"
+
+
+def _both(before: float, after: float) -> str:
+    """Two numbers with as many digits as it takes to tell them apart."""
+    digits = next((n for n in range(4, 9) if f"{before:.{n}g}" != f"{after:.{n}g}"), 4)
+    return f"{before:.{digits}g} → {after:.{digits}g}"

@@ -12,7 +12,7 @@ from otel_mlmon.why.what_if import direction, what_if
 MOST: Final = 2000  # verdicts that are looked at
 _BY_SIZE: Final = (
     "Judged by the stored values: a value that was beyond the threshold and not sure enough stays no breach; of one that was within "
-    "it, nobody asked how sure it was, and size alone decides."
+    "it, nobody asked how sure it was, and size alone decides. Times are ends of windows; their verdicts may have come later."
 )
 
 VerdictRow = tuple[str, int, str, float | None, float | None]

@@ -32,6 +32,7 @@ from starlette.routing import Route
 
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.export.web import distributions, timeline, web_app
+from otel_mlmon.export.web.incidents import incidents
 from otel_mlmon.export.web.pages import alerts_page, overview_page
 from otel_mlmon.export.web.report import report_page
 from otel_mlmon.export.web.svg import percent, round_steps
@@ -512,3 +513,105 @@ def test_a_browser_shows_the_report_and_finds_nothing_missing(tmp_path) -> None:
     with serving(web_app(demo, demo)) as port:
         chromium_screenshot(f"http://127.0.0.1:{port}/alerts/4f1c2b7e90ad3c55", tmp_path / "report.png", 1000, 1200)
     assert (tmp_path / "report.png").stat().st_size > 40_000
+
+
+OUTCOMES: dict[str, Any] = {
+    "arrived": [{"delay": i * HOUR, "share": 0.06 * i} for i in range(11)],
+    "old_enough": 6 * HOUR,
+    "confusion": [
+        {"truth": "fraud", "prediction": "fraud", "rows": 30, "share": 0.75, "usual": 0.9, "worth": 100.0},
+        {"truth": "fraud", "prediction": "ok", "rows": 10, "share": 0.25, "usual": 0.1, "worth": -500.0},
+        {"truth": "ok", "prediction": "fraud", "rows": 20, "share": 0.02, "usual": None, "worth": -10.0},
+        {"truth": "ok", "prediction": "ok", "rows": 940, "share": 0.98, "usual": None, "worth": 0.0},
+    ],
+    "ledger": [
+        {"start": NOW + (i - 1) * HOUR, "end": NOW + i * HOUR, "estimate": 50.0, "low": 48.0, "high": 52.0,
+         "realised": (51.0, 53.0, None)[i]} for i in range(3)
+    ],
+}  # fmt: skip
+
+
+def test_what_came_of_predictions_is_drawn_and_said() -> None:
+    page = report_page(alert(), HISTORY, EXAMPLES, explanation={**EXPLANATION, "outcomes": OUTCOMES})
+    text = Page(page).text
+    for part in (
+        "Predictions against the truth", "is fraud 30 75%", "usually 90%", "-500 each: -5,000",
+        "1,000 predictions of the window whose truth is known by now", "Together they are worth -2,200, -2.2 each.",
+        "What was estimated, and what came true", "Of 2 estimates whose ground truth is final, 1 came out beyond their band",
+        "How long the truth takes", "Half of what has come took at most 5 h, nine tenths 9 h. From 6 h on (pale)",
+    ):  # fmt: skip
+        assert part in text, part
+    assert page.count('<circle class="right"') == page.count('<circle class="wrong"') == 1
+    assert page.count('<polyline class="curve"') == page.count('<rect class="young"') == 1
+    assert "fraud predicted as ok: 10 (25%, usually 10%, -500 each: -5,000)</title>" in page
+    assert "Predictions against the truth" not in report(explanation=EXPLANATION).text
+
+
+@pytest.mark.parametrize("odd", ODD, ids=[repr(o)[:12] for o in ODD])
+def test_odd_outcomes_break_no_page(odd) -> None:
+    evidence = {
+        "budget": {"left": odd, "over": odd, "windows": [dict.fromkeys(("burn", "window"), odd), odd]},
+        "ledger": odd,
+    }
+    for found in (odd, dict.fromkeys(OUTCOMES, odd), _everywhere(OUTCOMES, odd)):
+        page = report_page(alert(evidence=evidence), HISTORY, EXAMPLES, explanation={**EXPLANATION, "outcomes": found})
+        Page(page)
+        assert not re.search(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})', page)
+
+
+def test_the_figures_on_top_are_those_of_the_breach_even_when_the_newest_verdict_is_none() -> None:
+    fired = {
+        **EXPLANATION["fired"],
+        "value": 0.4271,
+        "q_value": None,
+        "reference_rows": 16512,
+        "coverage": 0.8,
+        "maturity": "final",
+    }
+    text = report(
+        explanation={**EXPLANATION, "fired": fired}, status="no_data", reason="too_few_rows", value=None, threshold=None,
+        p_value=None, rows=12, message="only 12 rows",
+    ).text  # fmt: skip
+    assert "0.4271 2.1 × the limit limit 0.2 how sure p < 0.0001 by chance alone rows 4,980 reference 16,512" in text
+    assert "ground truth 80% known; final verdict now no_data too few rows" in text
+    assert "What is shown is the last breach. The newest verdict is none: only 12 rows (window" in text
+
+
+def test_shares_are_written_as_percentages() -> None:
+    one = alert(check="slices", method="rmse", value=1.095, threshold=0.15, low=0.9, high=1.2, annotations={})
+    text = report(one).text
+    assert "FeatureDrift: rmse of the worst slice, beyond what is expected, median_income" in text
+    assert "rmse of the worst slice, beyond what is expected 110% 90% to 120%; 7.3 × the limit limit 15%" in text
+
+
+def test_a_report_names_what_explains_it_and_what_follows_from_it() -> None:
+    cause = alert(id="cause", rule="Parity", segment="town=Elm", field="")
+    followers = [alert(id=f"f{i}", segment=f"town={i}") for i in range(2)]
+    page = report_page(alert(cause="cause"), HISTORY, EXAMPLES, cause=cause, follow=followers)
+    assert 'This follows from <a href="../alerts/cause">Parity, town=Elm</a>' in page
+    assert "2 other alerts follow from this one" in page
+    assert '<a href="../alerts/f1">FeatureDrift, median_income, town=1</a>' in page
+
+
+def test_a_hundred_alerts_are_a_few_incidents() -> None:
+    whole = alert(id="whole", segment="")
+    parts = [alert(id=f"part-{i}", segment=f"town={i}") for i in range(60)]
+    effects = [alert(id=f"effect-{i}", rule="PricesOff", segment=f"town={i}", cause="whole") for i in range(40)]
+    indirect = alert(id="indirect", rule="Budget", cause="effect-3")
+    lone = alert(id="lone", rule="Other", cause="gone")
+    over = [alert(id=f"over-{i}", rule="Old", phase="inactive", resolved_at=NOW) for i in range(3)]
+    found = incidents([*parts, whole, *effects, indirect, lone])
+    assert [(one.alert.id, len(one.alike), len(one.follow)) for one in found] == [("whole", 60, 41), ("lone", 0, 0)]
+    assert found[0].also == "60 more of this rule: town=0, town=1, town=2, town=3, town=4, town=5 and 54 more"
+    every = [*parts, whole, *effects, indirect, lone, *over]
+    listed, first = alerts_page(every), overview_page(STATUS, every)
+    for one in every:
+        assert listed.count(f'href="./alerts/{one.id}"') == 1
+    assert "41 that this one explains" in Page(listed).text
+    assert "3 resolved" in Page(first).text
+    assert "over-1" not in first
+
+
+def test_an_alert_that_explains_itself_or_two_that_explain_each_other_are_still_shown() -> None:
+    found = incidents([alert(id="a", cause="a"), alert(id="b", cause="c"), alert(id="c", cause="b")])
+    assert sorted(one.alert.id for one in found) == ["a", "b", "c"]

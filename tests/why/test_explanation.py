@@ -253,7 +253,8 @@ def test_when_time_runs_out_what_was_not_begun_is_named() -> None:
     assert found.history is not None
     assert found.changes is not None
     assert found.where is None
-    assert found.missing == ("features and slices (out of time)", "example predictions (out of time)")
+    late = ("features and slices", "outcomes", "example predictions")
+    assert found.missing == tuple(f"{part} (out of time)" for part in late)
 
 
 def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

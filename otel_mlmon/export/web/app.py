@@ -66,7 +66,11 @@ def web_app(
             history = _read("history", lambda: alerts.history(alert.id), missing, ())
         if not waiting and (why is None or not why.get("examples")):
             examples = _read("sample predictions", lambda: alerts.examples(alert.id), missing, ())
-        return _page(report_page(alert, history, examples, missing, explanation=why, waiting=waiting))
+        cause = alerts.alert(alert.cause) if alert.cause else None
+        follow = [one for one in alerts.alerts() if one.cause == alert.id]
+        return _page(
+            report_page(alert, history, examples, missing, explanation=why, waiting=waiting, cause=cause, follow=follow)
+        )
 
     def explanation_json(request: Request) -> Response:
         alert = alerts.alert(request.path_params["id"])

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from otel_mlmon.export.source import HistoryPoint
-from otel_mlmon.export.web import bars, revised, timeline
+from otel_mlmon.export.web import bars, outcomes, revised, timeline
 from otel_mlmon.export.web.wording import number, shown
 
 _SAID = {"present": "as it is", "silent": "the least at which it would have stayed silent"}
 _KINDS = {"model_version": "model version", "service_version": "service version", "feature_set": "feature set"}
 
 
-def sections(explanation: Mapping[str, Any] | None, history: Sequence[HistoryPoint]) -> dict[str, Any]:
-    """What the template needs; `history` is drawn where the explanation has none."""
+def sections(
+    explanation: Mapping[str, Any] | None, history: Sequence[HistoryPoint], said: Callable[[Any], str] = shown
+) -> dict[str, Any]:
+    """What the template needs; `history` is drawn where the explanation has none. `said` writes the alert's figure."""
     found = explanation if isinstance(explanation, Mapping) else {}
     what, past = _map(found.get("fired")), _map(found.get("history"))
     events = [_change(one) for one in _maps(_map(found.get("changes")).get("events"))]
     ticks = [point for one in _maps(past.get("ticks")) if (point := _point(one)) is not None]
     return {
-        "fired": {**dict.fromkeys(("value", "threshold", "p_value", "rows", "start", "end", "message")), **what}
-        if what
-        else {},
         "notes": notes_of(what),
         "where": _where(_map(found.get("where"))),
         "features": _features(_map(found.get("features"))),
         "changes": _map(found.get("changes")) and {**_map(found.get("changes")), "events": events},
-        "timeline": timeline.draw(ticks or history, events),
+        "timeline": timeline.draw(ticks or history, events, said),
         "what_if": [_what_if(one) for one in _maps(past.get("what_if"))],
         "what_if_note": past.get("note"),
         "revisions": _maps(past.get("revisions")),
-        "revised": revised.draw(_maps(past.get("revisions"))),
+        "revised": revised.draw(_maps(past.get("revisions")), said),
+        "outcomes": _outcomes(_map(found.get("outcomes"))),
         "read_rows": number(found.get("read_rows")),
         "window_rows": number(found.get("window_rows")),
         "unknown": [str(name) for name in _list(found.get("missing"))],
@@ -41,6 +41,11 @@ def sections(explanation: Mapping[str, Any] | None, history: Sequence[HistoryPoi
 def notes_of(fired: Mapping[str, Any]) -> list[dict[str, str]]:
     """What the figure must be read with: kind and text."""
     return [{key: str(note.get(key)) for key in ("kind", "text")} for note in _maps(fired.get("notes"))]
+
+
+def fired_of(explanation: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What fired, by the explanation."""
+    return _map(_map(explanation).get("fired"))
 
 
 def message_of(message: str, explanation: Mapping[str, Any] | None) -> str:
@@ -72,6 +77,22 @@ def _where(found: Mapping[str, Any]) -> dict[str, Any]:
         **found,
         "slices": named,
         "picture": picture,
+    }
+
+
+def _outcomes(found: Mapping[str, Any]) -> dict[str, Any]:
+    arrived, how_long = outcomes.arrivals(_maps(found.get("arrived")), found.get("old_enough"))
+    ledger, scored = outcomes.ledger(_maps(found.get("ledger")))
+    cells = _maps(found.get("confusion"))
+    worth = sum((number(one.get("worth")) or 0.0) * (number(one.get("rows")) or 0.0) for one in cells)
+    return {
+        "arrived": arrived,
+        "how_long": how_long,
+        "ledger": ledger,
+        "scored": scored,
+        "confusion": outcomes.confusion(cells),
+        "rows": sum(number(one.get("rows")) or 0.0 for one in cells),
+        "worth": worth if any(number(one.get("worth")) is not None for one in cells) else None,
     }
 
 
@@ -108,10 +129,10 @@ def _point(one: Mapping[str, Any]) -> HistoryPoint | None:
     return HistoryPoint(at, value, threshold, str(one.get("status")), low, high)  # type: ignore[arg-type]
 
 
-def between(low: Any, high: Any) -> str:
+def between(low: Any, high: Any, said: Callable[[Any], str] = shown) -> str:
     """An interval in words; "" where it is not known."""
     known = number(low), number(high)
-    return "" if None in known else f"{shown(low)} to {shown(high)}"
+    return "" if None in known else f"{said(low)} to {said(high)}"
 
 
 def _map(found: Any) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otel_mlmon.export.web.incidents import incidents
 from otel_mlmon.export.web.wording import environment, number
 from otel_mlmon.values import STATUS_CODE, Alert
 
@@ -29,7 +30,8 @@ def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
         rules=rules,
         verdicts={name: verdicts[name] for name in STATUS_CODE},
         phases=Counter(alert.phase for alert in alerts),
-        alerts=alerts,
+        incidents=incidents(_going_on(alerts)),
+        resolved=len(alerts) - len(_going_on(alerts)),
         ingest=ingest,
         unaccounted=_unaccounted(ingest),
         version=status.get("version"),
@@ -41,12 +43,20 @@ def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
 def alerts_page(alerts: Sequence[Alert]) -> str:
     """All alerts that are pending, firing or just resolved."""
     phases = Counter(alert.phase for alert in alerts)
-    return environment.get_template("alerts.html").render(root=".", alerts=alerts, phases=phases)
+    now = _going_on(alerts)
+    over = [alert for alert in alerts if alert.state.resolved_at]
+    return environment.get_template("alerts.html").render(
+        root=".", incidents=incidents(now), over=incidents(over), phases=phases
+    )
 
 
 def missing_page(alert_id: str) -> str:
     """There is no such alert."""
     return environment.get_template("missing.html").render(root="..", alert_id=alert_id)
+
+
+def _going_on(alerts: Sequence[Alert]) -> list[Alert]:
+    return [alert for alert in alerts if not alert.state.resolved_at]
 
 
 def _row(found: Any, keys: Sequence[str]) -> dict[str, Any]:

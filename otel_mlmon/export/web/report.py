@@ -10,11 +10,18 @@ from typing import Any
 from otel_mlmon.export.plain import plain
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.export.web import distributions, explained, svg
-from otel_mlmon.export.web.wording import environment, number, shown
+from otel_mlmon.export.web.wording import as_share, environment, number, shown
+from otel_mlmon.measures import is_share, measured
 from otel_mlmon.values import Alert
 
-_KNOWN_EVIDENCE = frozenset({"distribution", "numbers", "segments", "rule", "sql", "selection", "shift", "slices"})
-_EXAMPLE_COLUMNS = ("slice", "prediction_id", "time", "value", "prediction", "ground_truth", "trace_id")
+_KNOWN_EVIDENCE = frozenset(
+    {"distribution", "numbers", "segments", "rule", "sql", "selection", "shift", "slices", "ledger", "budget", "examples",
+     "interval", "size"}
+)  # fmt: skip
+_EXAMPLE_COLUMNS = ("slice", "prediction_id", "time", "value", "prediction", "shadow", "ground_truth", "trace_id")
+_FIGURES = ("value", "low", "high", "threshold", "p_value", "q_value", "rows", "reference_rows", "coverage", "maturity", "start",
+            "end", "message")  # fmt: skip
+_BURN = ("window", "burn", "short", "short_burn", "factor", "rows", "breach")
 _MOST_COLUMNS = 12
 _LONG_NUMBER = re.compile(r"-?\d{1,12}\.\d{4,}(e-?\d{1,2})?")
 _MOST_ROWS = 200
@@ -28,10 +35,14 @@ def report_page(
     *,
     explanation: Mapping[str, Any] | None = None,
     waiting: bool = False,
+    cause: Alert | None = None,
+    follow: Sequence[Alert] = (),
 ) -> str:
     """`explanation` is as `AlertSource` gives it; `waiting` says that it is still being found out. `history` and `examples` are what
-    there is without it. `missing` names the parts that could not be read.
+    there is without it. `missing` names the parts that could not be read. `cause` explains this alert, and this one `follow`.
     """
+    said = as_share if is_share(alert.check, alert.method) else shown
+    judged = _judged(alert, explanation)
     evidence = alert.verdict.evidence
     picture, caption = distributions.draw(evidence.get("distribution"))
     rule = evidence.get("rule")
@@ -43,21 +54,30 @@ def report_page(
         verdict=alert.verdict,
         target=alert.target,
         state=alert.state,
+        cause=cause,
+        follow=follow,
+        measured=measured(alert.check, alert.method),
+        judged=judged,
+        value=said(judged["value"]),
+        threshold=said(judged["threshold"]),
         headline=alert.annotations.get("summary") or _headline(alert),
         annotations={k: v for k, v in alert.annotations.items() if k not in {"summary", "description"} and v},
-        times_limit=_times(alert.verdict.value, alert.verdict.threshold),
+        times_limit=_times(judged["value"], judged["threshold"]),
         picture=picture,
         caption=caption,
         numbers=_numbers(_rows(evidence.get("numbers"))),
         segments=_rows(evidence.get("segments")),
-        further={str(k): _short(v) for k, v in evidence.items() if k not in _KNOWN_EVIDENCE},
+        budget=_budget(evidence.get("budget")),
+        further={str(k): _short(v) for k, v in evidence.items() if k not in _KNOWN_EVIDENCE and v not in ("", None)},
         rule={str(k): _short(v) for k, v in rule.items()} if isinstance(rule, Mapping) else {},
-        interval=explained.between(alert.verdict.low, alert.verdict.high),
-        message=explained.message_of(alert.verdict.message, explanation),
+        interval=explained.between(judged["low"], judged["high"], said),
+        message=explained.message_of(str(judged["message"] or ""), explanation),
+        newest=explained.message_of(alert.verdict.message, explanation),
         waiting=waiting,
-        coverage=svg.percent(covered) if (covered := number(alert.verdict.coverage)) is not None else "",
-        maturity=alert.verdict.maturity or "provisional",
-        explained=explained.sections(explanation, history),
+        coverage=svg.percent(covered) if (covered := number(judged["coverage"])) is not None else "",
+        maturity=judged["maturity"] or "provisional",
+        explained=explained.sections(explanation, history, said),
+        said=said,
         examples=rows,
         columns=_columns(rows, bool(alert.target.field)),
         missing=missing,
@@ -65,11 +85,33 @@ def report_page(
     )
 
 
+def _judged(alert: Alert, explanation: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The figures of the breach that the page is about: `old` where that is not the newest verdict."""
+    verdict = alert.verdict
+    found = {name: getattr(verdict, name) for name in _FIGURES}
+    fired = explained.fired_of(explanation)
+    if verdict.status == "breach" or number(fired.get("value")) is None:
+        return {**found, "old": False}
+    old = any(fired.get(name) != found[name] for name in ("start", "end", "value"))
+    return {**found, **{name: fired.get(name) for name in _FIGURES if old}, "old": old}
+
+
 def _headline(alert: Alert) -> str:
     target = alert.target
-    about = f" of {target.field}" if target.field else ""
-    where = f" in {target.segment}" if target.segment else ""
-    return f"{alert.rule}: {alert.method}{about}{where}"
+    about = f", {target.field}" if target.field else ""
+    where = f", in {target.segment}" if target.segment else ""
+    return f"{alert.rule}: {measured(alert.check, alert.method)}{about}{where}"
+
+
+def _budget(found: Any) -> dict[str, Any]:
+    """How much of an error budget is left, and how fast it burns; {} where the alert is about none."""
+    lines = found.get("windows") if isinstance(found, Mapping) else None
+    rows = (
+        [{name: line.get(name) for name in _BURN} for line in lines or () if isinstance(line, Mapping)]
+        if isinstance(lines, list)
+        else []
+    )
+    return {"left": as_share(found.get("left")), "over": found.get("over"), "lines": rows} if rows else {}
 
 
 def _times(value: float | None, threshold: float | None) -> str:
@@ -105,10 +147,8 @@ def _with_share(value: Any, total: Any) -> str:
 
 def _columns(rows: Sequence[Mapping[str, Any]], of_field: bool) -> list[str]:
     """Known columns first, then whatever else the rows hold; a value is that of the alert's field."""
-    absent = {
-        name for name, there in (("value", of_field), ("slice", any("slice" in row for row in rows))) if not there
-    }
-    known = [name for name in _EXAMPLE_COLUMNS if name not in absent]
+    sometimes = {"value": of_field, **{name: any(name in row for row in rows) for name in ("slice", "shadow")}}
+    known = [name for name in _EXAMPLE_COLUMNS if sometimes.get(name, True)]
     others = dict.fromkeys(str(key) for row in rows for key in row if key not in _EXAMPLE_COLUMNS)
     return [*known, *others][:_MOST_COLUMNS]
 

@@ -16,10 +16,13 @@ def picture(parts: Sequence[str], height: float, label: str) -> Markup:
     )
 
 
-def rectangle(kind: str, x: float, y: float, width: float, height: float, tip: str = "") -> str:
+def rectangle(
+    kind: str, x: float, y: float, width: float, height: float, tip: str = "", *, opacity: float | None = None
+) -> str:
     """A bar; `tip` is shown under the pointer."""
+    pale = "" if opacity is None else f' fill-opacity="{opacity:.2f}"'
     return (
-        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}">'
+        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}"{pale}>'
         f"{_tip(tip)}</rect>"
     )
 

@@ -19,8 +19,10 @@ _Step = tuple[int, float | None]
 _Place = Callable[[int, float], tuple[float, float]]
 
 
-def draw(points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = ()) -> Markup:
-    """The picture; empty when there is nothing to draw. `changes` have time (ns) and text."""
+def draw(
+    points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = (), said: Callable[[Any], str] = shown
+) -> Markup:
+    """The picture; empty when there is nothing to draw. `changes` have time (ns) and text; `said` writes values."""
     if not points:
         return Markup("")
     # The same window may have been judged again when its ground truth came: the newest verdict counts.
@@ -36,7 +38,7 @@ def draw(points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = 
         across = (end - first) / (last - first) if last > first else 0.5
         return _LEFT + across * _ACROSS, _TOP + _PLOT - (min(max(value, low), high) - low) / (high - low) * _PLOT
 
-    parts = [*_band(points, at), *_axis(low, high, at, first), *_changes(changes, at, first, last, low)]
+    parts = [*_band(points, at), *_axis(low, high, at, first, said), *_changes(changes, at, first, last, low)]
     parts += _threshold(thresholds, at)
     parts += [svg.line("value", [at(end, value) for end, value in run]) for run in _runs(values)]
     radius = 3.0 if len(points) <= 150 else 2.0
@@ -47,10 +49,10 @@ def draw(points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = 
             parts.append(svg.rectangle(kind, x - 1.5, _TOP + _PLOT - 7, 3, 7, f"{when(end)}: {point.status}"))
         else:
             sure = _interval(point)
-            between = f" ({shown(sure[0])} to {shown(sure[1])})" if sure else ""
-            tip = f"{when(end)}: {shown(value)}{between}, {point.status}"
+            between = f" ({said(sure[0])} to {said(sure[1])})" if sure else ""
+            tip = f"{when(end)}: {said(value)}{between}, {point.status}"
             parts.append(svg.dot(kind, *at(end, value), radius, tip))
-    parts += [*_times(first, last), *_outside(values, low, high)]
+    parts += [*_times(first, last), *_outside(values, low, high, said)]
     return svg.picture(parts, _HEIGHT, "value over time")
 
 
@@ -103,22 +105,22 @@ def _reach(values: Sequence[_Step], thresholds: Sequence[_Step]) -> tuple[float,
     return low, high
 
 
-def _outside(values: Sequence[_Step], low: float, high: float) -> list[str]:
+def _outside(values: Sequence[_Step], low: float, high: float, said: Callable[[Any], str]) -> list[str]:
     known = [value for _, value in values if value is not None]
     parts = []
     if max(known, default=0.0) > high:
-        parts.append(svg.words(svg.WIDTH - 8, _TOP + 2, f"↑ up to {shown(max(known))}", "end"))
+        parts.append(svg.words(svg.WIDTH - 8, _TOP + 2, f"↑ up to {said(max(known))}", "end"))
     if min(known, default=0.0) < low:
-        parts.append(svg.words(svg.WIDTH - 8, _TOP + _PLOT - 10, f"↓ down to {shown(min(known))}", "end"))
+        parts.append(svg.words(svg.WIDTH - 8, _TOP + _PLOT - 10, f"↓ down to {said(min(known))}", "end"))
     return parts
 
 
-def _axis(low: float, high: float, at: _Place, first: int) -> list[str]:
+def _axis(low: float, high: float, at: _Place, first: int, said: Callable[[Any], str]) -> list[str]:
     parts = []
     for mark in svg.round_steps(low, high):
         y = at(first, mark)[1]
         parts.append(svg.line("grid", [(_LEFT, y), (svg.WIDTH - 8, y)]))
-        parts.append(svg.words(_LEFT - 6, y + 4, shown(mark), "end"))
+        parts.append(svg.words(_LEFT - 6, y + 4, said(mark), "end"))
     return parts
 
 

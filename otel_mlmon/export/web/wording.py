@@ -9,9 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from otel_mlmon.export.plain import plain, utc
+from otel_mlmon.export.web.svg import percent
 from otel_mlmon.values import Alert
 
 UNKNOWN = "–"
+_LINES = 240  # characters of what a list says of an alert
 
 
 def number(value: Any) -> float | None:
@@ -36,6 +38,14 @@ def shown(value: Any) -> str:
     if known.is_integer() and abs(known) < 1e15:
         return f"{int(known):,}"
     return f"{known:.4g}" if abs(known) < 1e4 or abs(known) >= 1e12 else f"{known:,.0f}"
+
+
+def as_share(value: Any) -> str:
+    """A share as a percentage."""
+    known = number(value)
+    if known is None:
+        return UNKNOWN
+    return f"-{percent(-known)}" if known < 0 else percent(known)
 
 
 def when(ns: Any) -> str:
@@ -67,8 +77,15 @@ def phase(alert: Alert) -> str:
     return "resolved" if alert.state.resolved_at else alert.phase
 
 
+def said(alert: Alert) -> str:
+    """What is wrong, in a line or two: the rule's own summary, or how the verdict begins."""
+    summary = str(alert.annotations.get("summary") or "")
+    text = summary or alert.verdict.message.partition("; ")[0]
+    return text if len(text) <= _LINES else text[: _LINES - 1] + "…"
+
+
 environment = Environment(
     loader=PackageLoader("otel_mlmon.export.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
-environment.filters.update(when=when, shown=shown, sure=sure, phase=phase, length=length)
+environment.filters.update(when=when, shown=shown, sure=sure, phase=phase, length=length, said=said, share=as_share)
