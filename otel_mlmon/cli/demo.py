@@ -43,13 +43,15 @@ def demo(seed: int, wait: bool | None) -> None:
         task = progress.add_task("", total=DAYS)
         told: set[str] = set()
 
-        def on_day(day: int) -> None:
-            progress.update(task, completed=day)
-            _announce(progress.console, day, told)
+        def on_change(change: Change) -> None:
+            # The service is ahead of the processor; what was done is said just before what came of it.
+            _announce(progress.console, change.day, told)
+            _tell(progress.console, change)
 
-        run = Demo(Path(directory), lambda change: _tell(progress.console, change), on_day, seed)
+        run = Demo(Path(directory), on_change, lambda day: progress.update(task, completed=day), seed)
         console.print("Six weeks of a real-estate price service: requests as OTLP, sale prices two days later.\n")
         run.run()
+        _announce(progress.console, DAYS, told)
         progress.stop()
         good = _summary(console, run)
         console.print(
@@ -62,7 +64,7 @@ def demo(seed: int, wait: bool | None) -> None:
     sys.exit(0 if good else 1)
 
 
-def _announce(console: Console, day: int, told: set[str]) -> None:
+def _announce(console: Console, day: float, told: set[str]) -> None:
     from otel_mlmon.demo.faults import FAULTS
 
     for fault in FAULTS:
@@ -77,7 +79,8 @@ def _tell(console: Console, change: Change) -> None:
     if change.firing:
         console.print(f"[red]day {change.day:5.2f}  firing    {alert.rule} · {where}[/red]  {alert.verdict.message}")
     elif change.explained:
-        console.print(f"[dim]day {change.day:5.2f}  explained {alert.rule} · {where}  {alert.verdict.message}[/dim]")
+        figure = alert.verdict.message.partition("; ")[0]
+        console.print(f"[dim]day {change.day:5.2f}  explained {alert.rule} · {where}  {figure}[/dim]")
     else:
         console.print(f"[green]day {change.day:5.2f}  resolved  {alert.rule} · {where}[/green]")
 

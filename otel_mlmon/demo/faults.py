@@ -29,6 +29,7 @@ class Fault:
     last_day: int
     request: Callable[[np.random.Generator, House], None] | None = None
     market: Callable[[House], float] | None = None
+    deployed: str = ""
 
     def active(self, day: int) -> bool:
         """Whether the fault is there on this day of the demo."""
@@ -65,11 +66,11 @@ def _harbour_falls(house: House) -> float:
 
 FAULTS: Final = (
     Fault("dropped fields", "a new app version omits `rooms` in 30 % of requests", "FeatureMissing", "rooms",
-          10, 11, request=_drop_rooms),
+          10, 11, request=_drop_rooms, deployed="app 4.2.0, new search form"),
     Fault("type mismatch", "`house_age` arrives as text in 40 % of requests", "FeatureType", "house_age",
-          15, 16, request=_age_as_text),
+          15, 16, request=_age_as_text, deployed="app 4.3.0, new JSON library"),
     Fault("default value change", "unknown `garages` become 0 instead of -1", "DefaultValueChanged", "garages",
-          20, 21, request=_other_default),
+          20, 21, request=_other_default, deployed="feature store 12"),
     Fault("values out of range", "25 % of `floor_area` come in square feet", "FeatureOutOfRange", "floor_area",
           25, 26, request=_square_feet),
     Fault("distribution shift", "a campaign attracts buyers one sigma richer", "FeatureDrift", "median_income",

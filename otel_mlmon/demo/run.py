@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from opentelemetry.sdk.trace import TracerProvider
 
 from otel_mlmon import Monitor
 from otel_mlmon.config import parse_config
@@ -62,6 +63,8 @@ class Demo:
         self._on_day = on_day
         self._on_change = on_change
         self._rng = np.random.default_rng(seed)
+        self._now = START  # the service's clock
+        self._tracer = TracerProvider().get_tracer(__name__)  # predictions carry trace ids; spans go nowhere
         self._lock = threading.Lock()
         self.changes: list[Change] = []
         rules = directory / "rules.yaml"
@@ -103,7 +106,7 @@ class Demo:
         """Serve six weeks of requests, faults and all, and wait until the last window is judged."""
         self.service.start()
         provider = provider_to(f"http://{self.service.http_address}")
-        monitor = Monitor(MODEL, VERSION, logger_provider=provider, flush_interval_s=60)
+        monitor = Monitor(MODEL, VERSION, logger_provider=provider, flush_interval_s=60, clock=lambda: self._now)
         try:
             sales: list[tuple[int, str, float]] = []
             for day in range(DAYS):
@@ -124,6 +127,10 @@ class Demo:
         step = DAY_NS // SLICES // n
         asked = houses(self._rng, n)
         prices = sale_prices(self._rng, asked)
+        for fault in FAULTS:
+            if fault.deployed and (day, part) == (fault.first_day, 0):
+                self._now = first
+                monitor.deployed(description=fault.deployed)
         for index, (house, price) in enumerate(zip(asked, prices, strict=True)):
             time = first + index * step
             for fault in FAULTS:
@@ -132,7 +139,9 @@ class Demo:
                 if fault.active(day) and fault.request:
                     fault.request(self._rng, house)
             id_ = f"request-{day}-{part}-{index}"
-            monitor.record(house, self._model.predict(house), id=id_, timestamp=time)
+            self._now = time
+            with self._tracer.start_as_current_span("price"):
+                monitor.record(house, self._model.predict(house), id=id_)
             heapq.heappush(sales, (time + SOLD_AFTER_DAYS * DAY_NS, id_, float(price)))
         until = first + n * step
         while sales and sales[0][0] < until:
