@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 _COMPLETE: Final = 0.95  # coverage from which on the rest is too little to matter
 _GROWN: Final = 0.1  # of the predictions: how much more must be known before rows are looked at again
 _MOVED: Final = 0.5  # of its length: how far the window must have moved
+_CHANGED: Final = 0.1  # of the value: a diagnosis says figures, which must be those of the verdict
 _NEWS: Final = 0.05  # p-value from which a breach is worth a look
 _KEPT: Final = 500
 _T = TypeVar("_T")
@@ -30,7 +31,7 @@ class Diagnosis:
     """For one engine."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[object, ...], tuple[int, float, Any]] = {}
+        self._seen: dict[tuple[object, ...], tuple[int, float, float, Any]] = {}
 
     def of(
         self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
@@ -63,15 +64,18 @@ class Diagnosis:
         return verdict, selected is not None and selected.biased
 
     def _once(self, key: tuple[object, ...], verdict: Verdict, ask: Callable[[], _T]) -> _T:
-        """What was found last, as long as the window has not moved on by half of its length, and not much more of it is known."""
-        before, coverage = self._seen.pop(key, None), verdict.coverage or 0.0
+        """What was found last, as long as the window has not moved on by half of its length, not much more of it is known, and the
+        value is about the same.
+        """
+        before, coverage, value = self._seen.pop(key, None), verdict.coverage or 0.0, verdict.value or 0.0
         far = (verdict.end - verdict.start) * _MOVED
-        if before is None or abs(verdict.end - before[0]) >= far or coverage - before[1] >= _GROWN:
-            before = (verdict.end, coverage, ask())
+        grown = before is not None and coverage - before[1] >= _GROWN
+        if before is None or grown or abs(verdict.end - before[0]) >= far or abs(value - before[2]) > _CHANGED * abs(value):
+            before = (verdict.end, coverage, value, ask())
         self._seen[key] = before
         while len(self._seen) > _KEPT:
             del self._seen[next(iter(self._seen))]
-        found: _T = before[2]
+        found: _T = before[3]
         return found
 
 
