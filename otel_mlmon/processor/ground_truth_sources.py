@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from otel_mlmon import semconv
 from otel_mlmon.config import GroundTruthSource
 from otel_mlmon.decode import Table, decode_table
-from otel_mlmon.errors import RejectedInput, Retryable
+from otel_mlmon.errors import EvaluationError, RejectedInput, Retryable
 from otel_mlmon.processor.counters import Counters
 from otel_mlmon.receive.ingest import TableReceipt
 from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
@@ -127,6 +127,8 @@ class GroundTruthSources:
 
         def take(table: Table) -> None:
             nonlocal newest
+            if self._stopping.is_set():  # between two batches a database has nothing to end
+                raise EvaluationError("the processor stops")
             decoded = decode_table(table, layout, received_ns=now)
             self._store_patiently(decoded, state)
             times = [pc.max(batch.times).as_py() for batch in decoded.batches if isinstance(batch, GroundTruthBatch)]

@@ -114,7 +114,9 @@ class Mysql:
             second.query(f"KILL QUERY {self._connection.thread_id()}")
 
     def close(self) -> None:
-        # Not politely: the driver would first read all rows that are still to come.
+        # Not politely: the driver would first read all rows that are still to come, also when it is collected as garbage.
+        if self._connection._result is not None:
+            self._connection._result.unbuffered_active = False
         self._connection._force_close()
 
 

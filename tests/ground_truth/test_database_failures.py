@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from batches import SECOND, predictions
 from ground_truth.fetching import Fetch, wait
@@ -115,6 +114,23 @@ def test_a_long_query_ends_with_the_processor_in_the_server_too(start: Start, po
 
 
 @pytest.mark.peers
+def test_many_rows_that_are_still_to_come_are_not_waited_for(start: Start, postgres: Database, tmp_path: Path) -> None:
+    n = 1_000_000
+    _sell(postgres, 0, n)
+    config = {"store": {"path": tmp_path / "s.duckdb"}, "ground_truth": [_source(postgres, every="1h")]}
+    service = start(**config)
+    wait(lambda: _status(service)["stored"])
+    service.stop()
+    assert not service._sources._thread.is_alive()
+    stored = service._sources.status()[0]["stored"]
+    assert 0 < stored < n
+    postgres.execute(f"DELETE FROM sold WHERE id >= {stored + 5000}")  # the next run begins anew: nothing was skipped
+    service = start(**config)
+    wait(lambda: _status(service)["last_run"])
+    assert (_status(service)["duplicates"], _status(service)["stored"]) == (stored, 5000)
+
+
+@pytest.mark.peers
 def test_a_long_query_in_mysql_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRM_PASSWORD", PASSWORD)
     running = "SELECT count(*) FROM information_schema.processlist WHERE command = 'Query' AND id <> connection_id()"
@@ -123,6 +139,9 @@ def test_a_long_query_in_mysql_ends_too(tmp_path: Path, monkeypatch: pytest.Monk
             query = DatabaseQuery(sql, mysql.url, tmp_path, password_env="CRM_PASSWORD")
             _stopped_while_it_runs(query, lambda: mysql.execute(running) == [(1,)])
             wait(lambda: mysql.execute(running) == [(0,)])
+        query = DatabaseQuery(sql, mysql.url, tmp_path, password_env="CRM_PASSWORD")
+        with pytest.raises(ZeroDivisionError):  # billions of rows are still to come, and nobody reads them
+            query.run(0, 10, lambda columns: 1 // 0)
 
 
 def test_a_long_query_in_sqlite_ends_too(tmp_path: Path) -> None:
@@ -154,31 +173,31 @@ def test_a_table_that_grows_while_it_is_read(fetch: Fetch, postgres: Database) -
     store = Store(None)
     look_back = SOLD.replace("$since", "$since - interval '1 day'")
     fetcher = fetch(store, GroundTruthSource.model_validate(_source(postgres, look_back)))
-    insert = "INSERT INTO sold SELECT i, 1, to_timestamp(%s + i) FROM generate_series(%s::bigint, %s::bigint) i"
-    n, written = 40_000, threading.Event()
+    through, n, grown = fetcher.made._store, 25_000, []
+    _sell(postgres, 0, n)
 
-    def write() -> None:
-        # Each batch's times begin before those of the batch that was committed before it.
-        with psycopg.connect(postgres.url, password=PASSWORD, autocommit=True) as connection:
-            for first in range(0, n, 500):
-                connection.execute(insert, (FIRST - (first // 500 % 2) * 700, first, first + 499))
-        written.set()
+    def while_it_grows(decoded: Decoded) -> Any:
+        grown.append(n + 500 * len(grown))
+        postgres.execute(  # committed now, and known for an hour
+            f"INSERT INTO sold SELECT i, 1, to_timestamp({FIRST} + {n} - 3600) FROM generate_series({grown[-1]}, {grown[-1] + 499}) i"
+        )
+        return through(decoded)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    runs = 0
-    while not written.is_set():
-        fetcher.run()
-        runs += 1
-    writer.join()
+    fetcher.made._store = while_it_grows
     (status,) = fetcher.run()
-    assert runs > 1
-    assert (status["stored"], status["rejected"], status["error"]) == (n, 0, "")
-    assert store.query("SELECT count(*), count(DISTINCT prediction_id) FROM mlmon_state.ground_truth") == [(n, n)]
+    assert (status["stored"], len(grown), status["error"]) == (n, 3, "")
+    fetcher.made._store = through
+    (status,) = fetcher.run()
+    assert (status["stored"], status["rejected"], status["error"]) == (n + 1500, 0, "")
+    assert store.query("SELECT count(*), count(DISTINCT prediction_id) FROM mlmon_state.ground_truth") == [
+        (n + 1500,) * 2
+    ]
 
 
-def test_who_writes_to_sqlite_is_not_locked_out_while_rows_are_stored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_who_writes_to_sqlite_is_not_locked_out_while_rows_are_stored(journal: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s.sqlite") as db:
+        db.execute(f"PRAGMA journal_mode = {journal}")
         db.execute("CREATE TABLE sold (id INTEGER)")
         db.executemany("INSERT INTO sold VALUES (?)", [(i,) for i in range(100)])
     taken: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +12,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import yaml
 from batches import SECOND, predictions
 from ground_truth.fetching import NOW, Fetch, wait
 
 from otel_mlmon import semconv
-from otel_mlmon.config import GroundTruthSource, load_config
+from otel_mlmon.config import GroundTruthSource, load_config, parse_config
 from otel_mlmon.errors import ConfigError, EvaluationError, Overloaded
 from otel_mlmon.processor.counters import Counters
 from otel_mlmon.processor.ground_truth_sources import GroundTruthSources
@@ -196,6 +198,13 @@ def test_a_service_fetches_at_its_start_and_again_and_shows_how_it_goes(start: S
     (model,) = service.reports.status()["models"]
     wait(lambda: service.reports.status()["models"][0]["ground_truth"].get("joined") == 50)
     assert model["rows"] == 50
+
+
+def test_the_example_of_the_page_is_a_configuration() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ground-truth.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    sources = parse_config(yaml.safe_load(block), "page").ground_truth
+    assert [(s.name, s.database) for s in sources] == [("sold", ""), ("churn", "postgresql://mlmon@crm.internal/crm")]
 
 
 def test_the_section_of_the_configuration(tmp_path: Path) -> None:
