@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def hellinger(reference: Counts, window: Counts) -> Effect:
-    """sqrt(1 - sum sqrt(p q)), 0 (same) to 1 (disjoint). Source: Hellinger 1909; Pollard, A User's Guide to Measure Theoretic
-    Probability, 2002. The p-value is the likelihood ratio test's.
+    """sqrt(1 - sum sqrt(p q)) = sqrt(sum (sqrt p - sqrt q)² / 2), 0 (same) to 1 (disjoint). Source: Hellinger 1909; Pollard,
+    A User's Guide to Measure Theoretic Probability, 2002. The p-value is the likelihood ratio test's.
 
     >>> effect = hellinger(np.array([50, 50]), np.array([90, 10]))
     >>> round(effect.value, 4)
@@ -26,8 +27,9 @@ def hellinger(reference: Counts, window: Counts) -> Effect:
     pair = occupied(reference, window)
     if pair is None:
         return UNDEFINED
-    overlap = float(np.sqrt(pair[0] / pair[0].sum() * pair[1] / pair[1].sum()).sum())
-    return Effect(max(0.0, 1 - overlap) ** 0.5, homogeneity_p_value(*pair))
+    # 1 - overlap would lose all digits where the two are nearly the same.
+    apart = np.sqrt(pair[0] / pair[0].sum()) - np.sqrt(pair[1] / pair[1].sum())
+    return Effect(math.sqrt(0.5 * float(apart @ apart)), homogeneity_p_value(*pair))
 
 
 def l_infinity(reference: Counts, window: Counts) -> Effect:
