@@ -8,34 +8,44 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from otel_mlmon.cli.brief import brief
 from otel_mlmon.cli.explained import show
 from otel_mlmon.cli.processor import call, processor_option
+from otel_mlmon.cli.terminal import console, table
 from otel_mlmon.errors import MlmonError
 
 
 @click.command()
 @click.argument("alert", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the raw answer.")
+@click.option("--json", "as_json", is_flag=True, help="The raw answer; the same as --format json.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "brief", "json"]), default="text", show_default=True,
+    help="brief: a few lines without markup, for chat and tickets.",
+)  # fmt: skip
 @processor_option
-def explain(alert: str | None, processor: str, as_json: bool) -> None:
+def explain(alert: str | None, processor: str, as_json: bool, form: str) -> None:
     """Show why ALERT fires: what, where, which features, what changed before, examples, and the rule's history.
 
     ALERT is an id, the beginning of one, or the name of a rule with one firing alert. Without it: what there is to explain.
+
+    Exits with 0 when the alert was explained, with 1 when it was not: no such alert, more than one that is meant, no processor.
     """
+    as_json = as_json or form == "json"
     alerts = call("GET", processor, "/api/v1/alerts")
     if alert is None:
         _choices(alerts, as_json)
         return
     id_ = chosen(alert, alerts)
     found = call("GET", processor, f"/api/v1/alerts/{quote(id_, safe='')}/explanation")
+    page = f"{processor.rstrip('/')}/alerts/{quote(id_, safe='')}"
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif form == "brief":
+        click.echo(brief(found, page))
     else:
-        show(found, Console(), f"{processor.rstrip('/')}/alerts/{quote(id_, safe='')}")
+        show(found, console(), page)
 
 
 def chosen(wanted: str, alerts: Sequence[Mapping[str, Any]]) -> str:
@@ -75,11 +85,12 @@ def _choices(alerts: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if not alerts:
         click.echo("Nothing fires, and nothing has just been resolved.")
         return
-    table = Table("id", "state", "rule", "about", "what", title="name one: mlmon explain ID")
+    lines = table("id", "state", "rule", "about", "what", title="name one: mlmon explain ID")
+    lines.columns[0].no_wrap = True
     for one in alerts:
-        what = one["annotations"].get("summary") or one["verdict"]["message"]
-        table.add_row(*(escape(str(text)) for text in (one["id"], _phase(one), one["rule"], _about(one), what)))
-    Console().print(table)
+        what = one["annotations"].get("summary") or one["verdict"]["message"].partition("; ")[0]
+        lines.add_row(*(escape(str(text)) for text in (one["id"], _phase(one), one["rule"], _about(one), what)))
+    console().print(lines)
 
 
 def _about(one: Mapping[str, Any]) -> str:

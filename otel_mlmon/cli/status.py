@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from otel_mlmon.cli.processor import call, processor_option
+from otel_mlmon.cli.terminal import console, table
 
 
 @click.command()
@@ -22,39 +21,39 @@ def status(processor: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    console = Console()
-    models = Table("model", "versions", "predictions", "newest", "verdicts", "firing", title="models")
+    screen = console()
+    models = table("model", "versions", "predictions", "newest", "verdicts", "firing", title="models")
     for model in found["models"]:
-        newest = datetime.fromtimestamp(model["newest"] / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
+        newest = f"{datetime.fromtimestamp(model['newest'] / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
         models.add_row(
             model["model"], ", ".join(model["versions"]) or "-", str(model["rows"]), newest,
             _counts(model["verdicts"]), _firing(model["firing"]),
         )  # fmt: skip
-    console.print(models)
+    screen.print(models)
     if any(model["ground_truth"] for model in found["models"]):
-        truths = Table("model", "joined", "waiting", "other", title="ground truth")
+        truths = table("model", "joined", "waiting", "other", title="ground truth")
         for model in found["models"]:
             of = dict(model["ground_truth"])
             joined, waiting = of.pop("joined", 0), of.pop("waiting", 0)
             truths.add_row(
                 model["model"], str(joined), str(waiting), _counts({o: n for o, n in of.items() if n}) or "-"
             )
-        console.print(truths)
-    rules = Table("group", "rule", "check", "model", "window", "verdicts", "firing", title="rules")
+        screen.print(truths)
+    rules = table("group", "rule", "check", "model", "window", "verdicts", "firing", title="rules")
     for rule in found["rules"]:
         rules.add_row(
             rule["group"], rule["rule"], f"{rule['check']}: {rule['method']}", rule["model"], rule["window"],
             _counts(rule["verdicts"]) or "none yet", _firing(rule["firing"]),
         )  # fmt: skip
-    console.print(rules)
+    screen.print(rules)
     ingest = found["ingest"]
-    console.print(
+    screen.print(
         f"received {ingest['received']} = stored {ingest['stored']} + duplicates {ingest['duplicates']} "
         f"+ rejected {ingest['rejected']};  store {found['store_bytes'] / 1e6:.1f} MB;  "
         f"version {found['version']}, up {found['uptime_s'] / 60:.0f} min"
     )
     for note in found["notes"]:
-        console.print(f"[yellow]note: {note}[/yellow]")
+        screen.print(f"[yellow]note: {note}[/yellow]")
 
 
 def _counts(counts: dict[str, Any]) -> str:
