@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
@@ -50,8 +50,13 @@ class AlertStore(LedgerStore, Protocol):
 
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
-    def append_verdicts(self, rows: Iterable[VerdictRow]) -> None: ...
-    def append_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
+    def judged(
+        self,
+        alerts: Mapping[str, Any],
+        gone: Sequence[str],
+        verdicts: Sequence[VerdictRow],
+        revisions: Sequence[RevisionRow],
+    ) -> None: ...
     def last_revisions(self, alert: str) -> list[tuple[int, int, str]]: ...
 
 
@@ -91,6 +96,7 @@ class Engine:
         self._condition = condition
         self._aggregate = aggregate
         self._revisions = Revisions()
+        self._revised: list[RevisionRow] = []  # to be written at the end of the tick
         self._diagnosis = Diagnosis()
         self._estimates = Estimates(store)
         self._horizon_ns = ground_truth_horizon_ns
@@ -143,8 +149,13 @@ class Engine:
         status = self.groups.setdefault((group.name, model), GroupStatus())
         segments = sorted({key for rule in group.rules for key in rule.segments})
         start, name = time - group.window, group.reference.name
-        fields = any(not isinstance(rule, GroundTruthRule) for rule in group.rules)
-        windows = by_version(self._windows.window(model, name, start, time, segments, time, fields=fields))
+        of_fields = [rule for rule in group.rules if not isinstance(rule, (GroundTruthRule, EstimateRule))]
+        # What is known of their outcomes is asked by those who judge it, of other windows.
+        windows = by_version(
+            self._windows.window(
+                model, name, start, time, segments, None, fields=bool(of_fields), selects=_selects(of_fields)
+            )
+        )
         status.end = time
         status.versions = tuple(sorted(windows)) or status.versions or ("",)
         status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(
@@ -153,7 +164,7 @@ class Engine:
         status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
         ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
         named = any(rule.family == "parity" for rule in group.rules)  # it shows predictions by their ids
-        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys, with_ids=named))
+        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys, 0, with_ids=named), segments)
         fresh: dict[str, Alert] = {}
         late = ripe.waiting() if any(isinstance(rule, GroundTruthRule) for rule in group.rules) else []
         for version in dict.fromkeys((*status.versions, *late)):
@@ -268,20 +279,21 @@ class Engine:
         if not self._revisions.knows(key):
             whole = alert_id(group.name, rule.alert, Target(scene.model, scene.version))
             self._revisions.remember(key, self._store.last_revisions(whole))
-        rows: list[RevisionRow] = []
-        for due in self._revisions.due(key, group, ripe, scene.end, self._horizon_ns):
-            judged = [(rule, v) for v in self._outcomes_in(group, rule, scene, ripe, due.start, due.end)]
+        due = list(self._revisions.due(key, group, ripe, scene.end, self._horizon_ns))
+        ripe.read([window.start for window in due], group.window, rule.segments)
+        for window in due:
+            judged = [(rule, v) for v in self._outcomes_in(group, rule, scene, ripe, window.start, window.end)]
+            known = ripe.between(scene.version, window.start, window.end, rule.segments)
             for _, verdict in correct(judged, group.interval):  # type: ignore[arg-type]
-                with_truth = ripe.between(scene.version, due.start, due.end, rule.segments).get(verdict.target.segment)
-                if with_truth is not None and with_truth.performance.with_truth:
-                    rows.append(
+                seen = known.get(verdict.target.segment)
+                if seen is not None and seen.performance.with_truth:
+                    self._revised.append(
                         (
-                            alert_id(group.name, rule.alert, verdict.target), due.start, due.end, scene.end,
-                            with_truth.rows, with_truth.performance.with_truth, verdict.maturity, verdict.status,
-                            verdict.value, verdict.low, verdict.high,
+                            alert_id(group.name, rule.alert, verdict.target), window.start, window.end, scene.end,
+                            seen.rows, seen.performance.with_truth, verdict.maturity, verdict.status, verdict.value,
+                            verdict.low, verdict.high,
                         )
                     )  # fmt: skip
-        self._store.append_revisions(rows)
 
     def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any, int]:
         totals = self._windows.totals(model, name, first, last, last)
@@ -320,11 +332,18 @@ class Engine:
         active = {k: alert_to_document(a) for k, a in written.items() if a.state != AlertState()}
         mine = {k: a for k, a in known.items() if a.group in groups}
         idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
-        self._store.put("alert", active, gone=idle)
-        self._store.append_verdicts(
+        verdicts = [
             (k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold) for k, a in fresh.items()
-        )
+        ]
+        self._store.judged(active, idle, verdicts, self._revised)
+        self._revised = []
         return changed
+
+
+def _selects(rules: Sequence[Rule]) -> Callable[[str], bool] | None:
+    """Which fields these rules look at; None: it may be any of them."""
+    chosen = [rule.selects for rule in rules if isinstance(rule, FieldRule)]
+    return None if len(chosen) < len(rules) else lambda name: any(selects(name) for selects in chosen)
 
 
 def _next(rule: Rule, state: AlertState, verdict: Verdict, time: int) -> AlertState:

@@ -6,7 +6,7 @@ ripe, and judged again when more of it becomes known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
@@ -33,8 +33,26 @@ class WindowSource(Protocol):
     pane_ns: int
 
     def window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, *, fields: bool
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int | None,
+        *,
+        fields: bool,
+        selects: Callable[[str], bool] | None = None,
     ) -> list[WindowProfile]: ...
+    def windows(
+        self,
+        model: str,
+        reference: str,
+        starts: Sequence[int],
+        width: int,
+        segments: Sequence[str],
+        known_by: int | None,
+    ) -> dict[int, list[WindowProfile]]: ...
     def rows(
         self,
         model: str,
@@ -45,7 +63,10 @@ class WindowSource(Protocol):
         only: Collection[str] | None = None,
         with_ids: bool = False,
     ) -> RowBlock | None: ...
-    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
+    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
+        """The panes of a version in their order."""
+        ...
+
     def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table: ...
 
 
@@ -91,18 +112,20 @@ class RipeWindows:
 
     def between(self, version: str, start: int, end: int, segments: Sequence[str]) -> dict[str, WindowProfile]:
         """What is known by now of predictions in [start, end), by segment."""
-        key = (start, end, tuple(segments))
-        if key not in self._read:
-            found = self._source.window(
-                self._model, self._group.reference.name, start, end, segments, self._time, fields=False
-            )
-            self._read[key] = by_version(found)
-        return self._read[key].get(version, {})
+        self.read([start], end - start, segments)
+        return self._read[start, end, tuple(segments)].get(version, {})
+
+    def read(self, starts: Sequence[int], width: int, segments: Sequence[str]) -> None:
+        """Read windows of `width` that will be asked for, any number of widths apart, all at once."""
+        wanted = [start for start in starts if (start, start + width, tuple(segments)) not in self._read]
+        if wanted:
+            name = self._group.reference.name
+            for start, found in self._source.windows(self._model, name, wanted, width, segments, self._time).items():
+                self._read[start, start + width, tuple(segments)] = by_version(found)
 
     def waiting(self) -> list[str]:
         """Versions whose ground truth is still to be expected, though they may no longer predict."""
-        last = self._totals.group_by("version").aggregate([("pane", "max")]) if self._totals.num_rows else None
-        newest = {} if last is None else dict(zip(*(last[n].to_pylist() for n in ("version", "pane_max")), strict=True))
+        newest = {v: int(self._sums(v).panes[-1]) for v in pc.unique(self._totals["version"]).to_pylist()}
         return [v for v, pane in newest.items() if self._time - pane <= self._group.window + self._slowest_ns(v)]
 
     def _slowest_ns(self, version: str) -> float:
@@ -113,7 +136,8 @@ class RipeWindows:
         """The predictions of a window themselves, with the ground truth that is known by now."""
         found = self._rows.get((start, end))
         if found is None:
-            found = WindowRows(lambda keys: self._source.rows(self._model, start, end, keys, self._time))
+            keys = sorted({key for rule in self._group.rules for key in rule.segments})
+            found = WindowRows(lambda keys: self._source.rows(self._model, start, end, keys, self._time), keys)
             self._rows[start, end] = found
         return found
 
@@ -150,9 +174,7 @@ class RipeWindows:
     @cached_property
     def _totals(self) -> pa.Table:
         start = self._time - self._horizon_ns - self._group.window
-        return self._source.totals(self._model, self._group.reference.name, start, self._time, self._time).sort_by(
-            "pane"
-        )
+        return self._source.totals(self._model, self._group.reference.name, start, self._time, self._time)
 
     def _sums(self, version: str) -> _Upto:
         if version not in self._upto:

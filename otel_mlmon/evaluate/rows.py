@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,17 +20,18 @@ ReadRows = Callable[[Sequence[str]], RowBlock | None]  # segment keys → all ro
 
 @dataclass(slots=True)
 class WindowRows:
-    """Rows of one window of one model, read at most once per segment key, for all checks of a tick together."""
+    """Rows of one window of one model, read at most once per segment key, for all checks of a tick together; at once for those
+    of `keys`.
+    """
 
     read: ReadRows
+    keys: Sequence[str] = ()
     _blocks: dict[str, RowBlock | None] = field(default_factory=dict)
 
     def select(self, version: str, segment: str) -> tuple[RowBlock | None, npt.NDArray[np.int64]]:
         """The window's rows, and which of them are of this version and segment ("" for the whole)."""
         key, _, value = segment.partition("=")
-        if key not in self._blocks:
-            self._blocks[key] = self.read([key] if key else [])
-        block = self._blocks[key]
+        block = self._block(key)
         if block is None or version not in block.versions.labels:
             return block, np.zeros(0, np.int64)
         mask = block.versions.codes == block.versions.labels.index(version)
@@ -38,6 +39,17 @@ class WindowRows:
             texts = block.segments[key]
             mask = mask & (texts.codes == texts.labels.index(value)) if value in texts.labels else mask & False
         return block, np.flatnonzero(mask)
+
+    def _block(self, key: str) -> RowBlock | None:
+        """All rows, with the values of one segment key: checks take what they find there for a column to look at."""
+        if key not in self._blocks:
+            together = [*self.keys] if not key or key in self.keys else [key]
+            found = self.read(together)
+            for name in ("", *together):
+                held = {name} & set(together)
+                of = None if found is None else replace(found, segments={k: found.segments[k] for k in held})
+                self._blocks.setdefault(name, of)
+        return self._blocks[key]
 
     def numbers(self, version: str, segment: str, name: str) -> Floats:
         """Finite numbers of a field."""

@@ -53,18 +53,41 @@ class MemoryWindows:
         start: int,
         end: int,
         segments: Sequence[str],
-        known_by: int,
+        known_by: int | None,
         *,
         fields: bool = True,
+        selects: Callable[[str], bool] | None = None,
     ) -> list[WindowProfile]:
-        """One profile per version, whole and per segment value, with the ground truth that was known by `known_by`."""
+        """One profile per version, whole and per segment value, with the ground truth that was known by `known_by`; of all fields."""
         asked = (model, reference, start, end, tuple(segments), known_by, fields)
         if asked != self._asked:  # groups with one window ask for the same
             self._asked, self._found = asked, self._window(*asked)
         return self._found
 
+    def windows(
+        self,
+        model: str,
+        reference: str,
+        starts: Sequence[int],
+        width: int,
+        segments: Sequence[str],
+        known_by: int | None,
+    ) -> dict[int, list[WindowProfile]]:
+        """Several windows of one width, without their fields, by start."""
+        return {
+            start: self.window(model, reference, start, start + width, segments, known_by, fields=False)
+            for start in starts
+        }
+
     def _window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, fields: bool
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int | None,
+        fields: bool,
     ) -> list[WindowProfile]:
         block = self.rows(model, start, end, segments, known_by)
         if block is None or not len(block):

@@ -31,10 +31,13 @@ class MemoryStore:
         """Nothing from before."""
         return {}
 
-    def append_verdicts(self, rows: Iterable[VerdictRow]) -> None:
-        """No history."""
-
-    def append_revisions(self, rows: Sequence[RevisionRow]) -> None:
+    def judged(
+        self,
+        alerts: Mapping[str, Any],
+        gone: Sequence[str],
+        verdicts: Sequence[VerdictRow],
+        revisions: Sequence[RevisionRow],
+    ) -> None:
         """No history."""
 
     def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
 
 
-def put_document(cursor: duckdb.DuckDBPyConnection, kind: str, key: str, body: Any) -> None:
-    """Create or replace a document."""
-    cursor.execute("INSERT OR REPLACE INTO mlmon_state.documents VALUES (?, ?, ?)", [kind, key, json.dumps(body)])
-
-
-def delete_documents(cursor: duckdb.DuckDBPyConnection, kind: str, keys: Sequence[str]) -> None:
-    """Delete documents; unknown keys are ignored."""
-    cursor.execute("DELETE FROM mlmon_state.documents WHERE kind = ? AND key IN (SELECT unnest(?))", [kind, list(keys)])
+def put_documents(
+    cursor: duckdb.DuckDBPyConnection, kind: str, bodies: Mapping[str, Any], gone: Sequence[str] = ()
+) -> None:
+    """Create or replace documents, and delete those that are `gone`; unknown ones are ignored."""
+    if bodies:
+        texts = [json.dumps(body) for body in bodies.values()]
+        cursor.execute(
+            "INSERT OR REPLACE INTO mlmon_state.documents SELECT ?, unnest(?), unnest(?)", [kind, list(bodies), texts]
+        )
+    if gone:
+        cursor.execute(
+            "DELETE FROM mlmon_state.documents WHERE kind = ? AND key IN (SELECT unnest(?))", [kind, list(gone)]
+        )
 
 
 def read_documents(cursor: duckdb.DuckDBPyConnection, kind: str) -> dict[str, Any]:
@@ -31,14 +35,7 @@ VerdictRow = tuple[str, int, str, float | None, float | None]
 
 def append_verdicts(cursor: duckdb.DuckDBPyConnection, rows: Iterable[VerdictRow]) -> None:
     """Append (alert id, window end, status, value, threshold)."""
-    columns = list(zip(*rows, strict=True))
-    if columns:
-        names = ("alert", "end", "status", "value", "threshold")
-        types = (pa.string(), pa.int64(), pa.string(), pa.float64(), pa.float64())
-        fresh = pa.table({n: pa.array(c, t) for n, c, t in zip(names, columns, types, strict=True)})
-        cursor.register("fresh", fresh)
-        cursor.execute("INSERT INTO mlmon_state.verdicts SELECT * FROM fresh")
-        cursor.unregister("fresh")
+    _append(cursor, "verdicts", list(rows))
 
 
 def read_verdicts(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[VerdictRow]:
@@ -65,12 +62,14 @@ REVISION: Final = (
 
 def append_revisions(cursor: duckdb.DuckDBPyConnection, rows: Sequence[RevisionRow]) -> None:
     """Append what was seen of past windows, in the order of REVISION."""
-    types = (pa.string(), *[pa.int64()] * 5, pa.string(), pa.string(), *[pa.float64()] * 3)
-    columns = zip(*rows, strict=True)
-    fresh = pa.table({n: pa.array(c, t) for n, c, t in zip(REVISION, columns, types, strict=True)})
-    cursor.register("fresh", fresh)
-    cursor.execute("INSERT INTO mlmon_state.revisions SELECT * FROM fresh")
-    cursor.unregister("fresh")
+    _append(cursor, "revisions", rows)
+
+
+def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        values = ", ".join(["unnest(?)"] * len(columns))
+        cursor.execute(f"INSERT INTO mlmon_state.{table} SELECT {values}", columns)
 
 
 def read_revisions(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[dict[str, Any]]:

@@ -13,11 +13,10 @@ from otel_mlmon.store.documents import (
     VerdictRow,
     append_revisions,
     append_verdicts,
-    delete_documents,
     delete_revisions,
     delete_verdicts,
     last_revisions,
-    put_document,
+    put_documents,
     read_documents,
     read_revisions,
     read_verdicts,
@@ -32,31 +31,30 @@ class History(Connected):
         if not bodies and not gone:
             return
         with self._database.transaction() as cursor:
-            for key, body in bodies.items():
-                put_document(cursor, kind, key, body)
-            if gone:
-                delete_documents(cursor, kind, gone)
+            put_documents(cursor, kind, bodies, gone)
 
     def documents(self, kind: str) -> dict[str, Any]:
         """All documents of a kind."""
         with self._cursor() as cursor:
             return read_documents(cursor, kind)
 
-    def append_verdicts(self, rows: Iterable[VerdictRow]) -> None:
-        """Append to the history of verdicts."""
-        with self._database.transaction() as cursor:
-            append_verdicts(cursor, rows)
-
     def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
         """History of one alert's verdicts, oldest first."""
         with self._cursor() as cursor:
             return read_verdicts(cursor, alert, limit)
 
-    def append_revisions(self, rows: Sequence[RevisionRow]) -> None:
-        """Append what was seen of past windows."""
-        if rows:
-            with self._database.transaction() as cursor:
-                append_revisions(cursor, rows)
+    def judged(
+        self,
+        alerts: Mapping[str, Any],
+        gone: Sequence[str],
+        verdicts: Sequence[VerdictRow],
+        revisions: Sequence[RevisionRow],
+    ) -> None:
+        """What a tick came to, in one transaction: alerts to be kept and to be forgotten, and what was said of windows."""
+        with self._database.transaction() as cursor:
+            put_documents(cursor, "alert", alerts, gone)
+            append_verdicts(cursor, verdicts)
+            append_revisions(cursor, revisions)
 
     def revisions(self, alert: str, limit: int = 500) -> list[dict[str, Any]]:
         """What was known when of an alert's past windows, oldest first."""

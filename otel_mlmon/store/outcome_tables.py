@@ -11,6 +11,7 @@ import pyarrow as pa
 from otel_mlmon.store import outcomes as pane_outcomes
 from otel_mlmon.store.connected import Connected
 from otel_mlmon.store.rows import read_events
+from otel_mlmon.store.window_sums import Lines, read_window_sums
 from otel_mlmon.values import RowBlock
 
 
@@ -48,12 +49,18 @@ class OutcomeTables(Connected):
         with self._database.transaction() as cursor:
             pane_outcomes.forget_outcomes(cursor, model)
 
-    def outcomes(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
-    ) -> tuple[pa.Table, pa.Table]:
-        """Sums and class counts over predictions in [start, end) with the ground truth that was known by `known_by`."""
+    def window_sums(
+        self,
+        model: str,
+        reference: str,
+        starts: Sequence[int],
+        width: int,
+        segments: Sequence[str],
+        known_by: int | None,
+    ) -> tuple[Lines, Lines, Lines, Lines]:
+        """Sums over windows of `width` ns, any number of widths apart: see `store.window_sums`."""
         with self._cursor() as cursor:
-            return pane_outcomes.read_outcomes(cursor, model, reference, start, end, segments, known_by)
+            return read_window_sums(cursor, model, reference, starts, width, segments, known_by)
 
     def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
         """When the ground truth of predictions in [start, end) became known, in steps of `step` ns."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import duckdb
 import pyarrow as pa
-
-from otel_mlmon.store.profiles import in_segments
 
 # Values of the sums, in the order of the table; names as in PerformanceCounts.
 SUMS: Final = (
     "with_truth", "numeric", "sum_error", "sum_abs_error", "sum_squared_error", "sum_fourth_error", "sum_truth",
     "sum_squared_truth", "sum_abs_truth", "sum_abs_relative_error", "relative_rows",
 )  # fmt: skip
-_SUMS: Final = ", ".join(f'"{name}"' for name in SUMS)
-_TOTALS: Final = ", ".join(f'sum("{name}") AS "{name}"' for name in SUMS)
 
 
 def event_query(table: str) -> str:
@@ -99,31 +94,6 @@ def outcome_progress(cursor: duckdb.DuckDBPyConnection, model: str, reference: s
         "SELECT seq FROM mlmon_state.outcome_progress WHERE model = ? AND reference = ?", [model, reference]
     ).fetchall()
     return int(rows[0][0]) if rows else 0
-
-
-def read_outcomes(
-    cursor: duckdb.DuckDBPyConnection,
-    model: str,
-    reference: str,
-    start: int,
-    end: int,
-    segments: Sequence[str],
-    known_by: int,
-) -> tuple[pa.Table, pa.Table]:
-    """Sums, and counts of (truth, prediction), over predictions in [start, end), by version and segment, as known by `known_by`."""
-    where = (
-        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND known <= ? AND {in_segments('segment')} "
-        "GROUP BY version, segment"
-    )
-    parameters = [model, reference, start, end, known_by, list(segments)]
-    sums = cursor.sql(f"SELECT version, segment, {_TOTALS} FROM mlmon_state.outcomes {where}", params=parameters)
-    found = sums.to_arrow_table()
-    classes = cursor.sql(
-        f"SELECT version, segment, truth, prediction, sum(n)::BIGINT AS n FROM mlmon_state.outcome_classes {where}, truth, "
-        "prediction HAVING sum(n) <> 0",
-        params=parameters,
-    )
-    return found, classes.to_arrow_table()
 
 
 def read_known(

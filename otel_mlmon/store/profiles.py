@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -39,13 +40,20 @@ def replace_panes(
 
 
 def read_profiles(
-    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, segments: Sequence[str]
+    cursor: duckdb.DuckDBPyConnection,
+    model: str,
+    reference: str,
+    start: int,
+    end: int,
+    segments: Sequence[str],
+    fields: Sequence[str] | None = None,
 ) -> pa.Table:
-    """Profiles of the panes in [start, end): those of the whole and of the segment keys asked for."""
+    """Profiles of the panes in [start, end): those of the whole and of the segment keys asked for; of all fields, or of these."""
+    where, about = _about(model, reference, start, end, segments, fields)
     return cursor.sql(
         "SELECT version, segment, field, counts, bins, total, squares, minimum, maximum FROM mlmon_state.profiles "
-        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {in_segments('segment')}",
-        params=[model, reference, start, end, list(segments)],
+        f"WHERE {where}",
+        params=about,
     ).to_arrow_table()
 
 
@@ -58,37 +66,39 @@ def read_values(
     segments: Sequence[str],
     limit: int,
     always: Sequence[str],
+    fields: Sequence[str] | None = None,
 ) -> list[tuple[str, str, str, str, str, int]]:
     """Summed single values: (version, segment, field, "new" or "heavy", value, count).
 
     Of each field the `limit` most frequent, and heavy ones that are in `always`.
     """
+    where, about = _about(model, reference, start, end, segments, fields)
     parts = [
         f"SELECT version, segment, field, '{kind}' AS kind, unnest(map_entries({kind}), recursive := true) "
-        f"FROM mlmon_state.profiles WHERE model = $1 AND reference = $2 AND pane >= $3 AND pane < $4 "
-        f"AND {in_segments('segment', '$5')}"
+        f"FROM mlmon_state.profiles WHERE {where}"
         for kind in ("new", "heavy")
     ]
     rows = cursor.execute(
         "SELECT version, segment, field, kind, key, n FROM ("
         f"SELECT version, segment, field, kind, key, sum(value)::BIGINT AS n FROM ({' UNION ALL '.join(parts)}) "
-        "GROUP BY ALL) QUALIFY row_number() OVER "
-        "(PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $6 OR (kind = 'heavy' AND list_contains($7, key))",
-        [model, reference, start, end, list(segments), limit, list(always)],
+        "GROUP BY ALL) QUALIFY row_number() OVER (PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $limit "
+        "OR (kind = 'heavy' AND list_contains($always, key))",
+        {**about, "limit": limit, "always": list(always)},
     ).fetchall()
     return [(v, s, f, kind, key, int(n)) for v, s, f, kind, key, n in rows]
 
 
-def read_totals(
-    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, segments: Sequence[str]
-) -> pa.Table:
-    """Numbers of predictions in [start, end), by version and segment."""
-    return cursor.sql(
-        "SELECT version, segment, sum(rows)::BIGINT AS rows, sum(lost_rows)::BIGINT AS lost_rows, "
-        "sum(broken_rows)::BIGINT AS broken_rows FROM mlmon_state.pane_totals "
-        f"WHERE model = ? AND reference = ? AND pane >= ? AND pane < ? AND {in_segments('segment')} GROUP BY version, segment",
-        params=[model, reference, start, end, list(segments)],
-    ).to_arrow_table()
+def _about(
+    model: str, reference: str, start: int, end: int, segments: Sequence[str], fields: Sequence[str] | None
+) -> tuple[str, dict[str, Any]]:
+    where = (
+        "model = $model AND reference = $reference AND pane >= $start AND pane < $end "
+        f"AND {in_segments('segment', '$segments')}"
+    )
+    about = {"model": model, "reference": reference, "start": start, "end": end, "segments": list(segments)}
+    if fields is None:
+        return where, about
+    return f"{where} AND list_contains($fields, field)", {**about, "fields": list(fields)}
 
 
 def read_traffic(

@@ -25,6 +25,8 @@ NEWEST_TRUTH = (
     "AND prediction_id IN ({ids}) QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
 )
 EVER = 2**63 - 1
+_NOTHING_KNOWN = "false AS _known, 0::BIGINT AS _known_at, NULL::DOUBLE AS _number, NULL::VARCHAR AS _text"
+_KNOWN = "t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text"
 
 
 def read_rows(
@@ -40,18 +42,21 @@ def read_rows(
 ) -> RowBlock:
     """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for.
 
-    With the ground truth that became known before `known_before` (ns; None: all). `only` names the fields wanted.
+    With the ground truth that became known before `known_before` (ns; None: all; 0: none is looked for). `only` names the fields
+    wanted.
     """
     where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
-    truth = NEWEST_TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
     wanted = fields if only is None else {n: f for n, f in fields.items() if n in only or n in segments}
-    query = (
-        f"SELECT {_meta(wanted)}, {'p._id, ' if with_ids else ''}"
-        "t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text "
-        f"FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t "
-        "ON p._id = t.prediction_id AND t.text IS NOT NULL"
-    )
-    found = cursor.sql(query, params=[model, EVER if known_before is None else known_before]).to_arrow_table()
+    columns = f"{_meta(wanted)}{', p._id' if with_ids else ''}"
+    if known_before == 0:
+        found = cursor.sql(f"SELECT {columns}, {_NOTHING_KNOWN} FROM {table} p WHERE {where}").to_arrow_table()
+    else:
+        truth = NEWEST_TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
+        found = cursor.sql(
+            f"SELECT {columns}, {_KNOWN} FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t "
+            "ON p._id = t.prediction_id AND t.text IS NOT NULL",
+            params=[model, EVER if known_before is None else known_before],
+        ).to_arrow_table()
     return _block(model, found, wanted, len(fields), segments)
 
 

@@ -203,10 +203,22 @@ class Store(OutcomeTables, History):
         with self._database.transaction() as cursor:
             pane_profiles.replace_panes(cursor, model, reference, panes, fields, totals)
 
-    def profiles(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
-        """Field profiles of the panes in [start, end)."""
+    def fields(self, model: str) -> list[str]:
+        """Fields that a model's predictions ever had."""
+        return list(self._catalog.fields(model))
+
+    def profiles(
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        fields: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Profiles of these fields (None: of all) of the panes in [start, end)."""
         with self._cursor() as cursor:
-            return pane_profiles.read_profiles(cursor, model, reference, start, end, segments)
+            return pane_profiles.read_profiles(cursor, model, reference, start, end, segments, fields)
 
     def profile_values(
         self,
@@ -217,30 +229,16 @@ class Store(OutcomeTables, History):
         segments: Sequence[str],
         limit: int,
         always: Sequence[str] = (),
+        fields: Sequence[str] | None = None,
     ) -> list[tuple[str, str, str, str, str, int]]:
-        """Summed single values of the panes in [start, end): the `limit` most frequent, and those of `always`."""
+        """Summed single values of these fields (None: of all) in [start, end): the `limit` most frequent, and those of `always`."""
         with self._cursor() as cursor:
-            return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit, always)
-
-    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table:
-        """Numbers of predictions in [start, end)."""
-        with self._cursor() as cursor:
-            return pane_profiles.read_totals(cursor, model, reference, start, end, segments)
+            return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit, always, fields)
 
     def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
         """Predictions pane by pane, and of how many the ground truth was known by `known_by`."""
         with self._cursor() as cursor:
             return pane_profiles.read_traffic(cursor, model, reference, start, end, known_by)
-
-    def dropped(self, model: str, start: int, end: int) -> dict[str, int]:
-        """Rows that senders say they lost in [start, end), by model version."""
-        with self._cursor() as cursor:
-            rows = cursor.execute(
-                "SELECT version, sum(rows)::BIGINT FROM mlmon_state.dropped WHERE model = ? AND time >= ? AND time < ? "
-                "GROUP BY version",
-                [model, start, end],
-            ).fetchall()
-        return dict(rows)
 
     # ---- housekeeping
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,16 @@ from otel_mlmon.window.performance import SUMS, performance_counts
 
 _TYPES = ("int", "float", "string", "bool", "array", "map")
 Key = tuple[str, str]  # version, segment
+Lines = list[tuple[Any, ...]]
+
+
+class Counted(NamedTuple):
+    """What a window comes to, but for its fields."""
+
+    rows: int
+    lost: int
+    broken: int
+    performance: PerformanceCounts
 
 
 def sum_profiles(
@@ -109,6 +120,26 @@ def sum_outcomes(
         key: performance_counts(n, added.get(key, none), {p: c for p, c in confusion.get(key, {}).items() if c})
         for key, (n, _, _) in rows.items()
     }
+
+
+def sum_windows(totals: Lines, dropped: Lines, sums: Lines, classes: Lines) -> dict[int, dict[Key, Counted]]:
+    """Windows by their start, version and segment, from the store's lines of each: rows, lost, broken; lost before they came; SUMS;
+    counts of (truth, prediction).
+    """
+    away = {(start, version): n for start, version, n in dropped}
+    added = {(start, version, segment): values for start, version, segment, *values in sums}
+    confusion: dict[tuple[int, str, str], dict[tuple[str, str], int]] = {}
+    for start, version, segment, truth, prediction, n in classes:
+        if n:
+            confusion.setdefault((start, version, segment), {})[truth, prediction] = n
+    found: dict[int, dict[Key, Counted]] = {}
+    none = [0.0] * len(SUMS)
+    for start, version, segment, rows, lost, broken in sorted(totals):
+        key = (start, version, segment)
+        counts = performance_counts(rows, dict(zip(SUMS, added.get(key, none), strict=True)), confusion.get(key, {}))
+        more = 0 if segment else away.get((start, version), 0)
+        found.setdefault(start, {})[version, segment] = Counted(rows, lost + more, broken, counts)
+    return found
 
 
 def _grouped(table: pa.Table, names: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], pa.Table]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 from otel_mlmon.values import FREQUENT_VALUES, FieldProfile, Reference, RowBlock, WindowProfile
 from otel_mlmon.window.performance import outcome_tables
 from otel_mlmon.window.profile import profile_panes
-from otel_mlmon.window.sums import sum_outcomes, sum_profiles, sum_totals
+from otel_mlmon.window.sums import Lines, sum_profiles, sum_windows
 
 PANES_AT_ONCE = 2000
 EVENTS_AT_ONCE = 200_000
@@ -40,7 +40,16 @@ class PaneStore(Protocol):
     def replace_panes(
         self, model: str, reference: str, panes: Sequence[int], fields: pa.Table, totals: pa.Table
     ) -> None: ...
-    def profiles(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
+    def fields(self, model: str) -> Iterable[str]: ...
+    def profiles(
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        fields: Sequence[str] | None = None,
+    ) -> pa.Table: ...
     def profile_values(
         self,
         model: str,
@@ -50,8 +59,8 @@ class PaneStore(Protocol):
         segments: Sequence[str],
         limit: int,
         always: Sequence[str] = (),
+        fields: Sequence[str] | None = None,
     ) -> list[tuple[str, str, str, str, str, int]]: ...
-    def totals(self, model: str, reference: str, start: int, end: int, segments: Sequence[str]) -> pa.Table: ...
     def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
     def outcome_progress(self, model: str, reference: str) -> int: ...
     def outcome_events(
@@ -59,11 +68,16 @@ class PaneStore(Protocol):
     ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None: ...
     def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None: ...
     def forget_outcomes(self, model: str) -> None: ...
-    def outcomes(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int
-    ) -> tuple[pa.Table, pa.Table]: ...
+    def window_sums(
+        self,
+        model: str,
+        reference: str,
+        starts: Sequence[int],
+        width: int,
+        segments: Sequence[str],
+        known_by: int | None,
+    ) -> tuple[Lines, Lines, Lines, Lines]: ...
     def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table: ...
-    def dropped(self, model: str, start: int, end: int) -> dict[str, int]: ...
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
 
@@ -204,38 +218,64 @@ class Windows:
         start: int,
         end: int,
         segments: Sequence[str],
-        known_by: int,
+        known_by: int | None,
         *,
         fields: bool = True,
+        selects: Callable[[str], bool] | None = None,
     ) -> list[WindowProfile]:
         """The model's predictions in [start, end) ns: one profile per version, whole and per segment value.
 
-        Performance counts the ground truth that was known by `known_by`. Without `fields` it is all there is.
+        Performance counts the ground truth that was known by `known_by` (None: none). Without `fields` it is all there is;
+        `selects` says which of them are wanted.
         """
-        totals = sum_totals(self._store.totals(model, reference, start, end, segments))
-        named = self._fields(model, reference, start, end, segments, {v for v, _ in totals}) if fields else {}
-        sums, classes = self._store.outcomes(model, reference, start, end, segments, known_by)
-        performance = sum_outcomes(sums, classes, totals)
-        dropped = self._store.dropped(model, start, end)
-        return [
-            WindowProfile(
-                model, version, segment, start, end, rows,
-                lost + (0 if segment else dropped.get(version, 0)),
-                named.get((version, segment), {}),
-                performance[version, segment],
-                broken,
-            )
-            for (version, segment), (rows, lost, broken) in sorted(totals.items())
-        ]  # fmt: skip
+        (found,) = self.windows(model, reference, [start], end - start, segments, known_by).values()
+        if not fields:
+            return found
+        named = self._fields(model, reference, start, end, segments, {window.version for window in found}, selects)
+        return [replace(window, fields=named.get((window.version, window.segment), {})) for window in found]
+
+    def windows(
+        self,
+        model: str,
+        reference: str,
+        starts: Sequence[int],
+        width: int,
+        segments: Sequence[str],
+        known_by: int | None,
+    ) -> dict[int, list[WindowProfile]]:
+        """Windows of `width` ns that begin at `starts`, any number of widths apart, without their fields, by start."""
+        found = sum_windows(*self._store.window_sums(model, reference, starts, width, segments, known_by))
+        return {
+            start: [
+                WindowProfile(
+                    model, version, segment, start, start + width, of.rows, of.lost, {}, of.performance, of.broken
+                )
+                for (version, segment), of in found.get(start, {}).items()
+            ]
+            for start in starts
+        }
 
     def _fields(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], versions: Iterable[str]
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        versions: Iterable[str],
+        selects: Callable[[str], bool] | None,
     ) -> dict[tuple[str, str], dict[str, FieldProfile]]:
         references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
         constants = {value for fields in references.values() for field in fields.values() for value in field.constants}
+        names: list[str] | None = None
+        if selects is not None:
+            there = {*self._store.fields(model), *(name for fields in references.values() for name in fields)}
+            names = sorted(filter(selects, there))
         return sum_profiles(
-            self._store.profiles(model, reference, start, end, segments),
-            self._store.profile_values(model, reference, start, end, segments, FREQUENT_VALUES, sorted(constants)),
+            self._store.profiles(model, reference, start, end, segments, names),
+            self._store.profile_values(
+                model, reference, start, end, segments, FREQUENT_VALUES, sorted(constants), names
+            ),
             references,
         )
 
