@@ -577,6 +577,20 @@ def test_the_figures_on_top_are_those_of_the_breach_even_when_the_newest_verdict
     assert "What is shown is the last breach. The newest verdict is none: only 12 rows (window" in text
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(0.4, "40% of the budget for 4w is left."), (-0.58, "The budget for 4w is used up: 158% of it is gone.")],
+)
+def test_how_fast_a_budget_burns_is_a_table(left: float, said: str) -> None:
+    line = {"window": "2d", "burn": 1.58, "short": "4h", "short_burn": 1.7, "factor": 1.0, "rows": 9033, "breach": True}
+    text = report(
+        check="budget", method="accuracy", evidence={"budget": {"left": left, "over": "4w", "windows": [line]}}
+    ).text
+    assert f"How fast the budget burns {said} At a rate of 1" in text
+    assert "2d 1.58 4h 1.7 1 9,033 burns too fast" in text
+    assert "Further evidence" not in text
+
+
 def test_shares_are_written_as_percentages() -> None:
     one = alert(check="slices", method="rmse", value=1.095, threshold=0.15, low=0.9, high=1.2, annotations={})
     text = report(one).text

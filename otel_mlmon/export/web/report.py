@@ -111,7 +111,12 @@ def _budget(found: Any) -> dict[str, Any]:
         if isinstance(lines, list)
         else []
     )
-    return {"left": as_share(found.get("left")), "over": found.get("over"), "lines": rows} if rows else {}
+    if not rows:
+        return {}
+    left, over = number(found.get("left")), shown(found.get("over"))
+    used = left is not None and left < 0
+    said = f"The budget for {over} is used up" if used else f"{as_share(left)} of the budget for {over} is left"
+    return {"said": f"{said}: {as_share(1 - (left or 0.0))} of it is gone." if used else f"{said}.", "lines": rows}
 
 
 def _times(value: float | None, threshold: float | None) -> str:
