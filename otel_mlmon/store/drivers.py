@@ -105,7 +105,8 @@ class Mysql:
     def read(self, query: str, since: datetime, rows: int) -> Result:
         for statement in ("SET time_zone = '+00:00'", "START TRANSACTION READ ONLY"):
             self._connection.query(statement)
-        cursor = self._connection.cursor()
+        # Kept: a cursor that is collected as garbage reads all rows that are still to come.
+        self._cursor = cursor = self._connection.cursor()
         cursor.execute(*_bound(query, since.replace(tzinfo=None)))
         return _names(cursor), _batches(cursor, rows)
 
@@ -114,7 +115,7 @@ class Mysql:
             second.query(f"KILL QUERY {self._connection.thread_id()}")
 
     def close(self) -> None:
-        # Not politely: the driver would first read all rows that are still to come, also when it is collected as garbage.
+        # Not politely, for the same reason.
         if self._connection._result is not None:
             self._connection._result.unbuffered_active = False
         self._connection._force_close()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from otel_mlmon.errors import EvaluationError
 from otel_mlmon.store.drivers import Connection, Mysql, Postgres, Sqlite, driver
+from otel_mlmon.store.stoppable import Stoppable, moment
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST: Final = 300  # characters of an error
 
 
-class DatabaseQuery:
+class DatabaseQuery(Stoppable):
     """One query that can be run again and again, with a connection for each run; `stop` ends a run from another thread."""
 
     def __init__(
@@ -33,6 +33,7 @@ class DatabaseQuery:
 
         The password is read anew for each run. Relative paths begin in `directory`. Raises ConfigError when the driver is not installed.
         """
+        super().__init__()
         self._query = query.strip().rstrip(";")
         self._kind, _, self._place = url.partition(":")
         self._url = url
@@ -40,9 +41,6 @@ class DatabaseQuery:
         self._boolean = boolean
         self._password_env = password_env
         self._password_file = password_file
-        self._lock = threading.Lock()
-        self._running: Connection | None = None
-        self._stopped = False
         if self._kind != "sqlite":
             driver(*(("psycopg", "postgres") if self._kind == "postgresql" else ("pymysql", "mysql")))
 
@@ -54,36 +52,25 @@ class DatabaseQuery:
         except Exception as error:  # each driver has its own, and not all of the same kind
             raise EvaluationError(_said(error, password)) from None  # the cause may hold the password
         try:
-            with self._lock:
-                if self._stopped:
-                    return
-                self._running = connection
-            # Rounded down: a row that was taken already is a duplicate, one that is skipped is lost.
-            names, batches = connection.read(self._query, _EPOCH + timedelta(microseconds=since // 1000), rows)
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise EvaluationError(f"column {twice[0]!r} comes twice")
-            for batch in batches:
-                columns: dict[str, Sequence[Any]] = dict(zip(names, zip(*batch, strict=True), strict=True))
-                if self._boolean in columns:
-                    columns[self._boolean] = [_truth(value) for value in columns[self._boolean]]
-                take(columns)
+            with self.under_way(partial(_cancel, connection)) as begins:
+                if begins:
+                    for columns in self._columns(connection, since, rows):
+                        take(columns)
         except connection.errors as error:
             raise EvaluationError(_said(error, password)) from None
         finally:
-            with self._lock:
-                self._running = None
             connection.close()
 
-    def stop(self) -> None:
-        """End what runs, and begin nothing more."""
-        with self._lock:
-            self._stopped = True
-            if self._running is not None:
-                try:
-                    self._running.cancel()
-                except self._running.errors:  # the server is gone, and so is the query
-                    return
+    def _columns(self, connection: Connection, since: int, rows: int) -> Iterator[dict[str, Sequence[Any]]]:
+        names, batches = connection.read(self._query, moment(since), rows)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise EvaluationError(f"column {twice[0]!r} comes twice")
+        for batch in batches:
+            columns: dict[str, Sequence[Any]] = dict(zip(names, zip(*batch, strict=True), strict=True))
+            if self._boolean in columns:
+                columns[self._boolean] = [_truth(value) for value in columns[self._boolean]]
+            yield columns
 
     def _connected(self, password: str | None) -> Connection:
         if self._kind == "sqlite":
@@ -104,6 +91,11 @@ class DatabaseQuery:
             return (self._directory / self._password_file).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise EvaluationError(f"password_file: {error}") from error
+
+
+def _cancel(connection: Connection) -> None:
+    with suppress(*connection.errors):  # the server is gone, and so is the query
+        connection.cancel()
 
 
 def _truth(value: Any) -> Any:

@@ -6,9 +6,7 @@ themselves: see `ground_truth_database`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +15,13 @@ import pyarrow as pa
 
 from otel_mlmon.errors import ConfigError, EvaluationError
 from otel_mlmon.store.database import quoted
+from otel_mlmon.store.stoppable import Stoppable, moment
 
 _MEMORY: Final = "512MB"
 _SINCE: Final = "since"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class GroundTruthQuery:
+class GroundTruthQuery(Stoppable):
     """One query that can be run again and again; `stop` ends a run from another thread."""
 
     def __init__(self, query: str, attach: Sequence[tuple[str, str]], directory: Path) -> None:
@@ -31,12 +29,10 @@ class GroundTruthQuery:
 
         Raises ConfigError when the query is not one SELECT.
         """
+        super().__init__()
         self._query = query
         self._attach = tuple(attach)
         self._directory = directory
-        self._lock = threading.Lock()
-        self._running: duckdb.DuckDBPyConnection | None = None
-        self._stopped = False
         with duckdb.connect(":memory:") as connection:
             try:
                 statements = connection.extract_statements(query)
@@ -54,34 +50,21 @@ class GroundTruthQuery:
         """Hand over the result in tables of up to about `rows` rows. `since`: ns. Raises EvaluationError."""
         connection = duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "threads": 1})
         try:
-            with self._lock:
-                if self._stopped:
-                    return
-                self._running = connection
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET file_search_path = ?", [str(self._directory)])
-            for path, name in self._attach:
-                connection.execute(f"ATTACH {_literal(str(self._directory / path))} AS {quoted(name)} (READ_ONLY)")
-            for table in self._tables(connection, since, rows):
-                take(table)
+            with self.under_way(connection.interrupt) as begins:
+                if begins:
+                    for table in self._tables(connection, since, rows):
+                        take(table)
         except duckdb.Error as error:
             raise EvaluationError(_first_line(error)) from error
         finally:
-            with self._lock:
-                self._running = None
             connection.close()
 
-    def stop(self) -> None:
-        """End what runs, and begin nothing more."""
-        with self._lock:
-            self._stopped = True
-            if self._running is not None:
-                self._running.interrupt()
-
     def _tables(self, connection: duckdb.DuckDBPyConnection, since: int, rows: int) -> Iterator[pa.Table]:
-        # Rounded down: a row that was taken already is a duplicate, one that is skipped is lost.
-        moment = (_EPOCH + timedelta(microseconds=since // 1000)).replace(tzinfo=None)
-        parameters: dict[str, Any] = {_SINCE: moment} if self._mentions_since else {}
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET file_search_path = ?", [str(self._directory)])
+        for path, name in self._attach:
+            connection.execute(f"ATTACH {_literal(str(self._directory / path))} AS {quoted(name)} (READ_ONLY)")
+        parameters: dict[str, Any] = {_SINCE: moment(since).replace(tzinfo=None)} if self._mentions_since else {}
         result = connection.sql(self._query, params=parameters) if parameters else connection.sql(self._query)
         for batch in result.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])

@@ -148,7 +148,7 @@ def test_a_long_query_in_sqlite_ends_too(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "s.sqlite").executescript("CREATE TABLE t (x)")
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS x FROM n"
     query = DatabaseQuery(endless, "sqlite:s.sqlite", tmp_path)
-    _stopped_while_it_runs(query, lambda: query._running is not None)
+    _stopped_while_it_runs(query, lambda: query._cancel is not None)
 
 
 def _stopped_while_it_runs(query: DatabaseQuery, runs: Callable[[], bool]) -> None:
