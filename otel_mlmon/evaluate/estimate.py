@@ -13,12 +13,12 @@ from otel_mlmon.evaluate.model_case import ModelCase, too_few_predictions
 from otel_mlmon.outcome_rows import class_texts, coded, scores_of
 from otel_mlmon.rulefile.outcome_rules import EstimateRule
 from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.stats.estimate import Estimate, Law, estimated, worse
+from otel_mlmon.stats.estimate import Estimate, worse
 from otel_mlmon.stats.estimation.calibration import Calibration
 from otel_mlmon.stats.estimation.confidence import expected_metric
 from otel_mlmon.stats.estimation.estimators import LOSS_OF
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
-from otel_mlmon.stats.estimation.loss import LossModel
+from otel_mlmon.stats.estimation.loss import LossModel, expected_loss
 from otel_mlmon.stats.performance import PERFORMANCE_METRICS
 from otel_mlmon.values import Reference, RowBlock
 
@@ -101,14 +101,9 @@ def _of_losses(
     predicted = block.fields[FIELD_PREDICTION].numbers
     if predicted is not None:
         rows = rows[np.isfinite(predicted[rows])]
-    mean = model.mean(model.losses(input_rows(block.fields, reference.fields, model.inputs, rows)))
-    if math.isnan(mean.mean):
+    if not len(rows):
         return too_few_predictions(0, 1)
-    squared = metric == "rmse"
-    value = math.sqrt(mean.mean) if squared else mean.mean
-    error = mean.standard_error / (2 * value) if squared and value > 0 else mean.standard_error
-    law = Law(mean.mean, mean.standard_error, math.inf, "square" if squared else "positive")
-    return estimated(value, error, mean.rows, law, CONFIDENCE)
+    return expected_loss(metric, model, input_rows(block.fields, reference.fields, model.inputs, rows), CONFIDENCE)  # type: ignore[arg-type]
 
 
 def _of_scores(

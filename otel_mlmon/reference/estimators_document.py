@@ -14,7 +14,8 @@ from otel_mlmon.stats.estimation.calibration import Calibration, Curve
 from otel_mlmon.stats.estimation.estimators import Estimators
 from otel_mlmon.stats.estimation.held_out import OwnError
 from otel_mlmon.stats.estimation.loss import Loss, LossModel
-from otel_mlmon.stats.estimation.trees import MAX_LEAVES, MAX_TREES, Trees
+from otel_mlmon.stats.estimation.support import GROUPS, Support
+from otel_mlmon.stats.estimation.trees import MAX_FEATURES, MAX_LEAVES, MAX_TREES, Trees
 
 _MOST: Final = MAX_TREES * MAX_LEAVES  # nodes, or leaves, of a model
 _WIDTHS: Final[Mapping[str, str]] = {
@@ -57,6 +58,7 @@ def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
             _read_own(model["own"]),
             int(model["rows"]),
             _read_effects(model["design_effects"]),
+            _read_support(model.get("support"), len(model["inputs"])),
         )
     return Estimators(
         losses,
@@ -83,7 +85,21 @@ def _loss(model: LossModel) -> dict[str, Any]:
         "rows": model.rows,
         "design_effects": dict(model.design_effects),
         "trees": _trees(model.trees),
+        **({} if model.support is None else {"support": _support(model.support)}),
     }
+
+
+def _support(found: Support) -> dict[str, str]:
+    return {"edges": _text(found.edges, "<f8"), "shares": _text(found.shares, "<f4")}
+
+
+def _read_support(body: Mapping[str, Any] | None, inputs: int) -> Support | None:
+    """None of a file from before it was kept."""
+    if body is None:
+        return None
+    most = MAX_FEATURES * (GROUPS + 1)
+    edges, shares = (_array(body[name], width, most) for name, width in (("edges", "<f8"), ("shares", "<f4")))
+    return Support(edges.reshape(inputs, GROUPS - 1), shares.astype(np.float64).reshape(inputs, GROUPS + 1))
 
 
 def _own(own: OwnError) -> dict[str, Any]:
@@ -135,14 +151,14 @@ def _text(column: npt.NDArray[Any], width: str) -> str:
     return base64.b64encode(zlib.compress(column.astype(width).tobytes(), 9)).decode()
 
 
-def _array(text: Any, width: str) -> npt.NDArray[Any]:
-    """Never more than _MOST numbers, whatever the text would unpack to."""
+def _array(text: Any, width: str, most: int = _MOST) -> npt.NDArray[Any]:
+    """Never more than `most` numbers, whatever the text would unpack to."""
     if not isinstance(text, str):
         raise ValueError(f"a tree's column is {type(text).__name__}, allowed is base64 text")
     unpacker = zlib.decompressobj()
     size = np.dtype(width).itemsize
     try:
-        raw = unpacker.decompress(base64.b64decode(text, validate=True), _MOST * size)
+        raw = unpacker.decompress(base64.b64decode(text, validate=True), most * size)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"a tree's column cannot be unpacked: {error}") from error
     if not unpacker.eof or len(raw) % size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
@@ -17,13 +18,20 @@ from sklearn.metrics import roc_auc_score
 from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.reference.table import Columns
 from otel_mlmon.stats.estimate import Estimate
-from otel_mlmon.stats.estimation.calibration import Calibration, Curve, calibration, isotonic, needs_calibration
+from otel_mlmon.stats.estimation.calibration import (
+    Calibration,
+    Curve,
+    calibration,
+    cautious,
+    isotonic,
+    needs_calibration,
+)
 from otel_mlmon.stats.estimation.confidence import Metric, area, confusion, expected_metric, of_confusion
 from otel_mlmon.stats.estimation.held_out import OwnError
-from otel_mlmon.stats.outcomes import MetricOptions
+from otel_mlmon.stats.outcomes import Mask, MetricOptions
 from otel_mlmon.stats.performance import PERFORMANCE_METRICS
 from otel_mlmon.stats.row_metrics.registry import ROW_METRICS
-from otel_mlmon.values import PerformanceCounts, Reference
+from otel_mlmon.values import Floats, PerformanceCounts, Reference
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
@@ -114,6 +122,26 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
     x = np.linspace(-0.5, 1.5, 400)
     assert isotonic(scores, positive)(x) == pytest.approx(theirs.predict(x), abs=1e-12)
     assert not needs_calibration(scores, np.zeros(2000, np.bool_))
+
+
+def test_the_area_of_nearly_perfect_scores_is_not_taken_for_larger_than_it_is() -> None:
+    """Positives that no reference of this size has below all others, and others above all positives, are still to come."""
+
+    def drawn(seed: int, n: int) -> tuple[Floats, Mask]:
+        rng = np.random.default_rng(seed)
+        p = 1 / (1 + np.exp(-rng.normal(0, 4, n)))
+        return p**1.5, rng.random(n) < p
+
+    scores, positive = drawn(0, 40_000)
+    realised = roc_auc_score(positive, scores)
+    assert realised > 0.94
+
+    def off(calibrated: Callable[[Floats, Mask], Curve]) -> float:
+        found = [calibrated(*drawn(seed, 500))(scores) for seed in range(1, 31)]
+        return float(np.mean([area(np.stack([1 - p, p], axis=1), {1: scores}) - realised for p in found]))
+
+    assert off(isotonic) > 0.004
+    assert abs(off(cautious)) < 0.002
 
 
 def test_the_area_is_that_of_scikit_learn_with_probabilities_as_weights() -> None:

@@ -108,6 +108,20 @@ def isotonic(scores: Floats, positive: Mask) -> Curve:
     return Curve(tuple(x[corner].tolist()), tuple(y[corner].tolist()))
 
 
+def cautious(scores: Floats, positive: Mask) -> Curve:
+    """The isotonic curve of these rows and of two more: a positive one at the lowest score, another one at the highest.
+
+    By itself the curve is 0 below the lowest positive and 1 above the highest other row, however few rows are there: as if what was not
+    seen could not be. Of a model that is nearly always right these few are most of the errors to come. With the two, n
+    rows without a positive have a probability of 1 / (n + 1) (the rule of succession, but for the row that it adds to both).
+
+    >>> cautious(np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, False, True, True])).probabilities
+    (0.3333333333333333, 0.3333333333333333, 0.6666666666666666, 0.6666666666666666)
+    """
+    ends = np.array([scores.min(), scores.max()])
+    return isotonic(np.append(scores, ends), np.append(positive, [True, False]))
+
+
 def needs_calibration(scores: Floats, positive: Mask) -> bool:
     """Whether an isotonic curve, fitted to nine tenths, makes scores of the other tenth better calibrated.
 
@@ -150,7 +164,7 @@ def calibration_error(probabilities: Floats, outcomes: Floats) -> float:
 def calibration(classes: tuple[str, ...], scores: Mapping[str, Floats], truth: Codes, *, in_order: bool) -> Calibration:
     """Fitted to reference rows whose scores are all there and whose true class (a code into `classes`) is known.
 
-    One against the rest, each class by itself, as NannyML does. Raises ValueError for fewer than FEWEST_ROWS rows.
+    One against the rest, each class by itself, as NannyML does (but for the two rows of `cautious`). Raises ValueError for fewer than FEWEST_ROWS rows.
 
     >>> rng = np.random.default_rng(0)
     >>> p = rng.uniform(size=3000)
@@ -168,12 +182,12 @@ def calibration(classes: tuple[str, ...], scores: Mapping[str, Floats], truth: C
     for name, column in scores.items():
         positive: Mask = truth == classes.index(name)
         needed = needs_calibration(column, positive)
-        curves[name] = isotonic(column, positive) if needed else Curve()
+        curves[name] = cautious(column, positive) if needed else Curve()
 
         def fit(
             fitted: Rows, rows: Rows, column: Floats = column, positive: Mask = positive, needed: bool = needed
         ) -> Floats:
-            return (isotonic(column[fitted], positive[fitted]) if needed else Curve())(column[rows])
+            return (cautious(column[fitted], positive[fitted]) if needed else Curve())(column[rows])
 
         held[name] = cross_fitted(len(truth), fit, in_order=in_order)
     expected = _complete(classes, held)
@@ -183,7 +197,7 @@ def calibration(classes: tuple[str, ...], scores: Mapping[str, Floats], truth: C
     grouped = max(effects.values(), default=1.0)
     for name in scores:
         p = expected[:, classes.index(name)]
-        own[name] = own_error(p, (truth == classes.index(name)).astype(np.float64), p * (1 - p) * grouped)
+        own[name] = own_error(p, p * (1 - p) * grouped, (truth == classes.index(name)) - p)
     return Calibration(classes, curves, own, len(truth), effects)
 
 

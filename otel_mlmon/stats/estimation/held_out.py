@@ -64,7 +64,7 @@ class OwnError:
     """How far the model's expectation itself may be off, by the size of the expectation.
 
     `edges` are between groups of expectations, `errors` the standard error of the mean of each group, as measured on held-out
-    rows: of what chance leaves open, and at least as much as it was off there.
+    rows: of what chance leaves open, or as much as it was off there.
     """
 
     edges: tuple[float, ...]
@@ -90,10 +90,11 @@ class OwnError:
         return float(np.hypot.reduce(share * np.asarray(self.errors)))
 
 
-def own_error(expected: Floats, found: Floats, variance: Floats) -> OwnError:
-    """Measured on held-out rows: what was `expected` of each, what was `found`, and the variance that chance has.
+def own_error(expected: Floats, variance: Floats, off: Floats | float = 0.0) -> OwnError:
+    """Measured on held-out rows: what was `expected` of each, the `variance` that chance has, and by how much the mean was `off`.
 
-    >>> own = own_error(np.repeat([0.2, 0.8], 5000), np.repeat([0.2, 0.9], 5000), np.full(10_000, 0.16))
+    >>> expected = np.repeat([0.2, 0.8], 5000)
+    >>> own = own_error(expected, np.full(10_000, 0.16), np.repeat([0.0, 0.1], 5000))
     >>> [round(error, 3) for error in (own.errors[0], own.errors[-1])]
     [0.006, 0.1]
     """
@@ -101,7 +102,7 @@ def own_error(expected: Floats, found: Floats, variance: Floats) -> OwnError:
     edges = edges[edges < expected.max()]
     group = np.searchsorted(edges, expected)
     count = np.bincount(group, minlength=len(edges) + 1)
-    off = np.bincount(group, weights=found - expected, minlength=len(count)) / np.maximum(count, 1)
-    chance = np.sqrt(np.bincount(group, weights=variance, minlength=len(count))) / np.maximum(count, 1)
-    errors = np.maximum(np.abs(off), chance)
+    mean_off = np.bincount(group, np.broadcast_to(off, expected.shape), len(count)) / np.maximum(count, 1)
+    chance = np.sqrt(np.bincount(group, variance, len(count))) / np.maximum(count, 1)
+    errors = np.maximum(np.abs(mean_off), chance)
     return OwnError(tuple(edges.tolist()), tuple(errors.tolist()))

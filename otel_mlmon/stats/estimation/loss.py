@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 
 from otel_mlmon.stats.design_effect import design_effect_of
+from otel_mlmon.stats.estimate import Estimate, Law, estimated, unknown
 from otel_mlmon.stats.estimation.boosting import boosted
 from otel_mlmon.stats.estimation.held_out import OwnError, Rows, cross_fitted, mean_design_effects, own_error
+from otel_mlmon.stats.estimation.support import Support, support
 from otel_mlmon.stats.estimation.trees import Trees
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
 Loss = Literal["squared_error", "absolute_error", "zero_one"]
+LossMetric = Literal["rmse", "mae"]
 FITTED_ROWS: Final = 50_000
 MEASURED_ROWS: Final = 200_000
 FEWEST_ROWS: Final = 200
@@ -36,8 +39,8 @@ class LossModel:
     """Expects the loss of a row from the fields `inputs`.
 
     The standard deviation of a loss is `spread` times what is expected of it; `own` is the error of the expectation, and
-    `design_effects` say how alike the surprises of consecutive rows are. All three were measured on held-out reference rows;
-    `rows` is how many.
+    `design_effects` say how alike the surprises of consecutive rows are. All of these were measured on held-out reference rows;
+    `rows` is how many, and `support` where they are.
     """
 
     inputs: tuple[str, ...]
@@ -46,22 +49,54 @@ class LossModel:
     own: OwnError
     rows: int
     design_effects: Mapping[int, float] = field(default_factory=dict)
+    support: Support | None = None
 
     def __post_init__(self) -> None:
-        if self.trees.features != len(self.inputs) or not 0 <= self.spread < math.inf:
+        inputs = len(self.inputs)
+        if self.trees.features != inputs or not 0 <= self.spread < math.inf or self.rows < 1:
             raise ValueError("the trees of a loss model do not fit its inputs")
+        if self.support is not None and len(self.support.edges) != inputs:
+            raise ValueError("the support of a loss model does not fit its inputs")
 
     def losses(self, rows: Floats) -> Floats:
         """What to expect of each row (rows × inputs): never below 0."""
         return np.maximum(0.0, self.trees.predict(rows))
 
-    def mean(self, losses: Floats) -> MeanLoss:
-        """Of rows of which `losses` are expected."""
-        n = len(losses)
+    def mean(self, rows: Floats) -> MeanLoss:
+        """Of these rows (rows × inputs).
+
+        What chance leaves open averages out over the rows. What does not is that the reference is a sample too: it knows the mean
+        loss of rows like these as well as so many rows of it can. That the expectations of single rows are off by much more (the
+        largest of them are too large, the least too small) is noise of the trees, which averages out over rows as well.
+        """
+        n = len(rows)
         if not n:
             return MeanLoss(math.nan, math.nan, 0)
-        chance = self.spread**2 * float((losses**2).sum()) / n**2 * design_effect_of(self.design_effects, n)
-        return MeanLoss(float(losses.mean()), math.hypot(math.sqrt(chance), self.own.of_mean(losses)), n)
+        losses = self.losses(rows)
+        variance = self.spread**2 * float((losses**2).mean())
+        chance = variance / n * design_effect_of(self.design_effects, n)
+        leaning = self.support.leaning(rows) if self.support is not None else 0.0
+        sampled = variance / min(self.rows, FITTED_ROWS) * leaning * design_effect_of(self.design_effects, self.rows)
+        own = max(self.own.of_mean(losses), math.sqrt(sampled))
+        return MeanLoss(float(losses.mean()), math.hypot(math.sqrt(chance), own), n)
+
+
+def expected_loss(metric: LossMetric, model: LossModel, rows: Floats, confidence: float) -> Estimate:
+    """What the metric of these rows (rows × inputs) is to be expected to turn out as, and where with `confidence` it will.
+
+    >>> x = np.arange(1000.0)[:, None]
+    >>> model = loss_model(["x"], x, np.where(x[:, 0] < 500, 1.0, 9.0), in_order=False)
+    >>> round(expected_loss("mae", model, x, 0.95).value, 2), round(expected_loss("rmse", model, x[500:], 0.95).value, 2)
+    (5.0, 3.0)
+    """
+    mean = model.mean(rows)
+    if math.isnan(mean.mean):
+        return unknown()
+    squared = metric == "rmse"
+    value = math.sqrt(mean.mean) if squared else mean.mean
+    error = mean.standard_error / (2 * value) if squared and value > 0 else mean.standard_error
+    law = Law(mean.mean, mean.standard_error, math.inf, "square" if squared else "positive")
+    return estimated(value, error, mean.rows, law, confidence)
 
 
 def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order: bool) -> LossModel:
@@ -73,8 +108,8 @@ def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order:
     >>> rng = np.random.default_rng(0)
     >>> x = rng.uniform(size=(2000, 1))
     >>> fitted = loss_model(["x"], x, (x[:, 0] * rng.normal(size=2000)) ** 2, in_order=False)
-    >>> found = fitted.mean(fitted.losses(np.full((500, 1), 0.5)))
-    >>> abs(found.mean - 0.25) < 2 * found.standard_error < 0.2
+    >>> found = fitted.mean(rng.uniform(size=(500, 1)))
+    >>> abs(found.mean - 1 / 3) < 2 * found.standard_error < 0.2
     True
     """
     if len(losses) < FEWEST_ROWS:
@@ -102,9 +137,10 @@ def loss_model(inputs: Sequence[str], rows: Floats, losses: Floats, *, in_order:
         tuple(inputs),
         boosted(rows[chosen], losses[chosen]),
         spread,
-        own_error(expected, losses, (spread * expected) ** 2 * grouped),
+        own_error(expected, (spread * expected) ** 2 * grouped),
         len(losses),
         effects,
+        support(rows),
     )
 
 
