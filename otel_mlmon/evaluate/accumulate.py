@@ -38,6 +38,10 @@ def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | No
 def _in_common(verdict: Verdict, reference: Reference | None) -> float:
     """Correlation of two windows: they are alike as far as neighbours are, and share the error of one reference."""
     field = reference.fields.get(verdict.target.field) if reference else None
-    alike = neighbours(field.design_effects.get("values", {}), verdict.rows) if field else 0.0
+    if verdict.target.field:
+        measured = [field.design_effects.get("values", {})] if field else []
+    else:  # of outcomes: whichever of them has most in common
+        measured = list(reference.outcome_effects.values()) if reference else []
+    alike = max((neighbours(effects, verdict.rows) for effects in measured), default=0.0)
     then, now = verdict.reference_rows, verdict.rows
     return (alike * then + now) / (then + now) if then else alike

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_mlmon.evaluate.case import Outcome, no_data
-from otel_mlmon.evaluate.outcome_case import OutcomeCase
+from otel_mlmon.evaluate.outcome_case import OutcomeCase, effects
 from otel_mlmon.evaluate.performance import enough, too_little
 from otel_mlmon.rulefile import BudgetRule, format_duration
 from otel_mlmon.stats.degradation import DEGRADATION_TESTS
 from otel_mlmon.stats.performance import PERFORMANCE_METRICS
 from otel_mlmon.stats.proportion import exceeds
+from otel_mlmon.stats.worth import counts_worth
 from otel_mlmon.values import PerformanceCounts, Reference, WindowProfile
 
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
@@ -137,5 +138,7 @@ def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | Out
         lambda w: cost(metric(w.performance, None)),
         normal,
         cost(allowed),
-        lambda w, value: DEGRADATION_TESTS[rule.budget](w.performance, limit_of(value), None),
+        lambda w, value: DEGRADATION_TESTS[rule.budget](
+            counts_worth(w.performance, effects(reference, {"": w}, "", rule.budget)[0]), limit_of(value), None
+        ),
     )

@@ -53,6 +53,7 @@ class PerformanceCase:
     `outcomes` reads the rows whose ground truth is known (argument: the field that says which of them were ranked against each
     other, or ""), `custom` computes an SQL aggregate over them; only metrics that sums do not give need either. `figures` has
     the reference's values of such metrics. `pair` has the rows of champion and challenger whose ids match; None without any.
+    `effect` says how many rows are worth one independent row, of this window and of the reference: their errors may be alike.
     """
 
     counts: PerformanceCounts
@@ -61,6 +62,7 @@ class PerformanceCase:
     outcomes: Callable[[str], Outcomes]
     custom: Callable[[str, float], Estimate]
     pair: Callable[[], tuple[Outcomes, Outcomes] | None] = lambda: None
+    effect: Callable[[str], tuple[float, float]] = lambda method: (1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

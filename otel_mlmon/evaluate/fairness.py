@@ -12,6 +12,7 @@ from otel_mlmon.stats.estimate import Estimate
 from otel_mlmon.stats.gap import largest_gap
 from otel_mlmon.stats.intervals import estimate
 from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.worth import counts_worth
 from otel_mlmon.values import PerformanceCounts
 
 ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
@@ -27,7 +28,7 @@ def fairness(rule: FairnessRule, case: OutcomeCase) -> Outcome:
     scale = 1.0 if rule.fairness in ABSOLUTE else PERFORMANCE_METRICS[rule.fairness].function(whole, rule.positive)
     figures = {
         key: {
-            segment: _figure(rule, window.performance)
+            segment: _figure(rule, counts_worth(window.performance, case.effect(segment, rule.fairness)[0]))
             for segment, window in case.windows.items()
             if segment.partition("=")[0] == key and window.performance.with_truth >= rule.min_segment
         }
@@ -41,18 +42,19 @@ def fairness(rule: FairnessRule, case: OutcomeCase) -> Outcome:
         )  # fmt: skip
     most = min(gaps, key=lambda gap: (gap.p_value, -gap.difference))
     high, low = (figures[name.partition("=")[0]][name] for name in (most.higher, most.lower))
+    rows = {segment: _figure(rule, case.windows[segment].performance).rows for by in figures.values() for segment in by}
     return judge(
         most.difference / scale,
         rule.above,
         min(1.0, most.p_value * len(gaps)),
         rows=whole.with_truth,
         reference_rows=0,
-        message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({high.rows} predictions) and {low.value:.4g} with "
-        f"{most.lower} ({low.rows}); {sum(gap.pairs for gap in gaps)} pairs compared",
+        message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({rows[most.higher]} predictions) and {low.value:.4g} "
+        f"with {most.lower} ({rows[most.lower]}); {sum(gap.pairs for gap in gaps)} pairs compared",
         finding="gap",
         evidence=lambda: {
             "segments": [
-                {"segment": segment, "rows": one.rows, "value": one.value, "standard_error": one.standard_error}
+                {"segment": segment, "rows": rows[segment], "value": one.value, "standard_error": one.standard_error}
                 for by in figures.values()
                 for segment, one in sorted(by.items(), key=lambda item: -item[1].value)
             ]

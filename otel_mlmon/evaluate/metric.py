@@ -18,6 +18,7 @@ from otel_mlmon.stats.outcomes import MetricOptions
 from otel_mlmon.stats.performance import PERFORMANCE_METRICS
 from otel_mlmon.stats.row_metrics import ROW_METRICS
 from otel_mlmon.stats.worse import worse_than_reference
+from otel_mlmon.stats.worth import counts_worth, estimate_worth
 
 _SUMS_KNOW: Final = frozenset(PERFORMANCE_METRICS)
 
@@ -43,19 +44,22 @@ def measure(rule: PerformanceRule, case: PerformanceCase) -> Measured:
     """The rule's metric over the predictions whose ground truth is known."""
     confidence = 2 * rule.confidence - 1  # a limit outside of the interval is one that the rule is sure of
     positive = getattr(rule, "positive", None)
+    effect, then_effect = case.effect(rule.method)
     if rule.method in _SUMS_KNOW:
         return _of_sums(rule.method, case, positive, confidence)
     if isinstance(rule, BusinessValue):
         matrix = {(truth, predicted): value for truth, by in rule.values.items() for predicted, value in by.items()}
-        return _of_estimate(business_value(case.counts.confusion, matrix, confidence), "higher", None)
+        found = business_value(case.counts.confusion, matrix, confidence)
+        return _of_estimate(estimate_worth(found, effect, confidence), "higher", None)
     if isinstance(rule, CustomMetric):
         better: Better = "higher" if rule.limit == "below" else "lower"
-        return _of_estimate(case.custom(rule.expression, confidence), better, None)
+        return _of_estimate(estimate_worth(case.custom(rule.expression, confidence), effect, confidence), better, None)
     query = rule.query if isinstance(rule, Ranking) else ""
     metric = ROW_METRICS[rule.method]
     before = case.figures.get(rule.method) if positive is None else None
-    then = None if before is None else (before.value, before.standard_error)
-    return _of_estimate(metric.figure(case.outcomes(query), options(rule), confidence), metric.better, then)
+    then = None if before is None else (before.value, before.standard_error * math.sqrt(then_effect))
+    found = metric.figure(case.outcomes(query), options(rule), confidence)
+    return _of_estimate(estimate_worth(found, effect, confidence), metric.better, then)
 
 
 def options(rule: PerformanceRule) -> MetricOptions:
@@ -68,16 +72,20 @@ def options(rule: PerformanceRule) -> MetricOptions:
 
 
 def _of_sums(method: str, case: PerformanceCase, positive: str | None, confidence: float) -> Measured:
-    metric, counts, before = PERFORMANCE_METRICS[method], case.counts, case.reference
+    metric, before = PERFORMANCE_METRICS[method], case.reference
+    effect, then_effect = case.effect(method)
+    counts = counts_worth(case.counts, effect)
     low, high = interval(method, counts, positive, confidence)
     return Measured(
-        metric.function(counts, positive),
+        metric.function(case.counts, positive),
         low,
         high,
         metric.better,
         metric.function(before, positive) if before else math.nan,
         lambda limit: DEGRADATION_TESTS[method](counts, limit, positive),
-        lambda: worse_than_reference(method, counts, before, positive) if before else math.nan,
+        lambda: (
+            worse_than_reference(method, counts, counts_worth(before, then_effect), positive) if before else math.nan
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -83,6 +84,7 @@ def performance_case(
         lambda query: _outcomes(*rows(), query),
         custom,
         lambda: pairs(segment),
+        partial(case.effect, segment),
     )
 
 

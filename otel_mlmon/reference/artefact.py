@@ -15,7 +15,15 @@ import yaml
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.estimators_document import estimators_document, read_estimators
 from otel_mlmon.stats.principal_components import PrincipalComponents
-from otel_mlmon.values import FieldProfile, FieldReference, Figure, PerformanceCounts, Reference, SegmentReference
+from otel_mlmon.values import (
+    Effects,
+    FieldProfile,
+    FieldReference,
+    Figure,
+    PerformanceCounts,
+    Reference,
+    SegmentReference,
+)
 
 FORMAT: Final = "otel_mlmon.reference/1"
 
@@ -35,6 +43,7 @@ def to_document(reference: Reference) -> dict[str, Any]:
         **({"components": _components(reference.components)} if reference.components else {}),
         "performance": _performance(reference.performance),
         **_figures(reference.figures),
+        **_effects(reference.outcome_effects),
         **({"estimators": estimators_document(reference.estimators)} if reference.estimators else {}),
         "segments": {
             key: {
@@ -42,6 +51,7 @@ def to_document(reference: Reference) -> dict[str, Any]:
                 "profiles": {name: _profile(profile) for name, profile in segment.profiles.items()},
                 "performance": _performance(segment.performance),
                 **_figures(segment.figures),
+                **_effects(segment.outcome_effects),
             }
             for key, segment in reference.segments.items()
         },
@@ -69,6 +79,7 @@ def from_document(document: Any, where: str) -> Reference:
                     {str(name): _read_profile(profile) for name, profile in body["profiles"].items()},
                     _read_performance(body["performance"]),
                     _read_figures(body),
+                    _read_effects(body.get("outcome_effects", {})),
                 )
                 for key, body in document["segments"].items()
             },
@@ -76,6 +87,7 @@ def from_document(document: Any, where: str) -> Reference:
             importances={str(name): float(size) for name, size in document.get("importances", {}).items()},
             figures=_read_figures(document),
             estimators=read_estimators(document.get("estimators")),
+            outcome_effects=_read_effects(document.get("outcome_effects", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadReference(f"{where}: damaged reference: {type(error).__name__}: {error}") from error
@@ -143,10 +155,7 @@ def _read_field(name: str, body: Mapping[str, Any]) -> FieldReference:
         edges=edges,
         categories=categories,
         constants={str(value): float(share) for value, share in body["constants"].items()},
-        design_effects={
-            str(of): {int(rows): float(size) for rows, size in effects.items()}
-            for of, effects in body.get("design_effects", {}).items()
-        },
+        design_effects=_read_effects(body.get("design_effects", {})),
     )
 
 
@@ -232,3 +241,11 @@ def _read_figures(body: Mapping[str, Any]) -> dict[str, Figure]:
         str(name): Figure(float(figure["value"]), float(figure["standard_error"]), int(figure["rows"]))
         for name, figure in body.get("figures", {}).items()
     }
+
+
+def _effects(effects: Effects) -> dict[str, Any]:
+    return {"outcome_effects": {of: dict(sizes) for of, sizes in effects.items()}} if effects else {}
+
+
+def _read_effects(body: Mapping[str, Any]) -> Effects:
+    return {str(of): {int(rows): float(size) for rows, size in sizes.items()} for of, sizes in body.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.reference.figures import figures
+from otel_mlmon.reference.outcome_effects import outcome_effects
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.design_effect import design_effects, of_categories, of_numbers, of_tails
 from otel_mlmon.stats.principal_components import PrincipalComponents, principal_components
@@ -60,12 +61,14 @@ def create_reference(
         components=_components(rows),
         figures=figures(rows, np.arange(len(rows))),
         performance=_known(performance.get("", (0, PerformanceCounts()))[1]),
+        outcome_effects=outcome_effects(rows, np.arange(len(rows))) if in_order else {},
         segments={
             segment: SegmentReference(
                 performance[segment][0],
                 {f: _frozen(profile, frozen[f].constants) for f, profile in profiles[segment].items()},
                 _known(performance[segment][1]),
                 figures(rows, _of_segment(rows, segment)),
+                outcome_effects(rows, _of_segment(rows, segment)) if in_order else {},
             )
             for segment in sorted(profiles)
             if segment

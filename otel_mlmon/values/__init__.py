@@ -26,7 +26,7 @@ from otel_mlmon.values.batches import (
     PredictionBatch,
 )
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
-from otel_mlmon.values.reference import FREQUENT_VALUES, FieldReference, Figure, Reference, SegmentReference
+from otel_mlmon.values.reference import FREQUENT_VALUES, Effects, FieldReference, Figure, Reference, SegmentReference
 from otel_mlmon.values.rows import FieldCells, RowBlock, Texts
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "ChangeEvent",
     "Counts",
     "Decoded",
+    "Effects",
     "FieldCells",
     "FieldColumn",
     "FieldProfile",

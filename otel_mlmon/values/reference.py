@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from otel_mlmon.stats.estimation.estimators import Estimators
     from otel_mlmon.stats.principal_components import PrincipalComponents
 
+# What is added up over rows → so many consecutive rows → how many of them are worth one independent row (Kish).
+Effects = Mapping[str, Mapping[int, float]]
 FREQUENT_VALUES: Final = 32  # single values kept by name per field, of a pane and of a reference
 
 
@@ -34,7 +36,7 @@ class FieldReference:
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     constants: Mapping[str, float] = field(default_factory=dict)
-    design_effects: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    design_effects: Effects = field(default_factory=dict)
 
 
 class Figure(NamedTuple):
@@ -47,7 +49,11 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance."""
+    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance.
+
+    `outcome_effects` are of what metrics add up: "error", "absolute_error", "squared_error", "zero_one", and what rows add to the
+    metrics in `figures`, by their names; {} where rows are not known to be alike.
+    """
 
     model: str
     name: str
@@ -62,6 +68,7 @@ class Reference:
     components: PrincipalComponents | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)  # by metric, of those that need rows
     estimators: Estimators | None = None
+    outcome_effects: Effects = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +79,6 @@ class SegmentReference:
     profiles: Mapping[str, FieldProfile]
     performance: PerformanceCounts | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    outcome_effects: Effects = field(
+        default_factory=dict
+    )  # of its own rows, which may be further apart than those of the whole
