@@ -241,6 +241,12 @@ def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
     assert f"_time >= {NOW - 62 * 60 * 10**9} AND _time < {NOW - 2 * 60 * 10**9};" in text
     assert "Evidence is kept for breaches only." in report(status="ok", evidence={}).text
     assert "not a breach" not in report().text
+    never = report(
+        phase="inactive", since=0, fired_at=0, status="ok", value=0.69, threshold=0.62, evidence={"ledger": []}
+    ).text
+    assert "The newest verdict is not a breach. " in never
+    assert "last breach" not in never
+    assert "× the limit" not in never, "for some metrics more is better"
 
 
 def test_a_resolved_alert_is_not_called_a_breach_of_now() -> None:

@@ -50,7 +50,8 @@ def _numeric(edges: Sequence[float], pairs: Sequence[_Pair]) -> tuple[Markup, st
         outer = place in {0, len(pairs) - 1}
         if outer:
             said = f"< {edges[0]:.4g}" if place == 0 else f"> {edges[-1]:.4g}"
-            parts.append(svg.words(x + step / 2, top + plot + 32, said, "middle", "outer"))
+            at = (x + step / 2, "middle") if place == 0 else (svg.WIDTH - 2.0, "end")
+            parts.append(svg.words(at[0], top + plot + 32, said, at[1], "outer"))
         if single and not outer and place % every == 0:
             parts.append(svg.words(x + step / 2, top + plot + 16, f"{edges[place - 1]:.4g}", "middle"))
         elif not single and place and (place - 1) % every == 0:
@@ -58,9 +59,9 @@ def _numeric(edges: Sequence[float], pairs: Sequence[_Pair]) -> tuple[Markup, st
     caption = (
         "Share of the finite values in each bin. There is one bin for each value that the reference has"
         if single
-        else "Share of the finite values in each bin, whose edges stand below. The bins are the reference's own, cut so "
-        "that each holds about the same share of it: the pale bars are level by construction, bars of equal width are not "
-        "equally wide ranges"
+        else "Share of the finite values in each bin, whose edges stand below. The bins are the reference's own: each holds about "
+        "the same share of it, at the ends less, so that the pale bars are nearly level by construction; bars of equal width are "
+        "not equally wide ranges"
     )
     return svg.picture(parts, height, "share of values per bin"), (
         f"{caption}; the first and the last bar are values below and above all that the reference has."

@@ -62,7 +62,9 @@ def report_page(
         threshold=said(judged["threshold"]),
         headline=alert.annotations.get("summary") or _headline(alert),
         annotations={k: v for k, v in alert.annotations.items() if k not in {"summary", "description"} and v},
-        times_limit=_times(judged["value"], judged["threshold"]),
+        times_limit=_times(judged["value"], judged["threshold"])
+        if alert.verdict.status == "breach" or judged["old"]
+        else "",
         picture=picture,
         caption=caption,
         numbers=_numbers(_rows(evidence.get("numbers"))),
