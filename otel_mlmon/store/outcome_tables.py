@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from otel_mlmon.store.connected import Connected
 from otel_mlmon.store.rows import read_events
 from otel_mlmon.store.window_sums import Lines, read_window_sums
 from otel_mlmon.values import RowBlock
+
+_EVER: Final = 2**62  # ns, further apart than any two times
 
 
 class OutcomeTables(Connected):
@@ -28,7 +31,7 @@ class OutcomeTables(Connected):
     ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None:
         """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it.
 
-        Of predictions that are not more than `reach` ns older than what was told of them (None: of all).
+        Of predictions whose time is at most `reach` ns from that of what was told of them (None: of all).
         """
         table = self._catalog.table(model)
         if table is None:
@@ -37,7 +40,8 @@ class OutcomeTables(Connected):
             last = pane_outcomes.next_commit(cursor, model, table, since, upto, most)
             oldest = 0 if reach is None else pane_outcomes.oldest_concerned(cursor, model, table, since, last, reach)
             fields = self._catalog.fields(model)
-            return *read_events(cursor, model, table, fields, segments, since, last, oldest), last
+            within = _EVER if reach is None else reach
+            return *read_events(cursor, model, table, fields, segments, since, last, oldest, within), last
 
     def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
         """Add to the sums; commits up to `seq` are in them."""

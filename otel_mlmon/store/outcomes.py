@@ -19,27 +19,31 @@ def event_query(table: str) -> str:
 
     At any time the last that has come of those known by then holds. So a ground truth counts from its own time on, until the earliest
     time of any that came after it, whichever is later. A new one may make that earlier: what was counted is then taken back.
-    Of a prediction that came after its ground truth, all of it is news. Cost: what the commits hold, and one look for their ids among
-    the predictions since $oldest and the ground truths.
+    Of a prediction that came after its ground truth, all of it is news. The times of the two are at most $reach apart: of every pair
+    by itself, so that what was counted once is found again when it is corrected, whatever else a commit holds. Cost: what the commits
+    hold, and one look for their ids among the predictions since $oldest and the ground truths since $reach before.
     """
     fresh = "SELECT prediction_id FROM mlmon_state.ground_truth WHERE model = $model AND seq > $since AND seq <= $upto"
     late = f"SELECT _id FROM {table} WHERE _seq > $since AND _seq <= $upto AND _time >= $oldest"
     return (
-        "WITH chain AS (SELECT prediction_id, time, number, text, seq, greatest(time, min(time) OVER later) AS until, "
-        "greatest(time, min(time) FILTER (seq <= $since) OVER later) AS before, min(time) OVER later AS next, "
-        "min(time) FILTER (seq <= $since) OVER later AS next_before FROM mlmon_state.ground_truth "
-        f"WHERE model = $model AND seq <= $upto AND (prediction_id IN ({fresh}) OR prediction_id IN ({late})) WINDOW later AS "
-        "(PARTITION BY prediction_id ORDER BY seq, rowid ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)), "
-        "told AS (SELECT p.*, e.time AS _from, CASE WHEN e.next IS NOT NULL THEN e.until END AS _until, "
-        "CASE WHEN e.next_before IS NOT NULL THEN e.before END AS _before, "
-        "e.seq <= $since AND p._seq <= $since AS _counted, e.number AS _number, e.text AS _text FROM chain e "
-        f"JOIN (SELECT * FROM {table} WHERE _time >= $oldest AND _seq <= $upto) p ON p._id = e.prediction_id "
-        "WHERE e.text IS NOT NULL) "
+        "WITH told AS (SELECT prediction_id, time, number, text, seq, rowid AS line FROM mlmon_state.ground_truth "
+        "WHERE model = $model AND seq <= $upto AND time >= $oldest - $reach "
+        f"AND (prediction_id IN ({fresh}) OR prediction_id IN ({late}))), "
+        "pairs AS (SELECT p.* EXCLUDE (_place), e.time AS _from, e.number AS _number, e.text AS _text, "
+        "e.seq <= $since AND p._seq <= $since AS _counted, greatest(e.time, min(e.time) OVER later) AS _ended, "
+        "min(e.time) OVER later AS _next, greatest(e.time, min(e.time) FILTER (e.seq <= $since) OVER later) AS _ended_before, "
+        "min(e.time) FILTER (e.seq <= $since) OVER later AS _next_before FROM told e "
+        f"JOIN (SELECT *, rowid AS _place FROM {table} WHERE _time >= $oldest AND _seq <= $upto) p "
+        "ON p._id = e.prediction_id AND abs(e.time - p._time) <= $reach WINDOW later AS "
+        "(PARTITION BY p._place ORDER BY e.seq, e.line ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)), "
+        "lives AS (SELECT * EXCLUDE (_ended, _next, _ended_before, _next_before), "
+        "CASE WHEN _next IS NOT NULL THEN _ended END AS _until, "
+        "CASE WHEN _next_before IS NOT NULL THEN _ended_before END AS _before FROM pairs WHERE _text IS NOT NULL) "
         "SELECT * EXCLUDE (_lines), unnest(_lines).sign AS _sign, unnest(_lines).at AS _known_at FROM (SELECT *, list_filter(["
         "{'sign': 1, 'at': CASE WHEN NOT _counted THEN _from END}, "
         "{'sign': -1, 'at': CASE WHEN NOT _counted OR _until IS DISTINCT FROM _before THEN _until END}, "
         "{'sign': 1, 'at': CASE WHEN _counted AND _until IS DISTINCT FROM _before THEN _before END}"
-        "], lambda line: line.at IS NOT NULL) AS _lines FROM told)"
+        "], lambda line: line.at IS NOT NULL) AS _lines FROM lives)"
     )
 
 

@@ -39,13 +39,19 @@ def read_rows(
     known_before: int | None = None,
     only: Collection[str] | None = None,
     with_ids: bool = False,
+    having: str | None = None,
 ) -> RowBlock:
     """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for.
 
     With the ground truth that became known before `known_before` (ns; None: all; 0: none is looked for). `only` names the fields
-    wanted.
+    wanted; `having` one that rows must have.
     """
     where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
+    if having is not None:
+        there = (
+            f"substr(_states, {fields[having].position + 1}, 1) NOT IN ('', '.', 'x')" if having in fields else "false"
+        )
+        where = f"({where}) AND {there}"
     wanted = fields if only is None else {n: f for n, f in fields.items() if n in only or n in segments}
     columns = f"{_meta(wanted)}{', p._id' if with_ids else ''}"
     if known_before == 0:
@@ -69,13 +75,15 @@ def read_events(
     since: int,
     upto: int,
     oldest: int,
+    reach: int,
 ) -> tuple[RowBlock, npt.NDArray[np.int64]]:
-    """What commits after `since` up to `upto` made known of predictions since `oldest` (ns), and the sign of each line: see
-    `store.outcomes`. The block has the predictions' outputs and what segments need.
+    """What commits after `since` up to `upto` made known of predictions since `oldest` (ns), within `reach` ns of them, and the sign
+    of each line: see `store.outcomes`. The block has the predictions' outputs and what segments need.
     """
     wanted = {n: f for n, f in fields.items() if n == FIELD_PREDICTION or n in segments}
     query = f"SELECT {_meta(wanted)}, true AS _known, _known_at, _number, _text, _sign FROM ({event_query(table)}) p"
-    found = cursor.sql(query, params={"model": model, "since": since, "upto": upto, "oldest": oldest}).to_arrow_table()
+    about = {"model": model, "since": since, "upto": upto, "oldest": oldest, "reach": reach}
+    found = cursor.sql(query, params=about).to_arrow_table()
     return _block(model, found, wanted, len(fields), segments), _numpy(found["_sign"]).astype(np.int64)
 
 

@@ -73,14 +73,27 @@ class Store(OutcomeTables, History):
         known_before: int | None = None,
         only: Collection[str] | None = None,
         with_ids: bool = False,
+        having: str | None = None,
     ) -> RowBlock | None:
-        """Predictions in the half-open time ranges (ns) with their ground truth; None for an unknown model."""
+        """Predictions in the half-open time ranges (ns) with their ground truth; None for an unknown model.
+
+        `only` names the fields wanted, `having` one that predictions must have.
+        """
         table = self._catalog.table(model)
         if table is None:
             return None
         with self._cursor() as cursor:
             return read_rows(
-                cursor, model, table, self._catalog.fields(model), segments, ranges, known_before, only, with_ids
+                cursor,
+                model,
+                table,
+                self._catalog.fields(model),
+                segments,
+                ranges,
+                known_before,
+                only,
+                with_ids,
+                having,
             )
 
     def examples(

@@ -32,6 +32,7 @@ class PaneStore(Protocol):
         known_before: int | None = None,
         only: Collection[str] | None = None,
         with_ids: bool = False,
+        having: str | None = None,
     ) -> RowBlock | None: ...
     def seq(self) -> int: ...
     def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
@@ -98,7 +99,7 @@ class Windows:
     def __init__(
         self, store: PaneStore, reference_for: ReferenceFor, *, pane_ns: int, horizon_ns: int | None = None
     ) -> None:
-        """Ground truth that comes more than `horizon_ns` (None: whenever) after its prediction is kept, but not summed."""
+        """Ground truth whose time is more than `horizon_ns` (None: however far) from its prediction's is kept, but not summed."""
         self._store = store
         self._horizon_ns = horizon_ns
         self._reference_for = reference_for
@@ -288,13 +289,14 @@ class Windows:
         known_by: int | None = None,
         only: Collection[str] | None = None,
         with_ids: bool = False,
+        having: str | None = None,
     ) -> RowBlock | None:
         """The predictions in [start, end) themselves, of all versions, with the ground truth that was known by `known_by`.
 
-        `only` names the fields wanted.
+        `only` names the fields wanted, `having` one that predictions must have.
         """
         before = None if known_by is None else known_by // self.pane_ns * self.pane_ns
-        return self._store.rows(model, segments, [(start, end)], before, only, with_ids)
+        return self._store.rows(model, segments, [(start, end)], before, only, with_ids, having)
 
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
         """Pane by pane: version, pane, rows, and the `truth` that was known, to find the newest window with enough of it."""

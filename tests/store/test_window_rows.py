@@ -107,3 +107,16 @@ def test_segments_in_rows_and_in_questions_about_rows_are_the_same(store: Store)
         for code, label in enumerate(texts.labels):
             of_segment = int(((texts.codes == code) & (rows.versions.codes == v1)).sum())
             assert len(store.examples("m", "v1", f"{key}={label}", "", 0, 100 * SECOND, 20)) == of_segment
+
+
+def test_rows_that_must_have_a_field_are_those_with_whatever_value_of_it(store: Store) -> None:
+    def ids(having: str | None) -> list[str]:
+        found = store.rows("m", [], [(0, 100 * SECOND)], 0, ["town"], with_ids=True, having=having)
+        assert found is not None and set(found.fields) == {"town"} and found.ids is not None
+        return sorted(found.ids.to_pylist())
+
+    everything = [*(f"id-{i}" for i in range(8)), "other"]
+    assert ids(None) == everything
+    assert ids("x") == [id_ for id_ in everything if id_ != "id-7"], "a text, a NaN and a huge number are there, too"
+    assert ids("zip") == everything[:-1], "null is there; a row from before the field existed has none"
+    assert ids("unheard") == []
