@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
@@ -36,13 +36,14 @@ from otel_mlmon.evaluate.verdicts import (
     judge_fields,
     judge_model,
 )
-from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, PerformanceRule, Rule
+from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, ParityRule, PerformanceRule, Rule
+from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW
 from otel_mlmon.stats.outcomes import Outcomes
-from otel_mlmon.values import Alert, AlertState, Reference, Target, Verdict
+from otel_mlmon.values import Alert, AlertState, Reference, RowBlock, Target, Verdict
 
 _log = logging.getLogger(__name__)
 _DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
-VerdictRow = tuple[str, int, str, float | None, float | None]
+VerdictRow = tuple[str, int, str, float | None, float | None, int]  # alert, end, status, value, threshold, tick
 
 
 class AlertStore(LedgerStore, Protocol):
@@ -163,8 +164,8 @@ class Engine:
         )
         status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
         ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
-        named = any(rule.family == "parity" for rule in group.rules)  # it shows predictions by their ids
-        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys, 0, with_ids=named), segments)
+        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys, 0), segments)
+        shadowed = self._shadowed(model, start, time, segments)
         fresh: dict[str, Alert] = {}
         late = ripe.waiting() if any(isinstance(rule, GroundTruthRule) for rule in group.rules) else []
         for version in dict.fromkeys((*status.versions, *late)):
@@ -178,7 +179,14 @@ class Engine:
             judged = [
                 (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference))
                 for rule in rules
-                for verdict in self._judge(group, rule, scene, ripe, known, status)
+                for verdict in self._judge(
+                    group,
+                    rule,
+                    replace(scene, rows=shadowed) if isinstance(rule, ParityRule) else scene,
+                    ripe,
+                    known,
+                    status,
+                )
             ]
             for rule, verdict in correct(judged, group.interval):
                 key = alert_id(group.name, rule.alert, verdict.target)
@@ -186,6 +194,14 @@ class Engine:
                 state = _next(rule, before.state if before else AlertState(), verdict, time)
                 fresh[key] = alert_for(group, rule, key, state, verdict, before)
         return fresh
+
+    def _shadowed(self, model: str, start: int, end: int, segments: Sequence[str]) -> WindowRows:
+        """The few predictions of a window that have a shadow: the two answers, and all columns for where they are apart."""
+
+        def read(only: Collection[str] | None) -> Callable[[Sequence[str]], RowBlock | None]:
+            return lambda keys: self._windows.rows(model, start, end, keys, 0, only, with_ids=True, having=FIELD_SHADOW)
+
+        return WindowRows(read((FIELD_PREDICTION, FIELD_SHADOW)), segments, WindowRows(read(None), segments))
 
     def _judge(
         self, group: Group, rule: Rule, scene: Scene, ripe: RipeWindows, known: Mapping[str, Alert], status: GroupStatus
@@ -333,7 +349,7 @@ class Engine:
         mine = {k: a for k, a in known.items() if a.group in groups}
         idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
         verdicts = [
-            (k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold) for k, a in fresh.items()
+            (k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold, time) for k, a in fresh.items()
         ]
         self._store.judged(active, idle, verdicts, self._revised)
         self._revised = []

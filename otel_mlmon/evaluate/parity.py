@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,22 +34,32 @@ _ROUNDING: Final = 1e-6
 
 def parity(rule: ParityRule, case: ModelCase) -> Outcome:
     """Share of predictions that are not the shadow's, or their mean distance from it, in one window."""
-    block, rows = case.block()
-    if block is None or not len(rows):
+    block, rows = case.block()  # those that have a shadow, and no more columns than it takes
+    if block is None or not case.n:
         return no_data("no_rows", "no predictions")
-    return judge_pairs(rule, block, rows, case.reference)
+    whole = case.rows.whole or case.rows
+    return judge_pairs(rule, block, rows, case.reference, case.n, lambda: whole.select(case.version, case.segment))
 
 
 def judge_pairs(
-    rule: ParityRule, block: RowBlock, rows: npt.NDArray[np.int64], reference: Reference | None = None
+    rule: ParityRule,
+    block: RowBlock,
+    rows: npt.NDArray[np.int64],
+    reference: Reference | None = None,
+    predictions: int | None = None,
+    whole: Callable[[], tuple[RowBlock | None, npt.NDArray[np.int64]]] | None = None,
 ) -> Outcome:
-    """The same for any rows. `reference` gives slices the ranges that they are named by."""
+    """The same for any rows, of so many `predictions` (None: they are all there are). `reference` gives slices the ranges that
+    they are named by; `whole` reads the rows with their features, where the block has none.
+    """
     found = pairs(block, rows, rule.tolerance)
-    n = len(found)
+    n, predictions = len(found), len(rows) if predictions is None else predictions
     if n < max(rule.min_rows, 1):
         reason = "too_few_rows" if n else "no_shadow"
         return no_data(
-            reason, f"{n} of {len(rows)} predictions have a shadow, the rule asks for at least {rule.min_rows}", rows=n
+            reason,
+            f"{n} of {predictions} predictions have a shadow, the rule asks for at least {rule.min_rows}",
+            rows=n,
         )
     confidence = max(2 * rule.confidence - 1, 0.01)  # a limit outside of the interval is one that the rule is sure of
     k = int(found.apart.sum())
@@ -64,7 +75,10 @@ def judge_pairs(
     else:
         value, (low, high), p_value = k / n, wilson(k, n, confidence), exceeds(k, n, rule.above)
     sure = value > rule.above and p_value <= _CHANCE
-    slices = _where(found, reference, rule.confidence) if sure else []
+    slices: list[Slice] = []
+    if sure:
+        wide, of = (block, rows) if whole is None else whole()
+        slices = _where(found if wide is None else pairs(wide, of, rule.tolerance), reference, rule.confidence)
     how = _how(found)
     message = (
         f"{k} of {n} predictions ({k / n:.1%}) are not what the shadow says" if k else f"all {n} as the shadow says"

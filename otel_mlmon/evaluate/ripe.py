@@ -62,6 +62,7 @@ class WindowSource(Protocol):
         known_by: int | None = None,
         only: Collection[str] | None = None,
         with_ids: bool = False,
+        having: str | None = None,
     ) -> RowBlock | None: ...
     def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
         """The panes of a version in their order."""

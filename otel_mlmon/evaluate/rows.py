@@ -21,11 +21,12 @@ ReadRows = Callable[[Sequence[str]], RowBlock | None]  # segment keys → all ro
 @dataclass(slots=True)
 class WindowRows:
     """Rows of one window of one model, read at most once per segment key, for all checks of a tick together; at once for those
-    of `keys`.
+    of `keys`. `whole`: the same rows with all of their columns, where these have some only.
     """
 
     read: ReadRows
     keys: Sequence[str] = ()
+    whole: WindowRows | None = None
     _blocks: dict[str, RowBlock | None] = field(default_factory=dict)
 
     def select(self, version: str, segment: str) -> tuple[RowBlock | None, npt.NDArray[np.int64]]:

@@ -73,7 +73,7 @@ class Reports:
     def history(self, alert_id: str) -> list[HistoryPoint]:
         """Verdicts, oldest first."""
         rows = self._store.verdicts(alert_id)
-        return [HistoryPoint(end, value, threshold, status) for _, end, status, value, threshold in rows]  # type: ignore[arg-type]
+        return [HistoryPoint(end, value, threshold, status) for _, end, status, value, threshold, _ in rows]  # type: ignore[arg-type]
 
     def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
         """Predictions of the alert's window that show best what is wrong."""

@@ -36,8 +36,9 @@ class MemoryWindows:
         known_by: int | None = None,
         only: Collection[str] | None = None,
         with_ids: bool = False,
+        having: str | None = None,
     ) -> RowBlock | None:
-        """Predictions in [start, end), with a column of texts for each segment key; all fields are there anyhow, and no ids."""
+        """Predictions in [start, end), with a column of texts for each segment key; all fields and rows are there anyhow, and no ids."""
         if model != self.history.model:
             return None
         first, last = np.searchsorted(self.history.times, (start, end))

@@ -30,21 +30,22 @@ def read_documents(cursor: duckdb.DuckDBPyConnection, kind: str) -> dict[str, An
     return {key: json.loads(body) for key, body in rows}
 
 
-VerdictRow = tuple[str, int, str, float | None, float | None]
+VerdictRow = tuple[str, int, str, float | None, float | None, int]
 
 
 def append_verdicts(cursor: duckdb.DuckDBPyConnection, rows: Iterable[VerdictRow]) -> None:
-    """Append (alert id, window end, status, value, threshold)."""
+    """Append (alert id, window end, status, value, threshold, time of the tick)."""
     _append(cursor, "verdicts", list(rows))
 
 
 def read_verdicts(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[VerdictRow]:
-    """The newest verdicts of one alert, oldest first."""
+    """The newest verdicts of one alert, in the order in which they were given."""
     rows = cursor.execute(
-        'SELECT alert, "end", status, value, threshold FROM mlmon_state.verdicts WHERE alert = ? ORDER BY "end" DESC LIMIT ?',
+        'SELECT alert, "end", status, value, threshold, coalesce("time", "end") AS "time" FROM mlmon_state.verdicts '
+        'WHERE alert = ? ORDER BY "time" DESC, rowid DESC LIMIT ?',
         [alert, limit],
     ).fetchall()
-    return [(a, e, s, v, t) for a, e, s, v, t in reversed(rows)]
+    return [(a, e, s, v, t, at) for a, e, s, v, t, at in reversed(rows)]
 
 
 def delete_verdicts(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:

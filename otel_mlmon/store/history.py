@@ -39,7 +39,7 @@ class History(Connected):
             return read_documents(cursor, kind)
 
     def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
-        """History of one alert's verdicts, oldest first."""
+        """History of one alert's verdicts, in the order in which they were given."""
         with self._cursor() as cursor:
             return read_verdicts(cursor, alert, limit)
 

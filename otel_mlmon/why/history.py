@@ -12,20 +12,31 @@ from otel_mlmon.why.what_if import direction, what_if
 MOST: Final = 2000  # verdicts that are looked at
 _BY_SIZE: Final = (
     "Judged by the stored values: a value that was beyond the threshold and not sure enough stays no breach; of one that was within "
-    "it, nobody asked how sure it was, and size alone decides. Times are ends of windows; their verdicts may have come later."
+    "it, nobody asked how sure it was, and size alone decides."
+)
+_LATE: Final = (
+    " Ground truth came after the windows: each verdict counts at the tick at which it was given, by what was known then. Times are "
+    "those of ticks."
 )
 
-VerdictRow = tuple[str, int, str, float | None, float | None]
+VerdictRow = tuple[
+    str, int, str, float | None, float | None, int
+]  # alert, window's end, status, value, threshold, tick
 
 
-def ticks_of(rows: Iterable[VerdictRow], revisions: Sequence[Revision] = ()) -> list[Tick]:
-    """Verdicts as ticks, oldest first; of a window that was judged again, the newest verdict counts."""
+def windows_of(rows: Iterable[VerdictRow], revisions: Sequence[Revision] = ()) -> list[Tick]:
+    """A verdict for each window, oldest first; of one that was judged again, the newest."""
     latest = {one.end: one for one in revisions}
     found = {}
-    for _, end, status, value, threshold in rows:
+    for _, end, status, value, threshold, _ in rows:
         known = latest.get(end)
         found[end] = Tick(end, value, threshold, status, known.low if known else None, known.high if known else None)
     return [found[end] for end in sorted(found)]
+
+
+def ticks_of(rows: Iterable[VerdictRow]) -> list[Tick]:
+    """A verdict for each tick, in their order: what the alert went by, whichever window it was about."""
+    return [Tick(time, value, threshold, status) for _, _, status, value, threshold, time in rows]
 
 
 def revisions_of(rows: Iterable[Mapping[str, Any]]) -> list[Revision]:
@@ -53,18 +64,20 @@ def history(
 ) -> History:
     """`end` is that of the window which the alert is about: its revisions are what is shown, else those of the window that has most."""
     revisions = revisions_of(revised)
-    ticks = ticks_of(verdicts, revisions)
+    kept = list(verdicts)
+    ticks = ticks_of(kept)
     worse = direction(ticks)
+    late = any(time > end for _, end, _, _, _, time in kept)
     counts: dict[int, int] = {}
     for one in revisions:
         counts[one.end] = counts.get(one.end, 0) + 1
     shown = end if counts.get(end, 0) > 1 else max(counts, key=lambda at: (counts[at], at), default=end)
     return History(
-        ticks=tuple(ticks),
+        ticks=tuple(windows_of(kept, revisions)),
         worse=worse,
         what_if=tuple(what_if(ticks, rule, method, worse)),
         revisions=tuple(one for one in revisions if one.end == shown),
-        note=_BY_SIZE if ticks else "No verdict has been kept yet.",
+        note=_BY_SIZE + _LATE * late if ticks else "No verdict has been kept yet.",
     )
 
 

@@ -1,4 +1,7 @@
-"""What a rule would have done with other thresholds: its past verdicts judged again, and the same life of an alert."""
+"""What a rule would have done with other thresholds: the verdict of each past tick judged again, and the same life of an alert.
+
+A tick's verdict is about the window that was judged then, by what was known of it then; `Tick.end` is here the time of the tick.
+"""
 
 from __future__ import annotations
 

@@ -278,6 +278,6 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
 
 def test_retention_forgets_old_verdicts_of_the_alerts_that_are_named() -> None:
     store = Store(None)
-    store.judged({}, (), [(alert, end, "ok", 0.0, None) for alert in ("a", "b") for end in (1, 2, 3)], ())
+    store.judged({}, (), [(alert, end, "ok", 0.0, None, end) for alert in ("a", "b") for end in (1, 2, 3)], ())
     store.forget_verdicts(["a"], 3)
     assert [[end for _, end, *_ in store.verdicts(alert)] for alert in ("a", "b")] == [[3], [1, 2, 3]]

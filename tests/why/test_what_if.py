@@ -99,9 +99,10 @@ def test_scores_are_scaled_by_their_distance_from_perfect_and_margins_by_the_mar
 
 def test_a_rule_that_is_gone_or_was_never_judged_has_a_history_all_the_same() -> None:
     assert history([], [], None, "psi", 0).what_if == ()
-    found = history([("a", HOUR, "breach", 0.5, 0.2)], [], None, "psi", HOUR)
+    found = history([("a", HOUR, "breach", 0.5, 0.2, HOUR)], [], None, "psi", HOUR)
     assert [one.kind for one in found.what_if].count("silent") == 1
-    odd = history([("a", HOUR, "breach", math.nan, 0.2), ("a", 2 * HOUR, "error", None, None)], [], None, "psi", HOUR)
+    rows = [("a", HOUR, "breach", math.nan, 0.2, HOUR), ("a", 2 * HOUR, "error", None, None, 2 * HOUR)]
+    odd = history(rows, [], None, "psi", HOUR)
     assert len(odd.ticks) == 2
 
 
@@ -133,6 +134,37 @@ def test_the_history_of_a_real_rule_is_what_the_store_kept_and_recounts_as_it_wa
     assert present["since"] == (alert.state.fired_at if phases[-1] == "firing" else 0)
     silent = next(one for one in found["what_if"] if one["kind"] == "silent")
     assert silent["episodes"] == 0 < present["threshold"] < silent["threshold"]
+
+
+def test_a_rule_whose_ground_truth_comes_late_is_recounted_by_the_ticks_at_which_it_was_judged() -> None:
+    """Labels come every fourth hour, of all hours before: each window that is judged is judged at several ticks."""
+    world = World(
+        "      - {alert: PricesOff, performance: rmse, worse_than_reference: 10%, for: 2h, keep_firing_for: 3h}"
+    )
+    rng, n, waiting, phases, judged = np.random.default_rng(1), 400, [], [], []
+    for hour in range(48):
+        if hour % 4 == 0:
+            for of, truth in waiting:
+                ids = [f"p{of * n + i}" for i in range(n)]
+                world.store.commit([ground_truth(ids, truth, times=[hour * HOUR + 1] * n)], 0)
+            world.windows.touch_ground_truth("m")
+            waiting = []
+        frame = houses(hour, n, [f"N{i:02d}" for i in range(20)] if rng.random() < 0.5 else ())
+        world.send(frame, hour, known=0.0)
+        waiting.append((hour, frame["price"].tolist()))
+        alert = world.tick(hour)["PricesOff", "", ""]
+        phases.append(alert.state.phase)
+        judged.append((alert.verdict.status, alert.verdict.end))
+    found = world.explain(alert)["history"]
+    ends = [end for _, end in judged]
+    assert len(set(ends)) < len(ends), "windows were judged more than once"
+    assert [tick["end"] for tick in found["ticks"]] == sorted(set(ends)), "what is drawn is by window"
+    present = next(one for one in found["what_if"] if one["kind"] == "present")
+    began = [i for i, phase in enumerate(phases) if phase == "firing" and (i == 0 or phases[i - 1] != "firing")]
+    assert present["episodes"] == len(began) > 1
+    assert present["firing"] == sum(phase == "firing" for phase in phases[:-1]) * HOUR
+    assert present["since"] == (alert.state.fired_at if phases[-1] == "firing" else 0)
+    assert "at the tick at which it was given" in found["note"]
 
 
 def test_revisions_of_the_window_say_what_was_known_when() -> None:
