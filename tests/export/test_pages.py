@@ -242,8 +242,8 @@ def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
     assert "Evidence is kept for breaches only." in report(status="ok", evidence={}).text
     assert "not a breach" not in report().text
     never = report(
-        phase="inactive", since=0, fired_at=0, status="ok", value=0.69, threshold=0.62, evidence={"ledger": []}
-    ).text
+        phase="inactive", since=0, fired_at=0, last_breach=0, status="ok", value=0.69, threshold=0.62, evidence={"ledger": []}
+    ).text  # fmt: skip
     assert "The newest verdict is not a breach. " in never
     assert "last breach" not in never
     assert "× the limit" not in never, "for some metrics more is better"
