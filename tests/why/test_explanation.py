@@ -63,6 +63,11 @@ def test_what_fired_says_since_when_and_how_sure() -> None:
     assert fired["p_value"] < 0.01
     assert fired["coverage"] == pytest.approx(0.7)
     assert fired["maturity"] == alert.verdict.maturity != ""
+    arrived = found["outcomes"]["arrived"]
+    assert arrived[0] == {"delay": 0, "share": 0.0}
+    assert arrived[-1]["share"] == pytest.approx(0.7)
+    assert [one["share"] for one in arrived] == sorted(one["share"] for one in arrived)
+    assert found["outcomes"]["confusion"] == (), "prices are no classes"
     kinds = {note["kind"]: note for note in fired["notes"]}
     assert set(kinds) == {"concept drift"}, "the inputs are as before, and labels are missing at random"
     json.dumps(found)
@@ -209,6 +214,11 @@ def test_where_a_shadow_disagrees_is_found() -> None:
     found = world.explain(world.tick(0)["Parity", "", ""])
     (one,) = found["where"]["slices"]
     assert (one["name"], one["rows"], one["value"], one["expected"]) == ("client = app", int(mine.sum()), 1.0, 0.0)
+    far = [abs(row["shadow"] - row["prediction"]) for row in found["examples"]["rows"]]
+    every = np.sort((frame[FIELD_SHADOW] - frame["predicted"]).abs())[::-1]
+    assert far == pytest.approx(every[:10].tolist()), (
+        "those where the two are furthest apart, with what the shadow says"
+    )
 
 
 def test_where_an_estimate_is_worse_is_found_without_ground_truth() -> None:
