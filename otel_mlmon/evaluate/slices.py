@@ -17,6 +17,7 @@ from otel_mlmon.evaluate.losses import (
     expected_losses,
     figure,
     limit_of,
+    loss_model,
     row_losses,
     worse_by,
 )
@@ -29,7 +30,7 @@ from otel_mlmon.stats.student import t_tail
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 
 if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+    from otel_mlmon.values import Counts, Floats
 
 # A boosted model of the losses is off by this much over a part of the rows, even if nothing has changed.
 _TOLERANCE: Final = 0.05
@@ -47,6 +48,7 @@ class _Search:
     columns: Mapping[str, Codes]
     losses: Floats
     expected: Floats
+    times: Counts
     by: str
     trust: Trust
 
@@ -61,6 +63,7 @@ class _Search:
             most=most,
             trust=self.trust,
             limits=limit_of(self.expected, self.metric, margin),
+            times=self.times,
         )
 
     def worse(self, part: Slice) -> float:
@@ -127,7 +130,8 @@ def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, refe
     columns = slice_columns(block, rows, reference, rule.features)
     expected = _of_model(block, rows, reference, rule.slices)
     if expected is not None:
-        return [_Search(rule.slices, columns, losses, expected, "model", _trust(reference))]
+        trust = _trust(reference, rule.slices)
+        return [_Search(rule.slices, columns, losses, expected, block.times[rows], "model", trust)]
     texts = slice_columns(replace(block, fields={}), rows, reference, rule.features)
     found = []
     for key, column in texts.items():
@@ -142,9 +146,8 @@ def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, refe
             by_code = np.array([*(known.get(label, math.nan) for label in column.labels), math.nan])[column.codes]
             judged = np.isfinite(by_code)
             kept = Codes(column.codes[judged], column.labels)
-            found.append(
-                _Search(rule.slices, {key: kept}, losses[judged], by_code[judged], "segments", _trust(reference))
-            )
+            one = losses[judged], by_code[judged], block.times[rows[judged]], "segments", _trust(reference, rule.slices)
+            found.append(_Search(rule.slices, {key: kept}, *one))
     return found
 
 
@@ -155,9 +158,10 @@ def _of_model(block: RowBlock, rows: Rows, reference: Reference, metric: Metric)
     return expected
 
 
-def _trust(reference: Reference | None) -> Trust:
+def _trust(reference: Reference | None, metric: Metric) -> Trust:
     rows = reference.performance.with_truth if reference is not None and reference.performance is not None else 0
-    return Trust(_TOLERANCE, max(rows, 1), noisy=True)
+    model = loss_model(reference, metric)
+    return Trust(_TOLERANCE, max(rows, 1), noisy=True, alike=model.design_effects if model else {})
 
 
 def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) -> Outcome:
@@ -247,7 +251,8 @@ def concentrated(
     by = "whole" if expected is None else "model"
     if expected is None:
         expected = np.full(len(losses), losses.mean())
-    trust = EXACT if by == "whole" else _trust(reference)
-    one = _Search(metric, slice_columns(block, known, reference, features), losses, expected, by, trust)
+    trust = EXACT if by == "whole" else _trust(reference, metric)
+    columns = slice_columns(block, known, reference, features)
+    one = _Search(metric, columns, losses, expected, block.times[known], by, trust)
     found = one.found(margin=margin, min_rows=min_rows, confidence=confidence, most=most)
     return [{**one.shown(part), "expected_by": by} for part in found]

@@ -52,7 +52,13 @@ def by_label(values: Floats, codes: Sequence[npt.NDArray[np.int64]]) -> Floats:
 
 
 def larger(
-    sums: Floats, rows: Floats, total: float, squares: float, n: int, by: float = 1.0, worth: float = 1.0
+    sums: Floats,
+    rows: Floats,
+    total: float,
+    squares: float,
+    n: int,
+    by: Floats | float = 1.0,
+    worth: Floats | float = 1.0,
 ) -> Floats:
     """P-values of sums of scores over `rows` rows each, drawn from `n` whose scores and their squares have these totals.
 

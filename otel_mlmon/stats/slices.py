@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from otel_mlmon.stats.slice_neighbours import Neighbours
 from otel_mlmon.stats.slice_tables import Tables
 from otel_mlmon.stats.slice_test import (
     by_label,
@@ -28,9 +29,9 @@ from otel_mlmon.stats.slice_test import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from otel_mlmon.values import Floats
+    from otel_mlmon.values import Counts, Floats
 
-_ROWS, _LOSS, _EXPECTED, _LIMIT, _DIFFERENCE, _SQUARE, _SCORE, _SCORE_SQUARE = range(8)
+_ROWS, _LOSS, _EXPECTED, _LIMIT, _SQUARE, _SCORE, _SCALE = range(7)  # of differences, the square
 # The ranks tell that errors are larger as a whole; the mean itself, which the margin is about, need only be so sure of its sign.
 _MEAN_ABOVE: Final = 0.05
 LABELS: Final = 200
@@ -53,12 +54,14 @@ class Trust:
 
     They may be off by `tolerance`, relative: a smaller difference is no news, however sure. They were learnt from so many `rows`:
     what is expected of a slice is no surer than the mean of its part of these would be. `noisy` ones are right for parts of the
-    rows rather than for single ones, and are not used to rank these.
+    rows rather than for single ones, and are not used to rank these. `alike` are the design effects of what is unexpected, by
+    number of consecutive rows (`design_effect.design_effects`): neighbours in time say the same twice.
     """
 
     tolerance: float = 0.0
     rows: float = math.inf
     noisy: bool = False
+    alike: Mapping[int, float] = field(default_factory=dict)
 
 
 EXACT: Final = Trust()
@@ -92,6 +95,7 @@ def search(
     pairs: bool = True,
     trust: Trust = EXACT,
     limits: Floats | None = None,
+    times: Counts | None = None,
 ) -> list[Slice]:
     """The slices whose mean loss is more than `margin` (relative) above what is expected and above that of the other rows.
 
@@ -100,7 +104,8 @@ def search(
     Bonferroni). Of more than 24 columns only the first are looked at in pairs: put those first that matter most. Of a
     column's labels the 200 most frequent can name a slice, the first 30 of them in pairs, too.
 
-    `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row.
+    `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row. `times` say which rows are neighbours; without
+    them, the rows are in order.
 
     >>> rng = np.random.default_rng(0)
     >>> town, age = rng.integers(20, size=4000), rng.integers(4, size=4000)
@@ -118,7 +123,8 @@ def search(
     columns = {name: used for name, column in columns.items() if (used := _usable(column, min_rows)).labels}
     if len(losses) < 2 * min_rows or not columns or not (losses > 0).any():
         return []
-    hunt = _Hunt(columns, losses, expected, limits, trust, max(min_rows, 2), 1 - confidence, pairs)
+    times = np.arange(len(losses)) if times is None else times
+    hunt = _Hunt(columns, losses, expected, limits, trust, times, max(min_rows, 2), 1 - confidence, pairs)
     found = hunt.slices(most)
     # Three towns in a row are two ranges of the longitude, too, and neither range is better on its own if it is replaced. So
     # what there is without a column that was named is compared as a whole.
@@ -172,6 +178,7 @@ class _Hunt:
         expected: Floats,
         limits: Floats,
         trust: Trust,
+        times: Counts,
         min_rows: int,
         alpha: float,
         pairs: bool,
@@ -184,9 +191,10 @@ class _Hunt:
         scale = by_label(expected, codes) if trust.noisy else expected
         least = _LEAST * float(expected.mean()) or 1.0
         self.score = losses if self.binary else scores(losses / np.maximum(scale, least))
-        difference = losses - expected
-        ones = np.ones(len(losses))
-        measures = np.stack([ones, losses, expected, limits, difference, difference**2, self.score, self.score**2])
+        self.score_squares = self.score**2
+        self.near, self.effects = Neighbours(times, trust.alike, self.score), dict[int, float]()
+        squares = (losses - expected) ** 2
+        measures = np.stack([np.ones(len(losses)), losses, expected, limits, squares, self.score, scale])
         self.tables = Tables(codes, [len(c.labels) + 1 for c in columns.values()], measures, pairs=pairs)
         tested = self.tables.candidates(min_rows)
         single = int((tested & ~self.tables.double).sum())
@@ -243,12 +251,18 @@ class _Hunt:
         cells = np.flatnonzero(allowed & tables.candidates(self.min_rows))
         if not len(cells):
             return None
+        # The cheap questions first: what is asked next is asked of those that are left.
+        cells = cells[self.large(tables.sums[:, cells])]
+        p = self.p_values(tables.sums[:, cells])
+        cells = cells[np.minimum(p * self.tests[cells], 1.0) <= self.alpha]
+        effects = np.array([self.effect_of(int(cell)) for cell in cells]) if self.near else np.ones(len(cells))
         sums = tables.sums[:, cells]
-        p = np.minimum(self.p_values(sums) * self.tests[cells], 1.0)
-        good = (p <= self.alpha) & self.large(sums) & self.mean_is_above(sums)
+        p = np.minimum(self.p_values(sums, effects) * self.tests[cells], 1.0)
+        good = (p <= self.alpha) & self.mean_is_above(sums, effects)
         if not good.any():
             return None
-        cells, p, gain = cells[good], p[good], self.gain(sums[:, good]) - np.log(self.tests[cells[good]])
+        cells, p, sums, effects = cells[good], p[good], sums[:, good], effects[good]
+        gain = self.gain(sums) / effects - np.log(self.tests[cells])
         order = np.lexsort((cells, -gain))
         cells, p = cells[order], p[order]
         chosen = 0
@@ -256,22 +270,37 @@ class _Hunt:
             chosen = next((i for i, c in enumerate(cells) if self.says_it_simpler(int(c), int(cells[0]))), 0)
         return self.slice(int(cells[chosen]), float(p[chosen]))
 
-    def p_values(self, sums: Floats) -> Floats:
+    def effect_of(self, cell: int) -> float:
+        """Design effect of all rows of a cell."""
+        if cell not in self.effects:
+            self.effects[cell] = self.near.effect(self.tables.mask(cell))
+        return self.effects[cell]
+
+    def p_values(self, sums: Floats, effects: Floats | float = 1.0) -> Floats:
         """Of the hypothesis that the losses are what is expected, times what they are for all rows that are left."""
-        totals = self.tables.totals
+        totals, worth = self.tables.totals, self.worth / effects
         if not self.binary:
             return larger(
                 sums[_SCORE],
                 sums[_ROWS],
                 totals[_SCORE],
-                totals[_SCORE_SQUARE],
+                float(self.score_squares[self.tables.left].sum()),
                 round(totals[_ROWS]),
-                self.by,
-                self.worth,
+                self.by * self.beyond_scale(sums),
+                worth,
             )
         level = self.by * (max(1.0, totals[_LOSS] / totals[_EXPECTED]) if totals[_EXPECTED] > 0 else 1.0)
-        hits, rows = self.worth * sums[_LOSS], self.worth * sums[_ROWS]
+        hits, rows = worth * sums[_LOSS], worth * sums[_ROWS]
         return more_often(hits, rows, level * sums[_EXPECTED] / sums[_ROWS])
+
+    def beyond_scale(self, sums: Floats) -> Floats:
+        """How much more is expected of cells than the scale by which their rows were ranked, at least 1.
+
+        That scale has one factor per label: of working days at eight it knows the working days and the hour.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            more: Floats = np.maximum(np.nan_to_num(sums[_EXPECTED] / sums[_SCALE], nan=1.0, posinf=1.0), 1.0)
+        return more
 
     def large(self, sums: Floats) -> npt.NDArray[np.bool_]:
         """Beyond the margin, also where all other rows are worse than expected."""
@@ -281,18 +310,20 @@ class _Hunt:
         beyond: npt.NDArray[np.bool_] = sums[_LOSS] > np.maximum(level, 1.0) * sums[_LIMIT]
         return beyond
 
-    def mean_is_above(self, sums: Floats) -> npt.NDArray[np.bool_]:
+    def mean_is_above(self, sums: Floats, effects: Floats | float = 1.0) -> npt.NDArray[np.bool_]:
         if self.binary:
             return np.ones(sums.shape[1], bool)
-        found: npt.NDArray[np.bool_] = mean_above_zero(sums[_DIFFERENCE], sums[_SQUARE], sums[_ROWS]) <= max(
-            _MEAN_ABOVE, self.alpha
-        )
+        worth = 1 / effects
+        p = mean_above_zero(worth * (sums[_LOSS] - sums[_EXPECTED]), worth * sums[_SQUARE], worth * sums[_ROWS])
+        found: npt.NDArray[np.bool_] = p <= max(_MEAN_ABOVE, self.alpha)
         return found
 
     def gain(self, sums: Floats) -> Floats:
         totals = self.tables.totals
         if not self.binary:
-            return gain_of_scale(sums[_SCORE], sums[_ROWS], totals[_SCORE], round(totals[_ROWS]))
+            return gain_of_scale(
+                sums[_SCORE] / self.beyond_scale(sums), sums[_ROWS], totals[_SCORE], round(totals[_ROWS])
+            )
         usual = totals[_LOSS] * sums[_EXPECTED] / max(totals[_EXPECTED], math.ulp(0.0))
         return gain_of_rate(sums[_LOSS], usual, totals[_LOSS])
 
@@ -320,7 +351,8 @@ class _Hunt:
     def bad(self, rows: npt.NDArray[np.bool_]) -> bool:
         """Whether these rows alone would be a slice, without correction."""
         sums = self.tables.measures[:, rows].sum(axis=1)[:, None]
-        return bool(self.large(sums)[0] and self.p_values(sums)[0] <= min(self.alpha, 0.05))
+        effect = self.near.effect(rows) if self.near else 1.0
+        return bool(self.large(sums)[0] and self.p_values(sums, effect)[0] <= min(self.alpha, 0.05))
 
     def slice(self, cell: int, p_value: float) -> Slice:
         columns, mask = list(self.columns.items()), self.tables.mask(cell)
