@@ -117,9 +117,15 @@ def explain(subject: Subject, past: Past, limits: Limits) -> Explanation:
         history=then,
         outcomes=came,
         read_rows=len(evidence.rows) if evidence else 0,
-        window_rows=max(subject.predictions, evidence.window_rows) if evidence else subject.predictions,
+        window_rows=_window_rows(subject, evidence),
         missing=tuple(parts.missing),
     )
+
+
+def _window_rows(subject: Subject, evidence: Evidence | None) -> int:
+    """What is known of a window's size is that of all segments together."""
+    whole = 0 if subject.alert.target.segment else subject.predictions
+    return max(whole, evidence.window_rows) if evidence else whole
 
 
 def _history(subject: Subject, past: Past) -> History:

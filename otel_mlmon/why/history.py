@@ -29,7 +29,7 @@ def windows_of(rows: Iterable[VerdictRow], revisions: Sequence[Revision] = ()) -
     latest = {one.end: one for one in revisions}
     found = {}
     for _, end, status, value, threshold, _ in rows:
-        known = latest.get(end)
+        known = latest.get(end) if value is not None else None  # no interval of a value that nobody knew then
         found[end] = Tick(end, value, threshold, status, known.low if known else None, known.high if known else None)
     return [found[end] for end in sorted(found)]
 

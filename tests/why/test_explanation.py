@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from why.towns import HOUR, PRICES_OFF, World, houses, reference
 from otel_mlmon.processor.explanations import Explanations
 from otel_mlmon.semconv import FIELD_SHADOW
 from otel_mlmon.why import Limits, Subject, explain, subject
+from otel_mlmon.why.explanation import Revision
+from otel_mlmon.why.history import VerdictRow, windows_of
 from otel_mlmon.why.subject import sample_ranges
 
 BAD = ("N03", "N08", "N16")
@@ -322,6 +325,7 @@ def test_an_alert_on_a_segment_is_about_its_rows_only() -> None:
     found = world.explain(world.tick(0)["PricesOff", "", "client=web"])
     assert [one["name"] for one in found["where"]["slices"]] == ["neighbourhood = N05"]
     assert found["where"]["rows"] == found["read_rows"] == int((frame["client"] == "web").sum())
+    assert found["window_rows"] == found["read_rows"], "not the predictions of all clients"
     assert found["where"]["slices"][0]["rows"] == int(bad.sum())
 
 
@@ -356,3 +360,11 @@ def test_the_last_breach_is_explained_while_the_newest_verdict_is_none() -> None
     found = world.explain(alert)
     assert (found["fired"]["end"], found["fired"]["value"]) == (HOUR, before.verdict.value)
     assert {one["name"] for one in found["where"]["slices"]} == {f"neighbourhood = {name}" for name in BAD}
+
+
+def test_a_window_that_had_no_value_when_it_was_judged_has_no_interval_either() -> None:
+    later = Revision(0, 5, 9, 100, 80, 0.8, "provisional", "ok", 50.0, 40.0, 60.0)
+    rows: list[VerdictRow] = [("1", 5, "no_data", None, None, 9), ("1", 6, "ok", 51.0, 70.0, 9)]
+    assert [(one.value, one.low, one.high) for one in windows_of(rows, [later, replace(later, end=6)])] == [
+        (None, None, None), (51.0, 40.0, 60.0),
+    ]  # fmt: skip
