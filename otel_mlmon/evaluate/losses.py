@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
+from otel_mlmon.stats.losses import losses_of
 from otel_mlmon.stats.performance import accuracy
 from otel_mlmon.stats.summary import mean
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
@@ -29,10 +30,8 @@ def row_losses(block: RowBlock, rows: Rows, metric: Metric) -> tuple[Rows, Float
     known = rows[block.truth_known[rows]]
     if metric == "accuracy":
         there = (found.true_class >= 0) & (found.predicted_class >= 0)
-        return known[there], (found.true_class != found.predicted_class)[there].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = np.abs(found.prediction - found.truth)
-        losses = error * error if metric == "rmse" else error
+        return known[there], losses_of("zero_one", found.predicted_class, found.true_class)[there]
+    losses = losses_of(LOSSES[metric], found.prediction, found.truth)
     there = np.isfinite(losses)
     return known[there], losses[there]
 

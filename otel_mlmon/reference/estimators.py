@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.rulefile import EstimateRule, Rule, SliceRule
-from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW
+from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
+from otel_mlmon.stats.estimation.answers import MOST_CLASSES, Answers, answers
 from otel_mlmon.stats.estimation.boosting import available
 from otel_mlmon.stats.estimation.calibration import FEWEST_ROWS as FEWEST_CALIBRATED
 from otel_mlmon.stats.estimation.calibration import Calibration, calibration
 from otel_mlmon.stats.estimation.estimators import Estimators
 from otel_mlmon.stats.estimation.inputs import input_rows
-from otel_mlmon.stats.estimation.loss import FEWEST_ROWS, Loss, LossModel, loss_model
+from otel_mlmon.stats.estimation.loss import FEWEST_ROWS, FITTED_ROWS, Loss, LossModel, loss_model
+from otel_mlmon.stats.losses import losses_of
 from otel_mlmon.stats.outcomes import Outcomes
 from otel_mlmon.values import FieldReference, Reference, RowBlock
 from otel_mlmon.window.performance import has_classes
@@ -36,7 +39,8 @@ def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, st
     found = outcomes(rows, known)
     made, reasons = _calibration(found, in_order) if classes else (None, "")
     losses, reason = _losses(rows, known, found, reference.fields, classes, in_order)
-    estimators = Estimators(losses, made) if losses or made else None
+    answered = _answers(rows, known, found, reference.fields, classes, in_order) if losses else None
+    estimators = Estimators(losses, made, answered) if losses or made else None
     return replace(reference, estimators=estimators), "; ".join(filter(None, (reasons, reason)))
 
 
@@ -73,15 +77,8 @@ def _losses(
     classes: bool,
     in_order: bool,
 ) -> tuple[dict[Loss, LossModel], str]:
-    targets: dict[Loss, npt.NDArray[np.float64]] = {}
-    if classes:
-        both = (found.true_class >= 0) & (found.predicted_class >= 0)
-        targets["zero_one"] = (found.true_class != found.predicted_class)[both].astype(np.float64)
-    else:
-        both = np.isfinite(found.truth) & np.isfinite(found.prediction)
-        error = (found.prediction - found.truth)[both]
-        with np.errstate(over="ignore"):
-            targets = {"squared_error": error**2, "absolute_error": np.abs(error)}
+    both = _compared(found, classes)
+    targets = {loss: losses_of(loss, *_pairs(found, both, classes)) for loss in _losses_for(classes)}
     if int(both.sum()) < FEWEST_ROWS:
         return {}, f"{int(both.sum())} rows have a prediction and a truth to compare; at least {FEWEST_ROWS} are needed"
     if not all(np.isfinite(target.sum()) for target in targets.values()):
@@ -91,3 +88,52 @@ def _losses(
     names = [name for name in fields if name != FIELD_SHADOW]
     inputs = input_rows(rows.fields, fields, names, known[both])
     return {loss: loss_model(names, inputs, target, in_order=in_order) for loss, target in targets.items()}, ""
+
+
+def _answers(
+    rows: RowBlock,
+    known: npt.NDArray[np.int64],
+    found: Outcomes,
+    fields: Mapping[str, FieldReference],
+    classes: bool,
+    in_order: bool,
+) -> Answers | None:
+    """None where there is but one class or more than are learnt one by one, or where nothing is an input."""
+    scores = {score_field(name) for name in found.scores}
+    names = [name for name in fields if name not in {FIELD_PREDICTION, FIELD_SHADOW, *scores}]
+    chosen = np.flatnonzero(_compared(found, classes))
+    if len(chosen) > FITTED_ROWS:
+        chosen = chosen[-FITTED_ROWS:] if in_order else chosen[np.linspace(0, len(chosen) - 1, FITTED_ROWS).astype(int)]
+    given, truth = _pairs(found, chosen, classes)
+    predicted: list[int] = np.unique(given).tolist() if classes else []
+    if not names or (classes and not 1 < len(predicted) <= MOST_CLASSES):
+        return None
+    codes = np.array(predicted)
+    return answers(
+        names,
+        input_rows(rows.fields, fields, names, known[chosen]),
+        np.searchsorted(codes, given).astype(np.float64) if classes else given,
+        [found.classes[code] for code in predicted],
+        lambda said: {
+            loss: losses_of(loss, codes[said.astype(np.int64)] if classes else said, truth)
+            for loss in _losses_for(classes)
+        },
+        in_order=in_order,
+    )
+
+
+def _losses_for(classes: bool) -> tuple[Loss, ...]:
+    return ("zero_one",) if classes else ("squared_error", "absolute_error")
+
+
+def _compared(found: Outcomes, classes: bool) -> npt.NDArray[np.bool_]:
+    """Which rows have a prediction and a truth of the same kind."""
+    if classes:
+        return (found.true_class >= 0) & (found.predicted_class >= 0)
+    return np.isfinite(found.truth) & np.isfinite(found.prediction)
+
+
+def _pairs(found: Outcomes, rows: npt.NDArray[Any], classes: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    if classes:
+        return found.predicted_class[rows], found.true_class[rows]
+    return found.prediction[rows], found.truth[rows]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.stats.estimation.answers import Answers
 from otel_mlmon.stats.estimation.calibration import Calibration, Curve
 from otel_mlmon.stats.estimation.estimators import Estimators
 from otel_mlmon.stats.estimation.held_out import OwnError
@@ -39,6 +40,8 @@ def estimators_document(found: Estimators) -> dict[str, Any]:
             "rows": made.rows,
             "design_effects": dict(made.design_effects),
         }
+    if found.answers is not None:
+        body["answers"] = _answers(found.answers)
     return body
 
 
@@ -47,21 +50,8 @@ def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
     if body is None:
         return None
     made = body.get("calibration")
-    losses: dict[Loss, LossModel] = {}
-    for name, model in body["losses"].items():
-        if name not in ("squared_error", "absolute_error", "zero_one"):
-            raise ValueError(f"an unknown loss {name!r}")
-        losses[name] = LossModel(
-            tuple(str(field) for field in model["inputs"]),
-            _read_trees(model["trees"], len(model["inputs"])),
-            float(model["spread"]),
-            _read_own(model["own"]),
-            int(model["rows"]),
-            _read_effects(model["design_effects"]),
-            _read_support(model.get("support"), len(model["inputs"])),
-        )
     return Estimators(
-        losses,
+        {_known_loss(name): _read_loss(model) for name, model in body["losses"].items()},
         None
         if made is None
         else Calibration(
@@ -74,7 +64,15 @@ def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
             int(made["rows"]),
             _read_effects(made["design_effects"]),
         ),
+        _read_answers(body["answers"]) if "answers" in body else None,
     )
+
+
+def _known_loss(name: Any) -> Loss:
+    if name not in get_args(Loss):
+        raise ValueError(f"an unknown loss {name!r}")
+    found: Loss = name
+    return found
 
 
 def _loss(model: LossModel) -> dict[str, Any]:
@@ -100,6 +98,45 @@ def _read_support(body: Mapping[str, Any] | None, inputs: int) -> Support | None
     most = MAX_FEATURES * (GROUPS + 1)
     edges, shares = (_array(body[name], width, most) for name, width in (("edges", "<f8"), ("shares", "<f4")))
     return Support(edges.reshape(inputs, GROUPS - 1), shares.astype(np.float64).reshape(inputs, GROUPS + 1))
+
+
+def _read_loss(model: Mapping[str, Any]) -> LossModel:
+    return LossModel(
+        tuple(str(field) for field in model["inputs"]),
+        _read_trees(model["trees"], len(model["inputs"])),
+        float(model["spread"]),
+        _read_own(model["own"]),
+        int(model["rows"]),
+        _read_effects(model["design_effects"]),
+        _read_support(model.get("support"), len(model["inputs"])),
+    )
+
+
+def _answers(found: Answers) -> dict[str, Any]:
+    return {
+        "inputs": list(found.inputs),
+        "classes": list(found.classes),
+        "trees": [_trees(trees) for trees in found.trees],
+        "difference": _loss(found.difference),
+        "excess": {name: list(excess) for name, excess in found.excess.items()},
+        "low": list(found.low),
+        "high": list(found.high),
+        "gaps": list(found.gaps),
+    }
+
+
+def _read_answers(body: Mapping[str, Any]) -> Answers:
+    inputs = tuple(str(name) for name in body["inputs"])
+    return Answers(
+        inputs,
+        tuple(str(name) for name in body["classes"]),
+        tuple(_read_trees(trees, len(inputs)) for trees in body["trees"]),
+        _read_loss(body["difference"]),
+        {_known_loss(name): (float(mean), float(error)) for name, (mean, error) in body["excess"].items()},
+        _numbers(body["low"]),
+        _numbers(body["high"]),
+        tuple(bool(often) for often in body["gaps"]),
+    )
 
 
 def _own(own: OwnError) -> dict[str, Any]:

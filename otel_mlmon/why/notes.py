@@ -1,4 +1,4 @@
-"""What the figure of a performance rule must be read with: label selection, and whether inputs or outcomes have changed."""
+"""What the figure of a performance rule must be read with: label selection, and whether inputs, outcomes or the model have changed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from otel_mlmon.why.explanation import Note
 from otel_mlmon.why.losses import metric_of
 from otel_mlmon.why.subject import Evidence, Subject
 
+_KINDS: Final = {
+    "model": "another model",
+    "concept": "concept drift",
+    "covariate": "covariate drift",
+    "both": "concept and covariate drift",
+}
 _ABOUT: Final = frozenset({"performance", "fairness", "slices", "budget"})
 
 
@@ -31,8 +37,8 @@ def notes(subject: Subject, evidence: Evidence, seed: int) -> list[Note]:
     if not isinstance(chosen, Mapping):
         chosen = {} if judged else _selection(subject, evidence, seed)
     found: list[Note] = []
-    if shift.get("kind") in ("concept", "covariate", "both"):
-        name = "concept and covariate drift" if shift["kind"] == "both" else f"{shift['kind']} drift"
+    name = _KINDS.get(str(shift.get("kind")))
+    if name:
         found.append(Note(name, str(shift.get("message")), shift))
     if chosen.get("biased"):
         found.append(Note("label selection", str(chosen.get("message")), chosen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from otel_mlmon.stats.estimation.answers import Answers
 from otel_mlmon.stats.estimation.calibration import Calibration
 from otel_mlmon.stats.estimation.loss import Loss, LossModel
 
@@ -14,12 +15,13 @@ LOSS_OF: Mapping[str, Loss] = {"rmse": "squared_error", "mae": "absolute_error"}
 
 @dataclass(frozen=True, slots=True)
 class Estimators:
-    """Models of the losses (`zero_one`: 1 for a wrong class), and probabilities by score; what the reference could not give is
-    not there.
+    """Models of the losses (`zero_one`: 1 for a wrong class), probabilities by score, and what the model answers to which inputs;
+    what the reference could not give is not there.
     """
 
     losses: Mapping[Loss, LossModel] = field(default_factory=dict)
     calibration: Calibration | None = None
+    answers: Answers | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
