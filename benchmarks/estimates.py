@@ -62,12 +62,12 @@ class Found(NamedTuple):
 def main() -> None:
     """Print a line per data set, metric, shift and size of window."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="4 draws instead of 40")
+    parser.add_argument("--quick", action="store_true", help="4 draws instead of 20")
     parser.add_argument("--draws", type=int, help="how many draws of each data set")
     parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--only", choices=list(SETS))
     chosen = parser.parse_args()
-    draws = chosen.draws or (4 if chosen.quick else 40)
+    draws = chosen.draws or (4 if chosen.quick else 20)
     for name in [chosen.only] if chosen.only else list(SETS):
         found = [one for seed in range(chosen.first, chosen.first + draws) for one in draw(name, seed)]
         print(f"{name}: {draws} draws from seed {chosen.first} on")

@@ -80,7 +80,7 @@ def test_an_artefact_holds_the_estimators_exactly_and_stays_small(tmp_path: Any)
         path = tmp_path / "reference.yaml"
         write_artefact(made, path)
         again = read_artefact(path)
-        assert path.stat().st_size < 130_000
+        assert path.stat().st_size < 200_000
         assert again.figures == made.figures
         assert made.estimators is not None
         assert again.estimators is not None
