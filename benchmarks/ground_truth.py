@@ -1,4 +1,4 @@
-"""A million predictions joined with their ground truth, and what a day's ground truth costs after ten days and after a hundred.
+"""A million predictions joined with their ground truth, and what a day's ground truth costs beside ten, a hundred and 400 days.
 
 Run: `python benchmarks/ground_truth.py`. Times are for a DuckDB file in a temporary directory; ratios are of steps timed in one run.
 """
@@ -20,18 +20,21 @@ from otel_mlmon.store import Store
 from otel_mlmon.values import FieldColumn, GroundTruthBatch, PredictionBatch
 from otel_mlmon.window import Plan, Windows
 
-A_DAY, DAYS, FEATURES, AT_ONCE = 10_000, 100, 5, 10_000
+A_DAY, DAYS, FEATURES, AT_ONCE = 10_000, (10, 100, 400), 5, 10_000
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 DELAY = 28 * DAY
+HORIZON = 60 * DAY
 
 
 def main() -> None:
     """Print times, memory and ratios."""
     with tempfile.TemporaryDirectory() as directory:
-        short, long = (_Model(Path(directory), days) for days in (DAYS // 10, DAYS))
-        for model in (short, long):
-            print(f"{model.days * A_DAY:,} predictions of {FEATURES} features over {model.days} days, as much ground truth, "
+        models = []
+        for days in DAYS:
+            model = _Model(Path(directory), days)
+            models.append(model)
+            print(f"{days * A_DAY:,} predictions of {FEATURES} features over {days} days, as much ground truth, "
                   f"each {DELAY // DAY} days late, in commits of {AT_ONCE:,} rows")  # fmt: skip
             base = _timed(model.commit_predictions)
             model.close()
@@ -42,33 +45,36 @@ def main() -> None:
                 ("a window of 28 days", _timed(model.window)),
             ):
                 print(f"  {what:<28} {seconds:8.2f} s   {seconds / base:6.2f} x committing the predictions")
-        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB "
-              f"(DuckDB's limit is 1 GB; file {long.store.size_bytes() / 1e6:,.0f} MB)")  # fmt: skip
-        days = {model.days: [_timed(model.correct_a_day) for _ in range(5)] for model in (short, long)}
-        first, second = (sorted(times)[2] for times in days.values())
-        print(f"one more day's ground truth ({A_DAY:,}, committed and joined; median of 5):")
-        print(f"  beside {DAYS // 10} days of history {first:6.3f} s, beside {DAYS} days {second:6.3f} s: {second / first:.2f} x "
-              f"for 10 x the history")  # fmt: skip
+            print(f"  peak memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB "
+                  f"(DuckDB's limit is 1 GB; file {model.store.size_bytes() / 1e6:,.0f} MB)")  # fmt: skip
+        print(f"one more day's ground truth ({A_DAY:,}, committed and joined; median of 9, in turn):")
+        turns = [[_timed(model.correct_a_day) for model in models] for _ in range(9)]
+        medians = [sorted(times)[4] for times in zip(*turns, strict=True)]
+        for days, seconds in zip(DAYS, medians, strict=True):
+            print(f"  beside {days:3} days of history {seconds:6.3f} s: {seconds / medians[0]:.2f} x")
 
 
 class _Model:
     def __init__(self, directory: Path, days: int) -> None:
         self.days = days
         self.store = Store(directory / f"{days}.duckdb")
-        self.windows = Windows(self.store, lambda *_: None, pane_ns=HOUR)
+        self.windows = Windows(self.store, lambda *_: None, pane_ns=HOUR, horizon_ns=HORIZON)
         self.windows.plan("m", Plan({"training": ()}), "plan", 0)
         self._rng = np.random.default_rng(days)
         n = days * A_DAY
-        self._ids = np.array([f"{value:016x}-{i}" for i, value in enumerate(self._rng.integers(0, 2**60, n))])
+        self._numbers = self._rng.integers(0, 2**60, n)
         self._times = np.sort(self._rng.integers(0, days * DAY, n))
 
+    def _ids(self, rows: np.ndarray) -> pa.Array:
+        return pa.array([f"{self._numbers[row]:016x}-{row}" for row in rows.tolist()])
+
     def commit_predictions(self) -> None:
-        for first in range(0, len(self._ids), AT_ONCE):
-            rows = slice(first, first + AT_ONCE)
-            n = len(self._ids[rows])
+        for first in range(0, len(self._times), AT_ONCE):
+            rows = np.arange(first, min(first + AT_ONCE, len(self._times)))
+            n = len(rows)
             fields = {f"f{i}": FieldColumn(pa.array(self._rng.normal(size=n))) for i in range(FEATURES)}
             batch = PredictionBatch(
-                "m", "1", pa.array(self._ids[rows]), pa.array(self._times[rows]),
+                "m", "1", self._ids(rows), pa.array(self._times[rows]),
                 {**fields, FIELD_PREDICTION: FieldColumn(pa.array(self._rng.normal(size=n)))}, {},
                 pa.nulls(n, pa.float64()), pa.nulls(n, pa.string()), pa.nulls(n, pa.string()), pa.nulls(n, pa.string()),
                 pa.array(np.zeros(n, np.int32)),
@@ -77,14 +83,13 @@ class _Model:
             self.windows.touch("m", self._times[rows])
 
     def commit_truths(self) -> None:
-        for first in range(0, len(self._ids), AT_ONCE):
-            self._tell(
-                np.arange(first, min(first + AT_ONCE, len(self._ids))), self._times[first : first + AT_ONCE] + DELAY
-            )
+        for first in range(0, len(self._times), AT_ONCE):
+            rows = np.arange(first, min(first + AT_ONCE, len(self._times)))
+            self._tell(rows, self._times[rows] + DELAY)
 
     def _tell(self, rows: np.ndarray, times: np.ndarray) -> None:
         values = FieldColumn(pa.array(self._rng.normal(size=len(rows))))
-        self.store.commit([GroundTruthBatch("m", pa.array(self._ids[rows]), pa.array(times), values)], 0)
+        self.store.commit([GroundTruthBatch("m", self._ids(rows), pa.array(times), values)], 0)
         self.windows.touch_ground_truth("m")
 
     def close(self) -> None:
@@ -98,7 +103,7 @@ class _Model:
 
     def correct_a_day(self) -> None:
         """The newest day's ground truth again, each with another value: the costlier case, as the old one is taken back."""
-        newest = np.arange(len(self._ids) - A_DAY, len(self._ids))
+        newest = np.arange(len(self._times) - A_DAY, len(self._times))
         self._tell(newest, self._times[newest] + DELAY + self._rng.integers(DAY, 2 * DAY))
         self.close()
 
