@@ -70,7 +70,12 @@ class Diagnosis:
         before, coverage, value = self._seen.pop(key, None), verdict.coverage or 0.0, verdict.value or 0.0
         far = (verdict.end - verdict.start) * _MOVED
         grown = before is not None and coverage - before[1] >= _GROWN
-        if before is None or grown or abs(verdict.end - before[0]) >= far or abs(value - before[2]) > _CHANGED * abs(value):
+        if (
+            before is None
+            or grown
+            or abs(verdict.end - before[0]) >= far
+            or abs(value - before[2]) > _CHANGED * abs(value)
+        ):
             before = (verdict.end, coverage, value, ask())
         self._seen[key] = before
         while len(self._seen) > _KEPT:
