@@ -1,0 +1,110 @@
+"""One life under one group of rules, by the engine that the processor runs: which alerts fired, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.outcomes.streams import HOUR, Life
+from otel_mlmon.evaluate.diagnosis import Diagnosis
+from otel_mlmon.evaluate.engine import Engine
+from otel_mlmon.evaluate.rows import WindowRows
+from otel_mlmon.outcome_rows import outcomes
+from otel_mlmon.rulefile import Group, PerformanceRule
+from otel_mlmon.simulate.memory import MemoryWindows
+from otel_mlmon.simulate.run import MemoryStore, ticks
+from otel_mlmon.stats.outcomes import performance_counts
+from otel_mlmon.store.condition import aggregate, count_condition
+from otel_mlmon.values import Reference, Verdict, WindowProfile
+
+DAYS = 60 * 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """An alert that began to fire."""
+
+    time: int
+    rule: str
+    segment: str
+    message: str
+
+
+class _Silent(Diagnosis):
+    """What a verdict says beside its figure takes most of the time, and changes no status."""
+
+    def of(
+        self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
+    ) -> tuple[Verdict, bool]:
+        return verdict, False
+
+
+class _Alerts(Engine):
+    """The engine without what it writes down for reports: revisions of past windows fire nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._diagnosis = _Silent()
+
+    def _revise(self, *_: Any) -> None:
+        return
+
+
+class _Outcomes(MemoryWindows):
+    """Windows of a model whose features nobody asks about."""
+
+    def _window(
+        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, fields: bool
+    ) -> list[WindowProfile]:
+        block = self.rows(model, start, end, segments, known_by)
+        if block is None or not len(block):
+            return []
+        profiles = []
+        for version in block.versions.labels:
+            mine = block.versions.codes == block.versions.labels.index(version)
+            parts = {"": mine} | {
+                f"{key}={label}": mine & (block.segments[key].codes == code)
+                for key in segments
+                for code, label in enumerate(block.segments[key].labels)
+            }
+            for segment, mask in parts.items():
+                rows = np.flatnonzero(mask)
+                if len(rows):
+                    counts = replace(performance_counts(outcomes(block, rows)), predictions=len(rows))
+                    profiles.append(WindowProfile(model, version, segment, start, end, len(rows), 0, {}, counts))
+        return profiles
+
+
+def play(life: Life, group: Group) -> list[Fired]:
+    """Every tick from the first row to the last, in order."""
+    windows = _Outcomes(life.rows, lambda *_: life.reference, HOUR)
+    engine = _Alerts(
+        windows, lambda *_: life.reference, MemoryStore(), windows.count_outside, count_condition, aggregate=aggregate,
+        ground_truth_horizon_ns=DAYS,
+    )  # fmt: skip
+    found = []
+    for time, _ in ticks([group], life.rows, None, None):
+        for alert in engine.tick([group], life.rows.model, time):
+            if alert.phase == "firing":
+                found.append(Fired(time, alert.rule, alert.target.segment, alert.verdict.message))
+    if engine.failures or any(alert.verdict.status == "error" for alert in engine.alerts()):
+        raise RuntimeError(f"rules failed: {engine.failures}")
+    return found
+
+
+def known_of(life: Life, since: int, until: int) -> int:
+    """Ground truths that were known at `until` of predictions made from `since` on."""
+    rows = life.rows
+    return int((rows.truth_known & (rows.times >= since) & (rows.truth_times <= until)).sum())
+
+
+def without_effects(life: Life) -> Life:
+    """As if nobody knew that neighbours are alike; the very same life where nobody does."""
+    made = life.reference
+    if not made.outcome_effects and not any(part.outcome_effects for part in made.segments.values()):
+        return life
+    segments = {key: replace(part, outcome_effects={}) for key, part in made.segments.items()}
+    return replace(life, reference=replace(made, outcome_effects={}, segments=segments))
