@@ -18,6 +18,7 @@ FOLDS: Final = 5
 _GROUPS: Final = 10
 _STEP: Final = 10**0.5
 _SMALLEST: Final = 100.0
+_CLEARLY: Final = 3  # errors above 1: each loss and segment is measured at several sizes, and a find by chance costs labels
 
 Rows = npt.NDArray[np.int64]
 
@@ -42,7 +43,7 @@ def cross_fitted(rows: int, fit: Callable[[Rows, Rows], Floats], *, in_order: bo
 def mean_design_effects(residuals: Floats) -> dict[int, float]:
     """By how much the variance of the mean of so many consecutive residuals is larger than that of independent ones.
 
-    As `design_effect.design_effects`, of numbers; {} where there are too few rows, or neighbours are not alike.
+    As `design_effect.design_effects`, of numbers; {} where there are too few rows, or neighbours are not clearly alike.
 
     >>> mean_design_effects(np.random.default_rng(0).normal(size=5000))
     {}
@@ -54,7 +55,7 @@ def mean_design_effects(residuals: Floats) -> dict[int, float]:
         size, count = round(block), len(residuals) // round(block)
         means = residuals[: count * size].reshape(count, size).mean(axis=1)
         effect, error = float(means.var(ddof=1)) * size / spread, (2 / (count - 1)) ** 0.5
-        found[size] = round(max(1.0, min(size, effect * (1 + error) if effect > 1 + 2 * error else 1.0)), 2)
+        found[size] = round(max(1.0, min(size, effect * (1 + error) if effect > 1 + _CLEARLY * error else 1.0)), 2)
         block *= _STEP
     return found if any(effect > 1 for effect in found.values()) else {}
 
