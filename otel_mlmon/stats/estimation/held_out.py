@@ -18,7 +18,7 @@ FOLDS: Final = 5
 _GROUPS: Final = 10
 _STEP: Final = 10**0.5
 _SMALLEST: Final = 100.0
-_CLEARLY: Final = 3  # errors above 1: each loss and segment is measured at several sizes, and a find by chance costs labels
+_CLEARLY: Final = 3  # errors above 1: each is measured at several sizes, and a find by chance costs labels
 
 Rows = npt.NDArray[np.int64]
 
