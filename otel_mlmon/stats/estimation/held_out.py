@@ -50,12 +50,15 @@ def mean_design_effects(residuals: Floats) -> dict[int, float]:
     >>> mean_design_effects(np.repeat([1.0, -1.0] * 20, 100))[100]
     100
     """
-    found, block, spread = {}, _SMALLEST, float(residuals.var())
+    found, block, spread, shorter = {}, _SMALLEST, float(residuals.var()), True
     while round(block) * BLOCKS <= len(residuals) and spread > 0:
         size, count = round(block), len(residuals) // round(block)
         means = residuals[: count * size].reshape(count, size).mean(axis=1)
         effect, error = float(means.var(ddof=1)) * size / spread, (2 / (count - 1)) ** 0.5
-        found[size] = round(max(1.0, min(size, effect * (1 + error) if effect > 1 + _CLEARLY * error else 1.0)), 2)
+        # What is alike in long stretches is so in shorter ones, too: else it is chance.
+        alike = shorter and effect > 1 + _CLEARLY * error
+        found[size] = round(max(1.0, min(size, effect * (1 + error) if alike else 1.0)), 2)
+        shorter = effect > 1 + error
         block *= _STEP
     return found if any(effect > 1 for effect in found.values()) else {}
 
