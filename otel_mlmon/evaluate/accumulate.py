@@ -7,11 +7,12 @@ p-value is therefore joined with that of the window before, and the better of bo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 
 from otel_mlmon.stats.combine import combined
 from otel_mlmon.stats.design_effect import neighbours
+from otel_mlmon.stats.worth import effects_of
 from otel_mlmon.values import Reference, Verdict
 
 Past = MutableMapping[str, deque[tuple[int, float]]]
@@ -19,8 +20,11 @@ _NEWS = 0.05  # p-value above which this window does not point anywhere
 _KEPT = 512  # ticks; a window of a day that is judged every three minutes
 
 
-def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | None) -> Verdict:
-    """The verdict with the better p-value of this window, and of this one and the last that does not overlap with it."""
+def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | None, method: str) -> Verdict:
+    """The verdict with the better p-value of this window, and of this one and the last that does not overlap with it.
+
+    `method` is the rule's: a metric where it is about outcomes.
+    """
     if verdict.p_value is None or verdict.status not in ("ok", "breach"):
         return verdict
     seen = past.setdefault(key, deque(maxlen=_KEPT))
@@ -31,17 +35,17 @@ def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | No
     seen.append((verdict.end, verdict.p_value))
     joint = 1.0
     if before is not None and verdict.p_value < _NEWS:
-        joint = combined(verdict.p_value, before, _in_common(verdict, reference))
+        joint = combined(verdict.p_value, before, _in_common(verdict, reference, method))
     return replace(verdict, p_value=min(1.0, 2 * min(verdict.p_value, joint)))
 
 
-def _in_common(verdict: Verdict, reference: Reference | None) -> float:
+def _in_common(verdict: Verdict, reference: Reference | None, method: str) -> float:
     """Correlation of two windows: they are alike as far as neighbours are, and share the error of one reference."""
-    field = reference.fields.get(verdict.target.field) if reference else None
-    if verdict.target.field:
-        measured = [field.design_effects.get("values", {})] if field else []
-    else:  # of outcomes: whichever of them has most in common
-        measured = list(reference.outcome_effects.values()) if reference else []
-    alike = max((neighbours(effects, verdict.rows) for effects in measured), default=0.0)
+    measured: Mapping[int, float] = {}
+    if reference is not None and not verdict.target.field:
+        measured = effects_of(method, reference.outcome_effects)
+    elif reference is not None and verdict.target.field in reference.fields:
+        measured = reference.fields[verdict.target.field].design_effects.get("values", {})
+    alike = neighbours(measured, verdict.rows)
     then, now = verdict.reference_rows, verdict.rows
     return (alike * then + now) / (then + now) if then else alike

@@ -177,7 +177,12 @@ class Engine:
                 sharers(group.rules),
             )  # fmt: skip
             judged = [
-                (rule, accumulate(self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference))
+                (
+                    rule,
+                    accumulate(
+                        self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference, rule.method
+                    ),
+                )
                 for rule in rules
                 for verdict in self._judge(
                     group,

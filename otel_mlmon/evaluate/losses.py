@@ -84,9 +84,17 @@ def loss_model(reference: Reference | None, metric: Metric) -> LossModel | None:
     return reference.estimators.losses.get(LOSSES[metric])
 
 
+def loss_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossModel) -> Floats | None:
+    """What the model of the losses looks at (rows × inputs); None where an input did not come."""
+    if input_problem(block.fields, reference.fields, model.inputs):
+        return None
+    return input_rows(block.fields, reference.fields, model.inputs, rows)
+
+
 def expected_losses(block: RowBlock, rows: Rows, reference: Reference | None, metric: Metric) -> Floats | None:
     """What the reference's model of the losses expects of each of the rows; None where there is none, or its inputs did not come."""
     model = loss_model(reference, metric)
-    if model is None or reference is None or input_problem(block.fields, reference.fields, model.inputs):
+    if model is None or reference is None:
         return None
-    return model.losses(input_rows(block.fields, reference.fields, model.inputs, rows))
+    inputs = loss_inputs(block, rows, reference, model)
+    return None if inputs is None else model.losses(inputs)

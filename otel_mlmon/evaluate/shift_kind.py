@@ -11,8 +11,8 @@ from otel_mlmon.evaluate.losses import (
     Metric,
     Rows,
     counted_loss,
-    expected_losses,
     figure,
+    loss_inputs,
     loss_model,
     row_losses,
     worse_by,
@@ -74,15 +74,16 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     n = len(known)
     if n < FEWEST:
         return ShiftKind("unknown", f"{n} predictions have a known outcome; {FEWEST} are needed", rows=n)
-    expected = expected_losses(block, known, reference, metric)
+    inputs = loss_inputs(block, known, reference, model)
     before, variance, reference_rows = counted_loss(reference.performance, metric)
-    if expected is None or not reference_rows:
+    if inputs is None or not reference_rows:
         return ShiftKind("unknown", "an input of the model of the losses did not come", rows=n)
+    expected = model.losses(inputs)
     effect = design_effect_of(model.design_effects, n)
     surprise = losses - expected
     found = split(
         (before, math.sqrt(variance / reference_rows)),
-        (float(expected.mean()), float(expected.std(ddof=1)) / math.sqrt(n), model.own.of_mean(expected)),
+        (float(expected.mean()), float(expected.std(ddof=1)) / math.sqrt(n), model.own_error(inputs, expected)),
         (float(surprise.mean()), float(surprise.std(ddof=1)) * math.sqrt(effect / n)),
     )
     now = figure(float(losses.mean()), metric)

@@ -466,7 +466,7 @@ def _window(hour: float, p_value: float | None, *, rows: int = 1000, reference_r
 
 def _joined(*windows: Verdict, reference: Reference | None = None) -> list[float | None]:
     past: Past = {}
-    return [accumulate(past, "key", window, reference).p_value for window in windows]
+    return [accumulate(past, "key", window, reference, "psi").p_value for window in windows]
 
 
 def test_two_windows_that_each_point_weakly_somewhere_are_joined() -> None:
@@ -500,15 +500,15 @@ def test_a_window_is_joined_with_the_last_one_only_and_not_with_one_of_long_ago(
 
 def test_targets_are_joined_each_with_its_own_past() -> None:
     past: Past = {}
-    accumulate(past, "one", _window(1, 0.02), None)
-    assert accumulate(past, "other", _window(2, 0.02), None).p_value == pytest.approx(0.04)
+    accumulate(past, "one", _window(1, 0.02), None, "psi")
+    assert accumulate(past, "other", _window(2, 0.02), None, "psi").p_value == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("status", ["no_data", "error"])
 def test_a_window_that_was_not_judged_is_no_past(status: Any) -> None:
     past: Past = {}
     for window in (replace(_window(1, 0.02), status=status), _window(1, None)):
-        assert accumulate(past, "key", window, None) is window
+        assert accumulate(past, "key", window, None, "psi") is window
     assert past == {}
 
 
