@@ -63,22 +63,29 @@ class LossModel:
         return np.maximum(0.0, self.trees.predict(rows))
 
     def mean(self, rows: Floats) -> MeanLoss:
-        """Of these rows (rows × inputs).
-
-        What chance leaves open averages out over the rows. What does not is that the reference is a sample too: it knows the mean
-        loss of rows like these as well as so many rows of it can. That the expectations of single rows are off by much more (the
-        largest of them are too large, the least too small) is noise of the trees, which averages out over rows as well.
-        """
+        """Of these rows (rows × inputs): what chance leaves open averages out over the rows, the model's own error does not."""
         n = len(rows)
         if not n:
             return MeanLoss(math.nan, math.nan, 0)
         losses = self.losses(rows)
-        variance = self.spread**2 * float((losses**2).mean())
-        chance = variance / n * design_effect_of(self.design_effects, n)
+        chance = self._variance(losses) / n * design_effect_of(self.design_effects, n)
+        return MeanLoss(float(losses.mean()), math.hypot(math.sqrt(chance), self.own_error(rows, losses)), n)
+
+    def own_error(self, rows: Floats, losses: Floats) -> float:
+        """Standard error of the mean of the `losses` that are expected of these rows (rows × inputs), without what chance does to them.
+
+        The reference is a sample too: it knows the mean loss of rows like these as well as so many rows of it can. That the
+        expectations of single rows are off by much more (the largest of them are too large, the least too small) is noise of the
+        trees, which averages out over rows as well.
+        """
         leaning = self.support.leaning(rows) if self.support is not None else 0.0
-        sampled = variance / min(self.rows, FITTED_ROWS) * leaning * design_effect_of(self.design_effects, self.rows)
-        own = max(self.own.of_mean(losses), math.sqrt(sampled))
-        return MeanLoss(float(losses.mean()), math.hypot(math.sqrt(chance), own), n)
+        known = min(self.rows, FITTED_ROWS)
+        sampled = self._variance(losses) / known * leaning * design_effect_of(self.design_effects, self.rows)
+        return max(self.own.of_mean(losses), math.sqrt(sampled))
+
+    def _variance(self, losses: Floats) -> float:
+        """Of a loss around what is expected of it, the mean over rows."""
+        return self.spread**2 * float((losses**2).mean())
 
 
 def expected_loss(metric: LossMetric, model: LossModel, rows: Floats, confidence: float) -> Estimate:
