@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.columns import number_text
+from otel_mlmon.named import named
 from otel_mlmon.semconv import FIELD_PREDICTION, score_field
 from otel_mlmon.stats.outcomes import Codes, Outcomes
 from otel_mlmon.values import FieldCells, RowBlock, Texts
@@ -59,12 +59,7 @@ def class_texts(cells: FieldCells, rows: npt.NDArray[np.int64]) -> Texts | None:
     assert cells.numbers is not None
     found = cells.numbers[rows]
     there = np.isfinite(found)
-    values, index = np.unique(found[there], return_inverse=True)
-    if not len(values) or _amounts(values):
-        return None
-    codes = np.full(len(rows), -1, np.int32)
-    codes[there] = index.reshape(-1)
-    return Texts(codes, [number_text(value) for value in values.tolist()])
+    return None if not there.any() or _amounts(found) else named(found, there)
 
 
 def _amounts(numbers: Floats) -> bool:

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from otel_mlmon.columns import number_text
 from otel_mlmon.errors import BadReference
+from otel_mlmon.named import named
 from otel_mlmon.semconv import FIELD_PREDICTION, score_field
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 
@@ -133,11 +133,7 @@ def cells_of(column: pa.ChunkedArray) -> FieldCells:
 def _texts(column: pa.ChunkedArray) -> Texts:
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-        there = ~np.isnan(values)
-        labels, found = np.unique(values[there], return_inverse=True)
-        codes = np.full(len(values), -1, dtype=np.int32)
-        codes[there] = found.reshape(-1)
-        return Texts(codes, [number_text(value) for value in labels.tolist()])
+        return named(values, ~np.isnan(values))
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Texts(codes, encoded.dictionary.to_pylist())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.columns import number_text
+from otel_mlmon.named import named
 from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import StoredField
@@ -173,11 +173,7 @@ def _own_segment(cells: FieldCells | None, n: int) -> Texts:
     if cells.texts is not None:
         return cells.texts
     assert cells.numbers is not None
-    there = ~np.isnan(cells.numbers)
-    values, found = np.unique(cells.numbers[there], return_inverse=True)
-    codes = np.full(n, -1, np.int32)
-    codes[there] = found.reshape(-1)
-    return Texts(codes, [number_text(value) for value in values.tolist()])
+    return named(cells.numbers, ~np.isnan(cells.numbers))
 
 
 def _numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.columns import number_text
+from otel_mlmon.named import named
 from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.values import FieldCells, FieldReference, PerformanceCounts, Reference, RowBlock, Texts
 from otel_mlmon.window.cells import Groups
@@ -119,11 +119,7 @@ def class_codes(cells: FieldCells) -> Texts:
     if cells.texts is not None:
         return cells.texts
     assert cells.numbers is not None
-    codes = np.full(len(cells.numbers), -1, dtype=np.int32)
-    there = np.isfinite(cells.numbers)
-    values, index = np.unique(cells.numbers[there], return_inverse=True)
-    codes[there] = index.reshape(-1)
-    return Texts(codes, [number_text(value) for value in values.tolist()])
+    return named(cells.numbers, np.isfinite(cells.numbers))
 
 
 def has_classes(reference: FieldReference | None, textual: bool) -> bool:
