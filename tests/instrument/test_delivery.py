@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 import pytest
+from instrument.sdk_receivers import wait_until
 from opentelemetry.sdk._logs import LoggerProvider
-from sdk_receivers import wait_until
 
 from otel_mlmon import Monitor, semconv
 from otel_mlmon.instrument import emit
