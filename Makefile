@@ -28,7 +28,7 @@ demo: $(VENV)/.processor ## watch a model's silent failures being caught
 	$(BIN)/mlmon demo
 
 test: $(VENV)/.dev ## all tests; those that need a peer skip without it (see `make peers`)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## ruff
 	$(BIN)/ruff check .
