@@ -85,7 +85,8 @@ def moved(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> 
     usual = answers.difference.losses(inputs[inside])
     surprise = far - usual
     grouped = design_effect_of(answers.difference.design_effects, n)
-    error = math.hypot(float(surprise.std(ddof=1)) * math.sqrt(grouped / n), answers.difference.own.of_mean(usual))
+    own = answers.difference.own_error(inputs[inside], usual)
+    error = math.hypot(float(surprise.std(ddof=1)) * math.sqrt(grouped / n), own)
     large = float(far.mean()) >= _LARGE * float(usual.mean())
     if not large or not t_tail(float(surprise.mean()), error, n - 1) <= _SURE:
         return None
