@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.evaluate.losses import LOSSES, Metric, Rows
+from otel_mlmon.evaluate.losses import LOSSES, Metric, Rows, model_inputs
 from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.stats.design_effect import design_effect_of
 from otel_mlmon.stats.estimation.answers import difference
-from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.losses import losses_of
 from otel_mlmon.stats.student import t_tail
 from otel_mlmon.values import Reference, RowBlock
@@ -64,9 +63,9 @@ def moved(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> 
     answers = reference.estimators.answers if reference.estimators else None
     if answers is None or LOSSES[metric] not in answers.excess:
         return None
-    if input_problem(block.fields, reference.fields, answers.inputs):
+    inputs = model_inputs(block, rows, reference, answers)
+    if inputs is None:
         return None
-    inputs = input_rows(block.fields, reference.fields, answers.inputs, rows)
     inside = answers.known(inputs)
     n = int(inside.sum())
     if n < FEWEST:
@@ -110,10 +109,9 @@ def strange(block: RowBlock, rows: Rows, reference: Reference) -> bool:
     By ranges, and by the principal components: where relations between the inputs are broken, there are no rows either.
     """
     answers = reference.estimators.answers if reference.estimators else None
-    if answers is not None and not input_problem(block.fields, reference.fields, answers.inputs):
-        inside = answers.known(input_rows(block.fields, reference.fields, answers.inputs, rows))
-        if inside.mean() < 1 - _OUTSIDE:
-            return True
+    inputs = None if answers is None else model_inputs(block, rows, reference, answers)
+    if answers is not None and inputs is not None and answers.known(inputs).mean() < 1 - _OUTSIDE:
+        return True
     components = reference.components
     if components is None:
         return False

@@ -16,6 +16,7 @@ from otel_mlmon.stats.summary import mean
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 
 if TYPE_CHECKING:
+    from otel_mlmon.stats.estimation.answers import Answers
     from otel_mlmon.stats.estimation.loss import Loss, LossModel
     from otel_mlmon.values import Floats
 
@@ -84,8 +85,8 @@ def loss_model(reference: Reference | None, metric: Metric) -> LossModel | None:
     return reference.estimators.losses.get(LOSSES[metric])
 
 
-def loss_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossModel) -> Floats | None:
-    """What the model of the losses looks at (rows × inputs); None where an input did not come."""
+def model_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossModel | Answers) -> Floats | None:
+    """What a model of the reference looks at (rows × inputs); None where an input did not come."""
     if input_problem(block.fields, reference.fields, model.inputs):
         return None
     return input_rows(block.fields, reference.fields, model.inputs, rows)
@@ -96,5 +97,5 @@ def expected_losses(block: RowBlock, rows: Rows, reference: Reference | None, me
     model = loss_model(reference, metric)
     if model is None or reference is None:
         return None
-    inputs = loss_inputs(block, rows, reference, model)
+    inputs = model_inputs(block, rows, reference, model)
     return None if inputs is None else model.losses(inputs)

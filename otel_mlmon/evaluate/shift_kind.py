@@ -12,8 +12,8 @@ from otel_mlmon.evaluate.losses import (
     Rows,
     counted_loss,
     figure,
-    loss_inputs,
     loss_model,
+    model_inputs,
     row_losses,
     worse_by,
 )
@@ -74,7 +74,7 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     n = len(known)
     if n < FEWEST:
         return ShiftKind("unknown", f"{n} predictions have a known outcome; {FEWEST} are needed", rows=n)
-    inputs = loss_inputs(block, known, reference, model)
+    inputs = model_inputs(block, known, reference, model)
     before, variance, reference_rows = counted_loss(reference.performance, metric)
     if inputs is None or not reference_rows:
         return ShiftKind("unknown", "an input of the model of the losses did not come", rows=n)
