@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldColumn, GroundTruthBatch, PredictionBatch
 from otel_mlmon.window import Plan, Windows
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 A_DAY, DAYS, FEATURES, AT_ONCE = 10_000, (10, 100, 400), 5, 10_000
 HOUR = 3600 * 10**9

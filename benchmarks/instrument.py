@@ -15,7 +15,8 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWrit
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from otel_mlmon import Monitor, semconv
+from otel_mlmon import Monitor
+from otel_mlmon.wire import semconv
 
 ROWS = 20_000
 ROUNDS = 5

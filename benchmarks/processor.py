@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldColumn, PredictionBatch, Reference
 from otel_mlmon.window import Plan, Windows
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 ROWS, FEATURES, ROUNDS = 100_000, 20, 5
 MINUTE = 60 * 10**9

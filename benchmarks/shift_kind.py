@@ -41,8 +41,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from otel_mlmon.evaluate.losses import Metric, counted_loss, row_losses, worse_by
-from otel_mlmon.evaluate.shift_kind import shift_kind
+from otel_mlmon.checks.losses import Metric, counted_loss, row_losses, worse_by
+from otel_mlmon.diagnosis.shift_kind import shift_kind
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, rows_of

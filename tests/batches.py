@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from otel_mlmon.columns import column, to_columns
-from otel_mlmon.decode.assemble import field_column
-from otel_mlmon.semconv import FIELD_PREDICTION
+from otel_mlmon.ingest.decode.assemble import field_column
 from otel_mlmon.values import GroundTruthBatch, PredictionBatch
+from otel_mlmon.wire.columns import column, to_columns
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 SECOND = 10**9
 

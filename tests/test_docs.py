@@ -10,14 +10,15 @@ from typing import Any, get_args
 
 import pytest
 
-from otel_mlmon import rulefile, semconv
-from otel_mlmon.columns import json_text
-from otel_mlmon.decode import decode, reject
-from otel_mlmon.decode.batch import prediction_batch
-from otel_mlmon.export.prometheus import metric_name
-from otel_mlmon.receive.ingest import Signal
+from otel_mlmon import rulefile
+from otel_mlmon.export.metrics.prometheus import metric_name
+from otel_mlmon.ingest.decode import decode, reject
+from otel_mlmon.ingest.decode.batch import prediction_batch
+from otel_mlmon.ingest.receive.receipt import Signal
 from otel_mlmon.rulefile.checks import methods
 from otel_mlmon.values import Decoded, PredictionBatch
+from otel_mlmon.wire import semconv
+from otel_mlmon.wire.columns import json_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "semantic-conventions.md").read_text()

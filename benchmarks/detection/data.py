@@ -11,9 +11,9 @@ import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_predict
 
+from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.simulate.memory import take
 from otel_mlmon.values import Reference, RowBlock
 
 DATA = Path(os.environ.get("MLMON_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))

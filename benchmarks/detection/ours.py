@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmarks.detection.data import HOUR, DataSet, reference, stream
 from benchmarks.detection.scenarios import NAMES, WINDOW_ROWS, WITHIN, Scenario
-from otel_mlmon.infer import infer
+from otel_mlmon.lab.infer import infer
+from otel_mlmon.lab.simulate.faults import inject
+from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.rulefile import Group, parse_text
-from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.simulate.faults import inject
-from otel_mlmon.simulate.run import simulate
 from otel_mlmon.values import Alert, Reference, RowBlock
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 AT_ONCE = 20  # windows per reference
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.detection.data import HOUR, DataSet
-from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.simulate.faults import Fault
-from otel_mlmon.simulate.normal import Normal
+from otel_mlmon.lab.simulate.faults import Fault
+from otel_mlmon.lab.simulate.normal import Normal
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 # severity: share of the rows that a fault of integrity affects, and a shift in standard deviations
 SEVERITIES = {"moderate": (0.05, 0.5), "light": (0.01, 0.25)}

@@ -16,9 +16,9 @@ import pandas as pd
 from benchmarks.detection.data import HOUR, DataSet, reference, stream
 from benchmarks.detection.ours import rows_of_scenario
 from benchmarks.detection.scenarios import Scenario
-from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.simulate.memory import cut
+from otel_mlmon.lab.simulate.memory import cut
 from otel_mlmon.values import FieldCells, RowBlock
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "otel-mlmon" / "rivals"
 HERE = Path(__file__).parent / "rivals"

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.outcomes.streams import HOUR, Life
-from otel_mlmon.evaluate.diagnosis import Diagnosis
-from otel_mlmon.evaluate.engine import Engine
-from otel_mlmon.evaluate.rows import WindowRows
-from otel_mlmon.outcome_rows import outcomes
+from otel_mlmon.checks.rows import WindowRows
+from otel_mlmon.diagnosis.outcome_change import Diagnosis
+from otel_mlmon.engine.tick import Engine
+from otel_mlmon.lab.simulate.memory import MemoryWindows
+from otel_mlmon.lab.simulate.run import MemoryStore, ticks
 from otel_mlmon.rulefile import Group, PerformanceRule
-from otel_mlmon.simulate.memory import MemoryWindows
-from otel_mlmon.simulate.run import MemoryStore, ticks
 from otel_mlmon.stats.outcomes import performance_counts
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Reference, Verdict, WindowProfile
+from otel_mlmon.window.outcome_rows import outcomes
 
 DAYS = 60 * 24 * HOUR
 

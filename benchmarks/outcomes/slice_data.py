@@ -15,14 +15,14 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.detection.data import DATA
-from otel_mlmon.evaluate.slice_columns import slice_columns
+from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.simulate.memory import take
 from otel_mlmon.stats.slices import Codes
 from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 AREAS = 60
 NEIGHBOURS = 20

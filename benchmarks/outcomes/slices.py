@@ -34,13 +34,13 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.outcomes.slice_data import Bad, Floats, Mask, Places, Population, load, reference, with_errors
-from otel_mlmon.evaluate.losses import expected_losses, limit_of, row_losses
-from otel_mlmon.evaluate.slice_columns import slice_columns
-from otel_mlmon.evaluate.slices import concentrated
-from otel_mlmon.semconv import FIELD_PREDICTION
-from otel_mlmon.simulate.memory import take
+from otel_mlmon.checks.losses import expected_losses, limit_of, row_losses
+from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.checks.slices import concentrated
+from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.stats.slices import Codes, search
 from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 SETS = ("california", "bike")
 SIZES = (2_000, 5_000, 20_000)

@@ -11,10 +11,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from otel_mlmon.backtest import SEVERITIES, injections, play, run_injections
-from otel_mlmon.backtest.report import html, show
 from otel_mlmon.cli.mistakes import or_exit
 from otel_mlmon.errors import ConfigError, MlmonError
+from otel_mlmon.lab.backtest import SEVERITIES, injections, play, run_injections
+from otel_mlmon.lab.backtest.report import html, show
+from otel_mlmon.lab.simulate.faults import FAULTS
+from otel_mlmon.lab.simulate.history import history
+from otel_mlmon.lab.simulate.memory import cut
 from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import need_estimators, with_estimators
@@ -22,9 +25,6 @@ from otel_mlmon.reference.table import Columns, read_table, rows_of
 from otel_mlmon.rulefile import load, parse_duration
 from otel_mlmon.rulefile.messages import unknown
 from otel_mlmon.rulefile.quantities import parse_number
-from otel_mlmon.simulate.faults import FAULTS
-from otel_mlmon.simulate.history import history
-from otel_mlmon.simulate.memory import cut
 from otel_mlmon.values import Reference, RowBlock
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from otel_mlmon.cli.explained import figure_of, length_of, time_of
-from otel_mlmon.measures import measured
+from otel_mlmon.export.measures import measured
 
 Found = Mapping[str, Any]
 _MOST: Final = 5

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from otel_mlmon.demo.run import Change, Demo
+    from otel_mlmon.lab.demo.run import Change, Demo
 
 
 @click.command()
@@ -27,7 +27,7 @@ def demo(seed: int, wait: bool | None) -> None:
     A real-estate price service runs for six weeks, in well under a minute; it is broken in six ways, one after
     the other. Exits with 0 only if all six were caught and nothing fired before the first.
     """
-    from otel_mlmon.demo.run import DAYS, Demo, temporary_directory
+    from otel_mlmon.lab.demo.run import DAYS, Demo, temporary_directory
 
     console = Console() if sys.stdout.isatty() else Console(width=150)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
@@ -65,7 +65,7 @@ def demo(seed: int, wait: bool | None) -> None:
 
 
 def _announce(console: Console, day: float, told: set[str]) -> None:
-    from otel_mlmon.demo.faults import FAULTS
+    from otel_mlmon.lab.demo.faults import FAULTS
 
     for fault in FAULTS:
         if day >= fault.first_day and fault.indicator not in told:
@@ -86,7 +86,7 @@ def _tell(console: Console, change: Change) -> None:
 
 
 def _summary(console: Console, run: Demo) -> bool:
-    from otel_mlmon.demo.faults import FAULTS
+    from otel_mlmon.lab.demo.faults import FAULTS
 
     table = Table(
         "indicator",

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from otel_mlmon.cli.terminal import table
-from otel_mlmon.measures import is_share, measured
+from otel_mlmon.export.measures import is_share, measured
 
 Found = Mapping[str, Any]
 Said = Callable[[Any], str]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from otel_mlmon.errors import ConfigError, MlmonError
-from otel_mlmon.ground_truth_files import Piece, pieces
+from otel_mlmon.ingest.ground_truth_files import Piece, pieces
 
 _PATIENCE_S: Final = 120.0  # how long a processor may be busy, or away, before we give up
 

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from otel_mlmon.errors import ConfigError
-from otel_mlmon.instrument.table import scalar
+from otel_mlmon.sdk.table import scalar
 
 Row = Mapping[str, Any]
 Ask = Callable[[Sequence[Row]], Sequence[Any]]  # features of some predictions → the model's answers

@@ -19,7 +19,7 @@ from otel_mlmon.cli.processor import processor_option
 from otel_mlmon.errors import ConfigError, MlmonError
 
 if TYPE_CHECKING:
-    from otel_mlmon.evaluate.case import Outcome
+    from otel_mlmon.checks.case import Outcome
     from otel_mlmon.rulefile import ParityRule
 
 _MISTAKE: Final = 2
@@ -84,7 +84,7 @@ def _run(
     above: str,
     processor: str,
 ) -> bool:
-    from otel_mlmon.evaluate.parity import judge_pairs
+    from otel_mlmon.checks.parity import judge_pairs
 
     rule = _rule(tolerance, above)
     rows = [row for row in _logged(processor, model, version, since, until, limit) if "prediction" in row]
@@ -121,8 +121,8 @@ def _logged(
 ) -> list[dict[str, Any]]:
     import requests
 
-    from otel_mlmon.processor.prediction_routes import PATH
     from otel_mlmon.rulefile import parse_duration
+    from otel_mlmon.server.prediction_routes import PATH
 
     query: dict[str, str | int] = {"model": model, "limit": limit}
     try:
@@ -183,10 +183,10 @@ def _ask(implementation: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict
 
 def _block(model: str, again: Sequence[tuple[dict[str, Any], Any]]) -> Any:
     """The rows as the processor would have them, had the application sent these answers."""
-    from otel_mlmon.decode.assemble import prediction_batches
-    from otel_mlmon.decode.single import PredictionRow
-    from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW
+    from otel_mlmon.ingest.decode.assemble import prediction_batches
+    from otel_mlmon.ingest.decode.single import PredictionRow
     from otel_mlmon.store import Store
+    from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
     rows = [
         PredictionRow(

@@ -15,12 +15,12 @@ from rich.table import Table
 
 from otel_mlmon.cli.processor import call, processor_option
 from otel_mlmon.errors import BadReference
+from otel_mlmon.lab.simulate.history import history
 from otel_mlmon.reference.api import PATH
 from otel_mlmon.reference.artefact import from_document, read_artefact, to_document, write_artefact
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.simulate.history import history
 from otel_mlmon.values import Reference
 
 

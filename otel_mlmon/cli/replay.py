@@ -47,11 +47,11 @@ def replay(
         --ground-truth-column sold_for --ground-truth-delay 7d
     """
     from otel_mlmon.errors import ConfigError
-    from otel_mlmon.instrument.monitor import Monitor
+    from otel_mlmon.lab.replay import ReplayColumns, provider_to
+    from otel_mlmon.lab.replay import replay as send
     from otel_mlmon.reference.table import read_table
-    from otel_mlmon.replay import ReplayColumns, provider_to
-    from otel_mlmon.replay import replay as send
     from otel_mlmon.rulefile import parse_duration
+    from otel_mlmon.sdk.monitor import Monitor
 
     try:
         delay = parse_duration(ground_truth_delay)

@@ -60,8 +60,8 @@ def test(paths: tuple[Path, ...], pattern: str, junit: Path | None) -> None:
           - {at: 2h, alerts: []}
           - {at: 2h30m, alerts: [{alert: FeatureMissing, feature: rooms}]}
     """
-    from otel_mlmon.ruletest import load_tests, run_case
-    from otel_mlmon.ruletest.junit import junit_xml
+    from otel_mlmon.lab.ruletest import load_tests, run_case
+    from otel_mlmon.lab.ruletest.junit import junit_xml
 
     try:
         wanted = re.compile(pattern)
@@ -121,7 +121,7 @@ def infer(
     mlmon rules infer --reference training --model prices --output rules/prices.yaml
     mlmon rules infer --reference prices.training.yaml --false-alarms "1 per month"
     """
-    from otel_mlmon.infer import infer as infer_rules
+    from otel_mlmon.lab.infer import infer as infer_rules
     from otel_mlmon.rulefile import parse_text
     from otel_mlmon.rulefile.quantities import parse_budget, parse_duration
 

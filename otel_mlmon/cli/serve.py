@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from otel_mlmon.config import Config, load_config
+from otel_mlmon.server.config import Config, load_config
 
 
 @click.command()
@@ -46,7 +46,7 @@ def serve(
     Options win over the configuration file. SIGHUP and changed rule files reload the rules: all of them, or none
     if one has a mistake. SIGTERM and Ctrl-C commit what was received and stop.
     """
-    from otel_mlmon.service import Service
+    from otel_mlmon.server.service import Service
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from otel_mlmon.semconv import MetricName
 from otel_mlmon.values import Alert, Point, Status
+from otel_mlmon.wire.semconv import MetricName
 
 
 class HistoryPoint(NamedTuple):

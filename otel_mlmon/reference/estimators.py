@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.rulefile import EstimateRule, Rule, SliceRule
-from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
 from otel_mlmon.stats.estimation.answers import MOST_CLASSES, Answers, answers
 from otel_mlmon.stats.estimation.boosting import available
 from otel_mlmon.stats.estimation.calibration import FEWEST_ROWS as FEWEST_CALIBRATED
@@ -22,7 +20,9 @@ from otel_mlmon.stats.estimation.loss import FEWEST_ROWS, FITTED_ROWS, Loss, Los
 from otel_mlmon.stats.losses import losses_of
 from otel_mlmon.stats.outcomes import Outcomes
 from otel_mlmon.values import FieldReference, Reference, RowBlock
+from otel_mlmon.window.outcome_rows import outcomes
 from otel_mlmon.window.performance import has_classes
+from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
 
 
 def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, str]:

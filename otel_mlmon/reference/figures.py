@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.stats.outcomes import MetricOptions, Outcomes
 from otel_mlmon.stats.row_metrics.registry import ROW_METRICS
 from otel_mlmon.values import Figure, RowBlock
+from otel_mlmon.window.outcome_rows import outcomes
 
 METRICS: Final = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error")
 _CLASSES: Final = 20  # with more of them there are no figures of each

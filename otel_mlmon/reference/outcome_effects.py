@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.outcome_rows import outcomes
 from otel_mlmon.reference.figures import METRICS
 from otel_mlmon.stats.estimation.held_out import mean_design_effects
 from otel_mlmon.stats.outcomes import MetricOptions
 from otel_mlmon.stats.row_metrics.registry import ROW_METRICS
 from otel_mlmon.values import Effects, Floats, RowBlock
+from otel_mlmon.window.outcome_rows import outcomes
 
 
 def outcome_effects(rows: RowBlock, chosen: npt.NDArray[np.int64]) -> Effects:

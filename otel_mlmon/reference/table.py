@@ -15,9 +15,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from otel_mlmon.errors import BadReference
-from otel_mlmon.named import named
-from otel_mlmon.semconv import FIELD_PREDICTION, score_field
 from otel_mlmon.values import FieldCells, RowBlock, Texts
+from otel_mlmon.values.named import named
+from otel_mlmon.wire.columns import number_text
+from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def cells_of(column: pa.ChunkedArray) -> FieldCells:
 def _texts(column: pa.ChunkedArray) -> Texts:
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-        return named(values, ~np.isnan(values))
+        return named(values, ~np.isnan(values), number_text)
     encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Texts(codes, encoded.dictionary.to_pylist())

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from otel_mlmon.rulefile.quantities import quoted, shown
-from otel_mlmon.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
+from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
 
 _SCORE_FIELD: Final = re.compile(re.escape(score_field("\0")).replace("\0", "(.*)"), re.DOTALL)
 _OUTPUT: Final = re.compile(r"!?(prediction|score( .+)?)", re.DOTALL)

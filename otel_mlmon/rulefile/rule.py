@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from otel_mlmon.rulefile.patterns import Globs, Label, OutputGlobs, Text, Texts, chosen, output_glob, output_name
 from otel_mlmon.rulefile.quantities import Confidence, Count, Duration, FalseAlarms, quoted
 from otel_mlmon.rulefile.templates import required_labels
-from otel_mlmon.semconv import FIELD_SHADOW
+from otel_mlmon.wire.semconv import FIELD_SHADOW
 
 Family = Literal["integrity", "drift", "performance", "estimate", "fairness", "slices", "budget", "parity"]
 

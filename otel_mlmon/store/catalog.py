@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store.database import Database, quoted
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 SQL_TYPE: Mapping[str, str] = {"number": "DOUBLE", "string": "VARCHAR", "bool": "BOOLEAN"}
 

@@ -11,9 +11,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon import semconv
 from otel_mlmon.store.database import Database
 from otel_mlmon.values import ChangeBatch, ChangeEvent, PredictionBatch
+from otel_mlmon.wire import semconv
 
 _log = logging.getLogger(__name__)
 MOST: Final = 500  # first sightings of one kind per model; whoever has more of them does not look at them one by one

@@ -13,9 +13,9 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 # joined: predictions whose ground truth is known; early: those of them whose ground truth came first. correction: another value
 # for a prediction that had one; taken_back: a null; duplicate: the same again; wrong_type: cannot be compared with the prediction;

@@ -15,13 +15,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from otel_mlmon.columns import json_text, number_text
 from otel_mlmon.store.append import Appended
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import Database, quoted
 from otel_mlmon.store.ground_truth import add_outcomes
 from otel_mlmon.store.truth import constant, plain_values, truth_columns
 from otel_mlmon.values import GroundTruthBatch
+from otel_mlmon.wire.columns import json_text, number_text
 
 _EXACT: Final = 2**53
 _OF_MODEL: Final = "mlmon_state.keyed_ground_truth WHERE model = $model AND names = $names"

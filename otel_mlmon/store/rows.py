@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.named import named
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
 from otel_mlmon.store.outcomes import event_query
 from otel_mlmon.values import FieldCells, RowBlock, Texts
+from otel_mlmon.values.named import named
+from otel_mlmon.wire.columns import number_text
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 # The newest ground truth, known before a time, of each id that `ids` selects.
 NEWEST_TRUTH = (
@@ -173,7 +174,7 @@ def _own_segment(cells: FieldCells | None, n: int) -> Texts:
     if cells.texts is not None:
         return cells.texts
     assert cells.numbers is not None
-    return named(cells.numbers, ~np.isnan(cells.numbers))
+    return named(cells.numbers, ~np.isnan(cells.numbers), number_text)
 
 
 def _numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:

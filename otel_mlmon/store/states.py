@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.columns import json_text, json_type
 from otel_mlmon.values import FieldColumn
+from otel_mlmon.wire.columns import json_text, json_type
 
 INT: Final = ord("i")
 FLOAT: Final = ord("f")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from otel_mlmon.columns import is_nan, json_text, number_text
 from otel_mlmon.store import states
 from otel_mlmon.values import FieldColumn
+from otel_mlmon.wire.columns import is_nan, json_text, number_text
 
 
 def plain_values(column: FieldColumn) -> list[Any]:

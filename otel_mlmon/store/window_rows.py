@@ -6,10 +6,10 @@ from typing import Any
 
 import duckdb
 
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
 from otel_mlmon.store.rows import EVER, NEWEST_TRUTH
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 _STATE_NAMES = {"n": "null", ".": "absent", "x": "cut off by a limit", "o": "other type"}
 

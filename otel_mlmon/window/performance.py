@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.named import named
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.values import FieldCells, FieldReference, PerformanceCounts, Reference, RowBlock, Texts
+from otel_mlmon.values.named import named
 from otel_mlmon.window.cells import Groups
 from otel_mlmon.window.grouping import concat, groupings, keys
+from otel_mlmon.wire.columns import number_text
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 # Names as in PerformanceCounts, and in the store.
 SUMS: Final = (
@@ -119,7 +120,7 @@ def class_codes(cells: FieldCells) -> Texts:
     if cells.texts is not None:
         return cells.texts
     assert cells.numbers is not None
-    return named(cells.numbers, np.isfinite(cells.numbers))
+    return named(cells.numbers, np.isfinite(cells.numbers), number_text)
 
 
 def has_classes(reference: FieldReference | None, textual: bool) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from live import Serve, real
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from otel_mlmon.evaluate.alerts import alert_id
+from otel_mlmon.engine.alerts import alert_id
 from otel_mlmon.values import Target
 
 MLMON = str(Path(sys.executable).parent / "mlmon")

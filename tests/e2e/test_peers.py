@@ -16,8 +16,8 @@ from grafana.expressions import expressions
 from live import Processor, Serve
 from peers.processes import alertmanager, chromium_screenshot, collector, find_peer, prometheus, require_peer
 
-from otel_mlmon.instrument.monitor import Monitor
-from otel_mlmon.replay import provider_to
+from otel_mlmon.lab.replay import provider_to
+from otel_mlmon.sdk.monitor import Monitor
 
 pytestmark = pytest.mark.peers
 SECOND = 10**9

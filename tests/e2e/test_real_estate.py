@@ -17,7 +17,7 @@ import requests
 from live import Processor, Serve
 
 from otel_mlmon import Monitor
-from otel_mlmon.replay import provider_to
+from otel_mlmon.lab.replay import provider_to
 
 MLMON = str(Path(sys.executable).parent / "mlmon")
 DAY = 86_400 * 10**9

@@ -12,8 +12,8 @@ from pathlib import Path
 import requests
 from live import Processor, Serve
 
-from otel_mlmon.instrument.monitor import Monitor
-from otel_mlmon.replay import provider_to
+from otel_mlmon.lab.replay import provider_to
+from otel_mlmon.sdk.monitor import Monitor
 
 RULES = """
 groups:

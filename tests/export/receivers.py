@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from otel_mlmon.asgi import AsgiServer
+from otel_mlmon.server.asgi import AsgiServer
 
 
 @dataclass

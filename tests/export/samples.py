@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from otel_mlmon import semconv
 from otel_mlmon.export.source import HistoryPoint
-from otel_mlmon.semconv import MetricName
 from otel_mlmon.values import Alert, AlertState, HistogramValue, Point, Target, Verdict
+from otel_mlmon.wire import semconv
+from otel_mlmon.wire.semconv import MetricName
 
 NAN = float("nan")
 MIN = 60 * 10**9

@@ -12,7 +12,7 @@ from export.receivers import receiver, until
 from export.samples import HOSTILE, MIN, NOW, alert
 from peers.processes import alertmanager, free_ports, require_peer
 
-from otel_mlmon.export.alertmanager import AlertmanagerNotifier
+from otel_mlmon.export.notifications.alertmanager import AlertmanagerNotifier
 from otel_mlmon.values import Alert
 
 PAGES = "http://mlmon.example"

@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from otel_mlmon import semconv
-from otel_mlmon.export.otlp import OtlpMetrics
+from otel_mlmon.export.metrics.otlp import OtlpMetrics
 from otel_mlmon.values import Point
+from otel_mlmon.wire import semconv
 
 START, SECOND = 1_763_953_200 * 10**9, 10**9
 

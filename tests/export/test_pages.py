@@ -30,13 +30,13 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from otel_mlmon.export.pages import distributions, timeline, web_app
+from otel_mlmon.export.pages.incidents import incidents
+from otel_mlmon.export.pages.pages import alerts_page, overview_page
+from otel_mlmon.export.pages.report import report_page
+from otel_mlmon.export.pages.svg import percent, round_steps
+from otel_mlmon.export.pages.wording import length, shown, sure, when
 from otel_mlmon.export.source import HistoryPoint
-from otel_mlmon.export.web import distributions, timeline, web_app
-from otel_mlmon.export.web.incidents import incidents
-from otel_mlmon.export.web.pages import alerts_page, overview_page
-from otel_mlmon.export.web.report import report_page
-from otel_mlmon.export.web.svg import percent, round_steps
-from otel_mlmon.export.web.wording import length, shown, sure, when
 
 VOID = {"meta", "br", "rect", "circle", "polyline"}
 HOUR = 3600 * 10**9

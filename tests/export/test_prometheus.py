@@ -10,12 +10,12 @@ from export.receivers import serving, until
 from export.samples import HOSTILE, METRICS, NAN, Demo
 from peers.processes import prometheus, require_peer
 
-from otel_mlmon import semconv
-from otel_mlmon.export.otlp import OtlpMetrics
-from otel_mlmon.export.prometheus import OPENMETRICS, TEXT, exposition, media_type, metric_name
-from otel_mlmon.export.web import web_app
-from otel_mlmon.semconv import MetricName
+from otel_mlmon.export.metrics.otlp import OtlpMetrics
+from otel_mlmon.export.metrics.prometheus import OPENMETRICS, TEXT, exposition, media_type, metric_name
+from otel_mlmon.export.pages import web_app
 from otel_mlmon.values import HistogramValue, Point
+from otel_mlmon.wire import semconv
+from otel_mlmon.wire.semconv import MetricName
 
 GOLDEN = """\
 # HELP mlmon_rule_value What the rule measured in the last closed window.

@@ -12,7 +12,7 @@ from export.receivers import receiver, until
 from export.samples import HOSTILE, NAN, NOW, alert, changed
 from peers.processes import free_ports
 
-from otel_mlmon.export.webhook import QUEUE, WebhookNotifier, payload
+from otel_mlmon.export.notifications.webhook import QUEUE, WebhookNotifier, payload
 
 PAGES = "http://mlmon.example"
 
@@ -108,7 +108,7 @@ def test_what_will_never_be_taken_is_dropped_and_the_rest_goes_on() -> None:
 
 
 def test_one_that_always_fails_does_not_block_the_others_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otel_mlmon.export.webhook.TRIES", 3)
+    monkeypatch.setattr("otel_mlmon.export.notifications.webhook.TRIES", 3)
     outcomes: Counter[str] = Counter()
     with receiver(answers=[500] * 3) as got:
         made = notifier(got.url, outcomes)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import promql_parser as promql
 
-from otel_mlmon.export.prometheus import label_name, metric_name
-from otel_mlmon.semconv import METRICS, MetricName
+from otel_mlmon.export.metrics.prometheus import label_name, metric_name
+from otel_mlmon.wire.semconv import METRICS, MetricName
 
 
 def declared() -> dict[str, tuple[MetricName, frozenset[str]]]:

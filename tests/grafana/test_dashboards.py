@@ -13,7 +13,7 @@ import pytest
 from grafana.expressions import DASHBOARDS, expressions, panels, variables
 from grafana.metrics import asked, declared, unaggregated
 
-from otel_mlmon.semconv import METRICS
+from otel_mlmon.wire.semconv import METRICS
 
 # Metrics that no dashboard shows, each with the reason.
 NOT_SHOWN: dict[str, str] = {}

@@ -13,8 +13,8 @@ import yaml
 from grafana.expressions import ROOT
 from peers.processes import require_peer
 
-from otel_mlmon.config import load_config
 from otel_mlmon.rulefile import load
+from otel_mlmon.server.config import load_config
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -9,8 +9,8 @@ import pytest
 from e2e.live import serve
 from ground_truth.fetching import Fetcher
 
-from otel_mlmon.config import parse_config
-from otel_mlmon.service import Service
+from otel_mlmon.server.config import parse_config
+from otel_mlmon.server.service import Service
 
 __all__ = ["serve"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from batches import SECOND
 
-from otel_mlmon.config import GroundTruthSource
-from otel_mlmon.pipeline import Pipeline
-from otel_mlmon.processor.counters import Counters
-from otel_mlmon.processor.ground_truth_sources import GroundTruthSources
-from otel_mlmon.service import _query
+from otel_mlmon.ingest.counters import Counters
+from otel_mlmon.ingest.pipeline import Pipeline
+from otel_mlmon.server.config import GroundTruthSource
+from otel_mlmon.server.ground_truth_sources import GroundTruthSources
+from otel_mlmon.server.service import _query
 from otel_mlmon.store import Store
 from otel_mlmon.values import Decoded
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from batches import SECOND, ground_truth, predictions
 
-from otel_mlmon.processor.ground_truth_accounts import GroundTruthAccounts
+from otel_mlmon.server.ground_truth_accounts import GroundTruthAccounts
 from otel_mlmon.store import Store
 
 

@@ -13,9 +13,9 @@ from batches import SECOND, predictions
 from ground_truth.fetching import Fetch, wait
 from peers.databases import PASSWORD, Database, mariadb, postgresql
 
-from otel_mlmon.config import GroundTruthSource
 from otel_mlmon.errors import EvaluationError
-from otel_mlmon.service import Service
+from otel_mlmon.server.config import GroundTruthSource
+from otel_mlmon.server.service import Service
 from otel_mlmon.store import Store
 from otel_mlmon.store.ground_truth_database import DatabaseQuery
 from otel_mlmon.values import Decoded

@@ -13,9 +13,9 @@ import requests
 from ground_truth.fetching import wait
 from peers.databases import PASSWORD, USER, Database, mariadb, postgresql
 
-from otel_mlmon.config import load_config
 from otel_mlmon.errors import ConfigError, EvaluationError
-from otel_mlmon.service import Service
+from otel_mlmon.server.config import load_config
+from otel_mlmon.server.service import Service
 from otel_mlmon.store.ground_truth_database import DatabaseQuery
 
 WRONG = "hunter2%"

@@ -13,7 +13,7 @@ from batches import SECOND, predictions
 from ground_truth.fetching import Fetch, Fetcher
 from peers.databases import PASSWORD, Database, mariadb, postgresql
 
-from otel_mlmon.config import GroundTruthSource
+from otel_mlmon.server.config import GroundTruthSource
 from otel_mlmon.store import Store
 
 T = int(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()) * SECOND

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from otel_mlmon.decode import ground_truth_table
-from otel_mlmon.decode.ground_truth_table import Form
 from otel_mlmon.errors import RejectedInput
+from otel_mlmon.ingest.decode import ground_truth_table
+from otel_mlmon.ingest.decode.ground_truth_table import Form
 from otel_mlmon.store.truth import plain_values
 from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
 

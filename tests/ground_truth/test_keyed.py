@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from batches import SECOND, ground_truth, predictions
 
-from otel_mlmon.columns import column
-from otel_mlmon.decode.assemble import field_column
 from otel_mlmon.errors import StoreUnavailable
+from otel_mlmon.ingest.decode.assemble import field_column
 from otel_mlmon.store import Store
 from otel_mlmon.values import GroundTruthBatch
+from otel_mlmon.wire.columns import column
 
 DAY = 86_400 * SECOND
 

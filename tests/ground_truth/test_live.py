@@ -20,9 +20,9 @@ import requests
 from e2e.live import Processor, Serve
 from peers.processes import free_ports
 
-from otel_mlmon.instrument.monitor import Monitor
-from otel_mlmon.replay import provider_to
-from otel_mlmon.service import Service
+from otel_mlmon.lab.replay import provider_to
+from otel_mlmon.sdk.monitor import Monitor
+from otel_mlmon.server.service import Service
 
 MLMON = str(Path(sys.executable).parent / "mlmon")
 Start = Callable[..., Service]

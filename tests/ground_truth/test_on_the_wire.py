@@ -6,15 +6,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from instrument.sdk_receivers import Emitted
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from sdk.sdk_receivers import Emitted
 
 from otel_mlmon import Monitor
-from otel_mlmon.decode import decode
-from otel_mlmon.decode.batch import ground_truth_batch
-from otel_mlmon.decode.reject import RejectedRecord
-from otel_mlmon.instrument import guard
-from otel_mlmon.instrument.measure import LEDGER
+from otel_mlmon.ingest.decode import decode
+from otel_mlmon.ingest.decode.batch import ground_truth_batch
+from otel_mlmon.ingest.decode.reject import RejectedRecord
+from otel_mlmon.sdk import guard
+from otel_mlmon.sdk.measure import LEDGER
 from otel_mlmon.store.truth import plain_values
 from otel_mlmon.values import GroundTruthBatch, PredictionBatch
 

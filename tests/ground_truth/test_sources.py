@@ -16,16 +16,16 @@ import yaml
 from batches import SECOND, predictions
 from ground_truth.fetching import NOW, Fetch, wait
 
-from otel_mlmon import semconv
-from otel_mlmon.config import GroundTruthSource, load_config, parse_config
 from otel_mlmon.errors import ConfigError, EvaluationError, Overloaded
-from otel_mlmon.processor.counters import Counters
-from otel_mlmon.processor.ground_truth_sources import GroundTruthSources
-from otel_mlmon.receive.ingest import TableReceipt
-from otel_mlmon.service import Service
+from otel_mlmon.ingest.counters import Counters
+from otel_mlmon.ingest.receive.receipt import TableReceipt
+from otel_mlmon.server.config import GroundTruthSource, load_config, parse_config
+from otel_mlmon.server.ground_truth_sources import GroundTruthSources
+from otel_mlmon.server.service import Service
 from otel_mlmon.store import Store
 from otel_mlmon.store.ground_truth_query import GroundTruthQuery
 from otel_mlmon.values import Decoded
+from otel_mlmon.wire import semconv
 
 Start = Callable[..., Service]
 DAY1 = datetime(2026, 1, 1, tzinfo=UTC)

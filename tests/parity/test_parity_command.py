@@ -21,14 +21,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from starlette.applications import Starlette
 
-from otel_mlmon import semconv
-from otel_mlmon.asgi import AsgiServer
 from otel_mlmon.cli.implementation import Unanswered, ask, load
 from otel_mlmon.cli.main import cli
-from otel_mlmon.decode.assemble import prediction_batches
-from otel_mlmon.decode.single import PredictionRow
-from otel_mlmon.processor.prediction_routes import prediction_routes
+from otel_mlmon.ingest.decode.assemble import prediction_batches
+from otel_mlmon.ingest.decode.single import PredictionRow
+from otel_mlmon.server.asgi import AsgiServer
+from otel_mlmon.server.prediction_routes import prediction_routes
 from otel_mlmon.store import Store
+from otel_mlmon.wire import semconv
 
 HOUR = 3_600_000_000_000
 NOW = 1_700_000_000_000_000_000

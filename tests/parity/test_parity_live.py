@@ -15,7 +15,7 @@ import pytest
 from e2e.live import DATA, Processor, Serve
 
 from otel_mlmon import Monitor
-from otel_mlmon.replay import provider_to
+from otel_mlmon.lab.replay import provider_to
 
 RULES = """
 groups:

@@ -14,8 +14,8 @@ import pytest
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.semconv import FIELD_PREDICTION
 from otel_mlmon.values import RowBlock
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 CSV = "id,size,rooms,town,empty,price\n1,10.5,3,a,,100\n2,,4,,,200\n3,30,5,b,,\n"
 

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otel_mlmon.checks.drift import threshold
 from otel_mlmon.errors import RuleFileError
-from otel_mlmon.evaluate.drift import threshold
 from otel_mlmon.rulefile import KINDS, Baseline, DriftRule, FieldRule, Group, Rule, load, parse_text
 
 TESTDATA = Path(__file__).parent / "testdata"

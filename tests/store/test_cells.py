@@ -13,9 +13,9 @@ from batches import ground_truth, predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.columns import ABSENT
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldColumn, RowBlock
+from otel_mlmon.wire.columns import ABSENT
 
 EVER = [(0, 2**62)]
 

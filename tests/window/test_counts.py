@@ -13,12 +13,12 @@ from batches import SECOND, predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.columns import ABSENT, json_text
 from otel_mlmon.stats.bins import bin_index
 from otel_mlmon.store import Store
 from otel_mlmon.values import FREQUENT_VALUES as HEAVY
 from otel_mlmon.values import FieldProfile, FieldReference, Reference, WindowProfile
 from otel_mlmon.window import Plan, Windows, profile
+from otel_mlmon.wire.columns import ABSENT, json_text
 
 EVER = 10**6 * SECOND
 EMPTY = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, math.nan, math.nan)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otel_mlmon.columns import number_text
+from otel_mlmon.wire.columns import number_text
 
 if TYPE_CHECKING:
     from otel_mlmon.stats.estimation.held_out import Rows

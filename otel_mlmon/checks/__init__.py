@@ -1,0 +1,1 @@
+"""Checks that a rule can ask for, one module per kind."""

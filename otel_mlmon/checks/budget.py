@@ -1,0 +1,144 @@
+"""Error budgets: an objective over weeks, and alerts on how fast what it allows is used up.
+
+The alerts are those of the Site Reliability Workbook (chapter 5, multiwindow, multi-burn-rate), scaled from its 30 days to the
+objective's own time: each looks at a long window, which says that it matters, and a short one, which says that it goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from otel_mlmon.checks.case import Outcome, no_data
+from otel_mlmon.checks.outcome_case import OutcomeCase, effects
+from otel_mlmon.checks.performance import enough, too_little
+from otel_mlmon.rulefile import BudgetRule, format_duration
+from otel_mlmon.stats.degradation import DEGRADATION_TESTS
+from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.proportion import exceeds
+from otel_mlmon.stats.worth import counts_worth
+from otel_mlmon.values import PerformanceCounts, Reference, WindowProfile
+
+# (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
+PAIRS: Final = ((1 / 720, 14.4, True), (1 / 120, 6.0, True), (1 / 30, 3.0, False), (1 / 10, 1.0, False))
+SHORT: Final = 12  # times shorter than the long window
+_SURE: Final = 0.01  # p-value below which a burn rate is no accident, for all pairs together
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """`amount` is what each prediction costs on average; `normal` of it is free, and beyond `allowed` the objective is missed.
+
+    `sure` says how sure it is that the cost is above a value: a p-value.
+    """
+
+    rows: Callable[[WindowProfile], int]
+    amount: Callable[[WindowProfile], float]
+    normal: float
+    allowed: float
+    sure: Callable[[WindowProfile, float], float]
+
+    def burn(self, window: WindowProfile) -> float:
+        """How many times faster than allowed; NaN without rows."""
+        return (self.amount(window) - self.normal) / (self.allowed - self.normal)
+
+
+def budget(rule: BudgetRule, case: OutcomeCase) -> Outcome:
+    """The fastest burn among the pairs of windows that have enough rows; value and threshold are burn rates."""
+    whole = case.windows.get("")
+    counts = whole.performance if whole else PerformanceCounts()
+    integrity = rule.budget == "integrity"
+    if whole is None or (not integrity and not enough(rule, counts.predictions, counts.with_truth)):
+        return too_little(rule, counts) if not integrity else no_data("no_rows", "no predictions in the window")
+    found = _objective(rule, case.reference)
+    if isinstance(found, Outcome):
+        return found
+    end = case.time if integrity else case.end
+    overall = case.between(end - rule.over, end).get("")
+    used = found.burn(overall) if overall else math.nan
+    lines: list[dict[str, Any]] = []
+    for part, factor, wakes in PAIRS:
+        span = int(rule.over * part)
+        long, short = (case.between(end - length, end).get("") for length in (span, span // SHORT))
+        if long is None or found.rows(long) < rule.min_ground_truth or short is None or not found.rows(short):
+            continue
+        limit = found.normal + factor * (found.allowed - found.normal)
+        burning = found.burn(long) > factor and found.burn(short) > factor
+        p_value = found.sure(long, limit)
+        lines.append(
+            {
+                "window": format_duration(span), "short": format_duration(span // SHORT), "burn": found.burn(long),
+                "short_burn": found.burn(short), "factor": factor, "p_value": p_value, "rows": found.rows(long),
+                "breach": burning and p_value * len(PAIRS) < _SURE, "wakes": wakes,
+            }
+        )  # fmt: skip
+    if not lines:
+        return no_data("too_few_rows", f"no window of the objective has {rule.min_ground_truth} predictions to judge by",
+                       rows=counts.with_truth)  # fmt: skip
+    return _outcome(rule, lines, used, found.rows(overall) if overall else 0)
+
+
+def _outcome(rule: BudgetRule, lines: list[dict[str, Any]], used: float, rows: int) -> Outcome:
+    breached = [line for line in lines if line["breach"]]
+    worst = breached[0] if breached else max(lines, key=lambda line: line["burn"] / line["factor"])
+    left = 1 - used
+    message = (
+        f"the error budget of {rule.budget} burns {worst['burn']:.3g} times as fast as {format_duration(rule.over)} allow, over "
+        f"{worst['window']} and {worst['short_burn']:.3g} times over {worst['short']}; {left:.0%} of it is left"
+    )
+    return Outcome(
+        "breach" if breached else "ok",
+        "beyond_threshold" if breached else "within_threshold",
+        value=worst["burn"],
+        threshold=worst["factor"],
+        rows=worst["rows"],
+        reference_rows=rows,
+        message=message,
+        finding="budget" if breached else "",
+        level="critical" if breached and worst["wakes"] else "",
+        evidence={"budget": {"left": left, "over": format_duration(rule.over), "windows": lines}},
+    )
+
+
+def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | Outcome:
+    if rule.budget == "integrity":
+        assert rule.at_most is not None
+        if reference is None:
+            return no_data("no_reference", "what breaks a prediction is told from the reference; there is none")
+        return Objective(
+            lambda w: w.rows,
+            lambda w: w.broken_rows / w.rows if w.rows else math.nan,
+            0.0,
+            rule.at_most,
+            lambda w, limit: exceeds(w.broken_rows, w.rows, min(limit, 1.0)),
+        )
+    before = reference.performance if reference else None
+    metric = PERFORMANCE_METRICS[rule.budget].function
+    then = metric(before, None) if before else math.nan
+    if rule.worse_than_reference is not None and then != then:
+        return no_data("no_reference", f"the reference has no {rule.budget}; create it with ground truth")
+    wrong = rule.budget == "accuracy"
+    if rule.worse_than_reference is not None:
+        allowed = then * (1 - rule.worse_than_reference) if wrong else then * (1 + rule.worse_than_reference)
+    else:
+        allowed = 1 - (rule.at_most or 0.0) if wrong else rule.above or 0.0
+
+    def cost(value: float) -> float:
+        """Of one prediction, so that costs add up: a share of wrong ones, a squared error, an absolute error."""
+        return 1 - value if wrong else value * value if rule.budget == "rmse" else value
+
+    def limit_of(value: float) -> float:
+        return max(1 - value, 0.0) if wrong else math.sqrt(value) if rule.budget == "rmse" else value
+
+    normal = cost(then) if rule.worse_than_reference is not None else 0.0
+    return Objective(
+        lambda w: w.performance.with_truth,
+        lambda w: cost(metric(w.performance, None)),
+        normal,
+        cost(allowed),
+        lambda w, value: DEGRADATION_TESTS[rule.budget](
+            counts_worth(w.performance, effects(reference, {"": w}, "", rule.budget)[0]), limit_of(value), None
+        ),
+    )

@@ -1,0 +1,145 @@
+"""Performance before the ground truth: what the reference knew of the model's errors, applied to the window's predictions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
+from otel_mlmon.rulefile.outcome_rules import EstimateRule
+from otel_mlmon.stats.estimate import Estimate, worse
+from otel_mlmon.stats.estimation.calibration import Calibration
+from otel_mlmon.stats.estimation.confidence import expected_metric
+from otel_mlmon.stats.estimation.estimators import LOSS_OF
+from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
+from otel_mlmon.stats.estimation.loss import LossModel, expected_loss
+from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.window.outcome_rows import class_texts, coded, scores_of
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+CONFIDENCE: Final = 0.95  # that the realised figure of the same rows lies in the interval
+_SEED: Final = 0
+
+
+def estimate(rule: EstimateRule, case: ModelCase) -> Outcome:
+    """The metric that is to be expected of the window's predictions, against the reference's own."""
+    metric, n = rule.estimate, case.n
+    reference = case.reference
+    if reference is None:
+        return no_data("no_reference", "there is no reference to estimate from", rows=n)
+    estimators = reference.estimators
+    if estimators is None or metric not in estimators.metrics:
+        wants = (
+            "predictions and ground truth"
+            if metric in LOSS_OF
+            else "predictions, ground truth and scores (--score-column)"
+        )
+        return no_data(
+            "no_estimator", f"the reference has nothing to estimate {metric} by; create it with {wants}", rows=n
+        )
+    before, reference_rows = expected_of(reference, case.segment, metric, rule.positive)
+    if math.isnan(before):
+        return no_data("no_reference", f"the reference has no {metric} of this", rows=n)
+    if n < rule.min_rows:
+        return too_few_predictions(n, rule.min_rows)
+    block, rows = case.block()
+    if block is None or not len(rows):
+        return too_few_predictions(0, rule.min_rows)
+    if metric in LOSS_OF:
+        found = _of_losses(metric, estimators.losses[LOSS_OF[metric]], reference, block, rows)
+    else:
+        assert estimators.calibration is not None
+        found = _of_scores(rule, estimators.calibration, block, rows)
+    if isinstance(found, Outcome):
+        return found
+    if found.rows < rule.min_rows:
+        return too_few_predictions(found.rows, rule.min_rows)
+    higher_is_worse = metric in LOSS_OF
+    limit = before + (1 if higher_is_worse else -1) * abs(before) * rule.worse_than_reference
+    outcome = judge(
+        found.value,
+        limit,
+        worse(found, limit, "lower" if higher_is_worse else "higher"),
+        rows=found.rows,
+        reference_rows=reference_rows,
+        message=f"{metric} is expected to be {found.value:.4g} ({found.low:.4g} to {found.high:.4g}) once the truth of "
+        f"{found.rows} predictions is known, in the reference {before:.4g}",
+        finding="worse",
+        higher_is_worse=higher_is_worse,
+        evidence=lambda: {"numbers": _numbers(metric, before, reference_rows, found, limit)},
+    )
+    return outcome if outcome.value is None else replace(outcome, low=found.low, high=found.high)
+
+
+def expected_of(reference: Reference, segment: str, metric: str, positive: str | None) -> tuple[float, int]:
+    """The reference's own metric, of the segment where it knows that, and the number of rows it is of; NaN where it has none."""
+    part = reference.segments.get(segment)
+    known = part if part is not None else reference
+    if metric == "roc_auc":
+        figure = known.figures.get(metric)
+        return (math.nan, 0) if figure is None else (figure.value, figure.rows)
+    counts = known.performance
+    return (
+        (math.nan, 0) if counts is None else (PERFORMANCE_METRICS[metric].function(counts, positive), counts.with_truth)
+    )
+
+
+def _of_losses(
+    metric: str, model: LossModel, reference: Reference, block: RowBlock, rows: npt.NDArray[np.int64]
+) -> Estimate | Outcome:
+    problem = input_problem(block.fields, reference.fields, model.inputs)
+    if problem:
+        return no_data("no_values", f"{metric} cannot be estimated: {problem}", rows=len(rows))
+    predicted = block.fields[FIELD_PREDICTION].numbers
+    if predicted is not None:
+        rows = rows[np.isfinite(predicted[rows])]
+    if not len(rows):
+        return too_few_predictions(0, 1)
+    return expected_loss(metric, model, input_rows(block.fields, reference.fields, model.inputs, rows), CONFIDENCE)  # type: ignore[arg-type]
+
+
+def _of_scores(
+    rule: EstimateRule, made: Calibration, block: RowBlock, rows: npt.NDArray[np.int64]
+) -> Estimate | Outcome:
+    scores = scores_of(block, rows)
+    gone = [name for name in made.curves if name not in scores]
+    if gone:
+        names = ", ".join(map(repr, gone))
+        return no_data(
+            "no_scores", f"scores of {names} did not come: {rule.estimate} cannot be estimated", rows=len(rows)
+        )
+    if rule.positive is not None and rule.positive not in made.classes:
+        classes = ", ".join(map(repr, made.classes))
+        return no_data("no_reference", f"the reference knows no class {rule.positive!r}, but {classes}", rows=len(rows))
+    predicted = np.full(len(rows), -1, np.int32)
+    cells = block.fields.get(FIELD_PREDICTION)
+    texts = None if cells is None else class_texts(cells, rows)
+    if texts is not None:
+        predicted = coded(texts, made.classes)
+    return expected_metric(
+        rule.estimate,  # type: ignore[arg-type]  # those of losses are not estimated here
+        made,
+        scores,
+        predicted,
+        positive=None if rule.positive is None else made.classes.index(rule.positive),
+        confidence=CONFIDENCE,
+        seed=_SEED,
+    )
+
+
+def _numbers(metric: str, before: float, reference_rows: int, found: Estimate, limit: float) -> list[list[Any]]:
+    return [
+        ["predictions", reference_rows, found.rows],
+        [metric, before, found.value],
+        [f"{metric}, at least", None, found.low],
+        [f"{metric}, at most", None, found.high],
+        ["threshold", None, limit],
+    ]

@@ -1,0 +1,66 @@
+"""The largest difference of a metric between two values of a segment key."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.outcome_case import OutcomeCase
+from otel_mlmon.checks.performance import enough, too_little
+from otel_mlmon.rulefile import FairnessRule
+from otel_mlmon.stats.estimate import Estimate
+from otel_mlmon.stats.gap import largest_gap
+from otel_mlmon.stats.intervals import estimate
+from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.worth import counts_worth
+from otel_mlmon.values import PerformanceCounts
+
+ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
+
+
+def fairness(rule: FairnessRule, case: OutcomeCase) -> Outcome:
+    """Over the segments of the rule's keys, each key apart; every pair of them is looked at, and the p-value accounts for that."""
+    whole = case.windows[""].performance if "" in case.windows else PerformanceCounts()
+    if not enough(rule, whole.predictions, whole.with_truth):
+        return too_little(rule, whole)
+    if not rule.segments:
+        return no_data("no_segments", "the rule names no segment keys; a difference needs two segments")
+    scale = 1.0 if rule.fairness in ABSOLUTE else PERFORMANCE_METRICS[rule.fairness].function(whole, rule.positive)
+    figures = {
+        key: {
+            segment: _figure(rule, counts_worth(window.performance, case.effect(segment, rule.fairness)[0]))
+            for segment, window in case.windows.items()
+            if segment.partition("=")[0] == key and window.performance.with_truth >= rule.min_segment
+        }
+        for key in rule.segments
+    }
+    gaps = [gap for by in figures.values() if (gap := largest_gap(by, rule.above * scale)).pairs]
+    if not gaps or not scale > 0:
+        return no_data(
+            "too_few_segments", f"fewer than two segments have {rule.min_segment} predictions with ground truth",
+            rows=whole.with_truth,
+        )  # fmt: skip
+    most = min(gaps, key=lambda gap: (gap.p_value, -gap.difference))
+    high, low = (figures[name.partition("=")[0]][name] for name in (most.higher, most.lower))
+    rows = {segment: _figure(rule, case.windows[segment].performance).rows for by in figures.values() for segment in by}
+    return judge(
+        most.difference / scale,
+        rule.above,
+        min(1.0, most.p_value * len(gaps)),
+        rows=whole.with_truth,
+        reference_rows=0,
+        message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({rows[most.higher]} predictions) and {low.value:.4g} "
+        f"with {most.lower} ({rows[most.lower]}); {sum(gap.pairs for gap in gaps)} pairs compared",
+        finding="gap",
+        evidence=lambda: {
+            "segments": [
+                {"segment": segment, "rows": rows[segment], "value": one.value, "standard_error": one.standard_error}
+                for by in figures.values()
+                for segment, one in sorted(by.items(), key=lambda item: -item[1].value)
+            ]
+        },
+    )
+
+
+def _figure(rule: FairnessRule, counts: PerformanceCounts) -> Estimate:
+    return estimate(rule.fairness, counts, rule.positive, 2 * rule.confidence - 1)

@@ -1,0 +1,181 @@
+"""Integrity of one field: is each value what it should be? Each check is judged by the share of rows where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from otel_mlmon.checks import evidence
+from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.transformation import TRANSFORMED, explain
+from otel_mlmon.rulefile import Format, IntegrityRule, Missing, TypeMismatch
+from otel_mlmon.stats.proportion import exceeds, fisher_greater
+from otel_mlmon.values import FieldProfile
+
+# Without a stated limit: how far a share may rise above the reference's, in fractions of all rows.
+MARGIN: Final = 0.005
+_FITTING: Final[Mapping[str, frozenset[str]]] = {
+    "float": frozenset({"int", "float"}),
+    "int": frozenset({"int"}),
+    "string": frozenset({"string"}),
+    "bool": frozenset({"bool"}),
+}
+_GONE: Final = ("absent", "null", "nan", "empty")
+# Forms whose share may not rise, and what it is called when it does.
+_NUMBER_FORMS: Final = {"whole": "precision", "beyond_int53": "big_int", "beyond_int32": "big_int"}
+_TEXT_FORMS: Final = {
+    "numeric_text": "numeric_text",
+    "iso_date": "date_format",
+    "other_date": "date_format",
+    "not_ascii": "encoding",
+    "mojibake": "encoding",
+    "padded": "padding",
+}
+
+
+def missing(rule: Missing, case: FieldCase) -> Outcome:
+    """Share of rows in which the field is absent, null, NaN or empty: each on its own against the reference."""
+    profile, expected = case.profile, case.expected
+    rows = profile.rows
+    if rows < rule.min_rows:
+        return too_few(rule, rows, "rows")
+    counts = {name: getattr(profile, name) for name in _GONE}
+    message = (
+        f"{percent(sum(counts.values()), rows)} of {rows} rows without a value "
+        f"({', '.join(f'{name} {count}' for name, count in counts.items() if count or name != 'empty')})"
+    )
+    if rule.above is not None:
+        return share(rule, case, sum(counts.values()), rows, message, max(counts, key=lambda name: counts[name]))
+    if expected is None:
+        return not_in_reference(case, "above", rows)
+
+    def excess(name: str) -> float:
+        before = getattr(expected, name)
+        return float(counts[name] / rows - (before / expected.rows if expected.rows else 0.0))
+
+    worst = max(_GONE, key=excess)
+    return share(
+        rule, case, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE),
+        case.design_effect(rows, "missing"),
+    )  # fmt: skip
+
+
+def type_mismatch(rule: TypeMismatch, case: FieldCase) -> Outcome:
+    """Share of values of another type. NaN has no type of its own and is left to `missing`."""
+    wanted = rule.expect or (case.reference.type if case.reference else None)
+    if wanted is None:
+        return not_in_reference(case, "expect")
+    values = case.profile.values - case.profile.nan
+    if values < rule.min_rows:
+        return too_few(rule, values, "values")
+
+    def wrong(profile: FieldProfile) -> int:
+        return sum(count for name, count in _types(profile).items() if name not in _FITTING[wanted])
+
+    found = ", ".join(f"{name} {count}" for name, count in _types(case.profile).items() if count)
+    message = f"{percent(wrong(case.profile), values)} of {values} values are no {wanted}: {found}"
+    of = None if rule.expect else lambda p: (wrong(p), p.values - p.nan)
+    explained = None
+    if wanted == "int" and _types(case.profile).get("float", 0) > MARGIN * values:  # whole numbers times a factor?
+        explained = explain(case)
+    if explained is not None and explained.finding in TRANSFORMED:
+        return share(rule, case, wrong(case.profile), values, f"{message}; {explained.message}", explained.finding, of)
+    return share(rule, case, wrong(case.profile), values, message, "type", of)
+
+
+def written_otherwise(rule: Format, case: FieldCase) -> Outcome:
+    """Share of values in a form that the reference has less of: the form that has gained most."""
+    expected, profile = case.expected, case.profile
+    if expected is None or case.reference is None:
+        return not_in_reference(case)
+    texts = case.reference.kind == "categorical"
+    values = profile.types.get("string", 0) if texts else profile.numbers
+    if values < rule.min_rows:
+        return too_few(rule, values, "values")
+    folded = {name.casefold() for name in case.reference.categories}
+
+    def counts(p: FieldProfile) -> tuple[dict[str, int], int]:
+        if not texts:
+            found = {form: p.forms.get(form, 0) for form in _NUMBER_FORMS}
+            # One whole number that is frequent is a default, not a loss of decimals.
+            found["whole"] -= max((n for v, n in p.heavy.items() if v.lstrip("-").isdigit()), default=0)
+            return {form: max(n, 0) for form, n in found.items()}, p.numbers
+        # Capitals for small letters, or the other way round: a known category in another guise.
+        other_case = sum(n for name, n in p.new.items() if name.casefold() in folded)
+        return {**{form: p.forms.get(form, 0) for form in _TEXT_FORMS}, "other_case": other_case}, p.types.get(
+            "string", 0
+        )
+
+    then, rows = counts(expected)
+    now, _ = counts(profile)
+    worst = max(now, key=lambda form: now[form] / values - then[form] / max(rows, 1))
+    message = (
+        f"{percent(now[worst], values)} of {values} values are {worst.replace('_', ' ')}, "
+        f"in the reference {percent(then[worst], rows)}"
+    )
+    finding = {**_NUMBER_FORMS, **_TEXT_FORMS, "other_case": "case"}[worst]
+    return share(
+        rule, case, now[worst], values, message, finding, lambda p: (counts(p)[0][worst], counts(p)[1]), len(now)
+    )
+
+
+def share(
+    rule: IntegrityRule,
+    case: FieldCase,
+    bad: int,
+    rows: int,
+    message: str,
+    finding: str,
+    of: Callable[[FieldProfile], tuple[int, int]] | None = None,
+    tests: int = 1,
+    worth: float = 1.0,
+) -> Outcome:
+    """Judge a share of bad rows against `above`, or against the reference's share and a margin.
+
+    `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni). `worth` rows
+    count for one.
+    """
+    expected = None if of is None or case.expected is None else of(case.expected)
+    if rule.above is not None:
+        threshold, p_value = rule.above, exceeds(bad, rows, rule.above)
+    elif expected is None:
+        threshold, p_value = MARGIN, exceeds(bad, rows, MARGIN)
+    else:
+        before = expected[0] / expected[1] if expected[1] else 0.0
+        threshold = min(before + MARGIN, 1.0)
+        p_value = min(1.0, tests * fisher_greater(
+            round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
+        ))  # fmt: skip
+    return judge(
+        bad / rows if rows else float("nan"),
+        threshold,
+        p_value,
+        rows=rows,
+        reference_rows=0 if case.expected is None else case.expected.rows,
+        message=message,
+        finding=finding,
+        critical=rule.critical,
+        evidence=lambda: evidence.of_field(case),
+    )
+
+
+def too_few(rule: IntegrityRule, found: int, what: str) -> Outcome:
+    """The answer to a window with fewer rows than the rule asks for."""
+    reason = "no_values" if found == 0 else "too_few_rows"
+    return no_data(reason, f"{found} {what}, the rule asks for at least {rule.min_rows}", rows=found)
+
+
+def percent(part: int, whole: int) -> str:
+    """A share as people read it."""
+    return f"{part / whole:.1%}" if whole else "0%"
+
+
+def _types(profile: FieldProfile) -> dict[str, int]:
+    """Values by type, NaN left out."""
+    return {n: c - (profile.nan if n == "float" else 0) for n, c in profile.types.items()}
+
+
+def not_in_reference(case: FieldCase, key: str = "", rows: int = 0) -> Outcome:
+    """The answer to a field that the reference does not know."""
+    without = f" and the rule has no `{key}`" if key else ""
+    return no_data("not_in_reference", f"{case.name} is not in the reference{without}", rows=rows)

@@ -1,0 +1,103 @@
+"""A performance metric of a window: its value, how sure it is, and how sure that it is worse than a limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from otel_mlmon.checks.case import PerformanceCase
+from otel_mlmon.rulefile import BusinessValue, CustomMetric, PerformanceRule, QuantileLoss, Ranking
+from otel_mlmon.stats.business_value import business_value
+from otel_mlmon.stats.degradation import DEGRADATION_TESTS
+from otel_mlmon.stats.estimate import Better, Estimate, worse
+from otel_mlmon.stats.intervals import interval
+from otel_mlmon.stats.law import Law
+from otel_mlmon.stats.outcomes import MetricOptions
+from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.row_metrics import ROW_METRICS
+from otel_mlmon.stats.worse import worse_than_reference
+from otel_mlmon.stats.worth import counts_worth, estimate_worth
+
+_SUMS_KNOW: Final = frozenset(PERFORMANCE_METRICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`low` and `high` are a two-sided interval; `reference` is NaN where there is none.
+
+    `worse` says how sure it is that the metric is worse than a limit, and `worse_than_reference` than the reference, itself a
+    sample: p-values.
+    """
+
+    value: float
+    low: float
+    high: float
+    better: Better
+    reference: float
+    worse: Callable[[float], float]
+    worse_than_reference: Callable[[], float]
+
+
+def measure(rule: PerformanceRule, case: PerformanceCase) -> Measured:
+    """The rule's metric over the predictions whose ground truth is known."""
+    confidence = 2 * rule.confidence - 1  # a limit outside of the interval is one that the rule is sure of
+    positive = getattr(rule, "positive", None)
+    effect, then_effect = case.effect(rule.method)
+    if rule.method in _SUMS_KNOW:
+        return _of_sums(rule.method, case, positive, confidence)
+    if isinstance(rule, BusinessValue):
+        matrix = {(truth, predicted): value for truth, by in rule.values.items() for predicted, value in by.items()}
+        found = business_value(case.counts.confusion, matrix, confidence)
+        return _of_estimate(estimate_worth(found, effect, confidence), "higher", None)
+    if isinstance(rule, CustomMetric):
+        better: Better = "higher" if rule.limit == "below" else "lower"
+        return _of_estimate(estimate_worth(case.custom(rule.expression, confidence), effect, confidence), better, None)
+    query = rule.query if isinstance(rule, Ranking) else ""
+    metric = ROW_METRICS[rule.method]
+    before = case.figures.get(rule.method) if positive is None else None
+    then = None if before is None else (before.value, before.standard_error * math.sqrt(then_effect))
+    found = metric.figure(case.outcomes(query), options(rule), confidence)
+    return _of_estimate(estimate_worth(found, effect, confidence), metric.better, then)
+
+
+def options(rule: PerformanceRule) -> MetricOptions:
+    """What the rule's metric is of."""
+    return MetricOptions(
+        getattr(rule, "positive", None),
+        rule.quantile if isinstance(rule, QuantileLoss) else 0.5,
+        rule.k if isinstance(rule, Ranking) else None,
+    )
+
+
+def _of_sums(method: str, case: PerformanceCase, positive: str | None, confidence: float) -> Measured:
+    metric, before = PERFORMANCE_METRICS[method], case.reference
+    effect, then_effect = case.effect(method)
+    counts = counts_worth(case.counts, effect)
+    low, high = interval(method, counts, positive, confidence)
+    return Measured(
+        metric.function(case.counts, positive),
+        low,
+        high,
+        metric.better,
+        metric.function(before, positive) if before else math.nan,
+        lambda limit: DEGRADATION_TESTS[method](counts, limit, positive),
+        lambda: (
+            worse_than_reference(method, counts, counts_worth(before, then_effect), positive) if before else math.nan
+        ),
+    )
+
+
+def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | None) -> Measured:
+    def against_reference() -> float:
+        if before is None:
+            return math.nan
+        law = found.law or Law(found.value, found.standard_error, max(1, found.rows - 1))
+        apart = before[1] * (law.spread / found.standard_error if found.standard_error > 0 else 1.0)
+        return worse(found._replace(law=law._replace(spread=math.hypot(law.spread, apart))), before[0], better)
+
+    return Measured(
+        found.value, found.low, found.high, better, before[0] if before else math.nan,
+        lambda limit: worse(found, limit, better), against_reference,
+    )  # fmt: skip

@@ -1,0 +1,211 @@
+"""Parity: is the model in production the intended one? Its predictions against those of a shadow, on the same inputs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.model_case import ModelCase
+from otel_mlmon.checks.pairing import Pairs, pairs
+from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.rulefile import ParityRule
+from otel_mlmon.stats.agreement import Size, relation, relative_size
+from otel_mlmon.stats.proportion import exceeds, wilson
+from otel_mlmon.stats.slices import Slice, search
+from otel_mlmon.values import Reference, RowBlock
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+EXAMPLES: Final = 10
+_CHANCE: Final = 0.05  # p-value above which nobody needs to know where
+_MARGIN: Final = 0.2  # by which a slice's disagreement must exceed that of all rows
+_LEAST_SLICE: Final = 5
+_SHOWN_SLICES: Final = 3
+_MOST_CLASSES: Final = 20
+_ROUNDING: Final = 1e-6
+
+
+def parity(rule: ParityRule, case: ModelCase) -> Outcome:
+    """Share of predictions that are not the shadow's, or their mean distance from it, in one window."""
+    block, rows = case.block()  # those that have a shadow, and no more columns than it takes
+    if block is None or not case.n:
+        return no_data("no_rows", "no predictions")
+    whole = case.rows.whole or case.rows
+    return judge_pairs(rule, block, rows, case.reference, case.n, lambda: whole.select(case.version, case.segment))
+
+
+def judge_pairs(
+    rule: ParityRule,
+    block: RowBlock,
+    rows: npt.NDArray[np.int64],
+    reference: Reference | None = None,
+    predictions: int | None = None,
+    whole: Callable[[], tuple[RowBlock | None, npt.NDArray[np.int64]]] | None = None,
+) -> Outcome:
+    """The same for any rows, of so many `predictions` (None: they are all there are). `reference` gives slices the ranges that
+    they are named by; `whole` reads the rows with their features, where the block has none.
+    """
+    found = pairs(block, rows, rule.tolerance)
+    n, predictions = len(found), len(rows) if predictions is None else predictions
+    if n < max(rule.min_rows, 1):
+        reason = "too_few_rows" if n else "no_shadow"
+        return no_data(
+            reason,
+            f"{n} of {predictions} predictions have a shadow, the rule asks for at least {rule.min_rows}",
+            rows=n,
+        )
+    confidence = max(2 * rule.confidence - 1, 0.01)  # a limit outside of the interval is one that the rule is sure of
+    k = int(found.apart.sum())
+    size = relative_size(
+        found.predictions[found.numeric], found.shadows[found.numeric], above=rule.above, confidence=confidence
+    )
+    if rule.method == "size":
+        if size.rows < max(rule.min_rows, 2):
+            return no_data(
+                "no_values", f"{size.rows} of {n} predictions and their shadows are numbers: there is no size", rows=n
+            )
+        value, low, high, p_value = size.value, size.low, size.high, size.p_value
+    else:
+        value, (low, high), p_value = k / n, wilson(k, n, confidence), exceeds(k, n, rule.above)
+    sure = value > rule.above and p_value <= _CHANCE
+    slices: list[Slice] = []
+    if sure:
+        wide, of = (block, rows) if whole is None else whole()
+        slices = _where(found if wide is None else pairs(wide, of, rule.tolerance), reference, rule.confidence)
+    how = _how(found)
+    message = (
+        f"{k} of {n} predictions ({k / n:.1%}) are not what the shadow says" if k else f"all {n} as the shadow says"
+    )
+    message += "".join(f"; {part}" for part in (*_typical(found, size), how, _places(slices)) if part and k)
+    outcome = judge(
+        value,
+        rule.above,
+        p_value,
+        rows=n,
+        reference_rows=n,
+        message=message,
+        finding="disagreement",
+        evidence=lambda: _evidence(found, size, how, slices, (low, high)),
+    )
+    return outcome if outcome.status == "no_data" else replace(outcome, low=low, high=high)
+
+
+def _distances(found: Pairs) -> Floats:
+    """Relative to the larger of the two; 1 where one of them is no finite number and they are apart."""
+    a, b = found.predictions, found.shadows
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distances = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
+    other: Floats = np.where(np.isfinite(distances), distances, found.apart.astype(float))
+    return other
+
+
+def _typical(found: Pairs, size: Size) -> list[str]:
+    numbers = found.apart & found.numeric
+    if not numbers.any() or _classes(found):
+        return []
+    parts = [f"where they differ, by {float(np.median(_distances(found)[numbers])):.2g} of the larger (median)"]
+    if size.value == size.value:
+        parts.append(f"over all by {size.value:.2g} of the shadow's standard deviation")
+    return parts
+
+
+def _classes(found: Pairs) -> bool:
+    """Whether the numbers are names: whole ones, and few."""
+    both = np.unique(np.concatenate([found.predictions[found.numeric], found.shadows[found.numeric]]))
+    both = both[np.isfinite(both)]
+    return len(both) <= _MOST_CLASSES and bool((both % 1 == 0).all())
+
+
+def _how(found: Pairs) -> str:
+    """What makes the one out of the other."""
+    numbers = found.apart & found.numeric
+    if not _classes(found) and numbers.sum() >= found.apart.sum() / 2:
+        return relation(found.predictions[numbers], found.shadows[numbers])
+    swaps = Counter(tuple(map(_shown, found.values(i))) for i in np.flatnonzero(found.apart).tolist())
+    if not swaps:
+        return ""
+    ((one, other), count), *_ = swaps.most_common(1)
+    return f"most often {one} in place of {other} ({count} times)"
+
+
+def _where(found: Pairs, reference: Reference | None, confidence: float) -> list[Slice]:
+    """On which inputs they are apart; where they are apart on nearly all, on which they are further apart."""
+    losses = found.apart.astype(float)
+    if losses.mean() * (1 + _MARGIN) > 1:
+        losses = _distances(found)
+    if losses.max() - losses.min() <= _ROUNDING * losses.max():
+        return []
+    return search(
+        slice_columns(found.block, found.rows, reference),
+        losses,
+        np.full(len(found), float(losses.mean())),
+        margin=_MARGIN,
+        min_rows=max(_LEAST_SLICE, len(found) // 50),
+        confidence=confidence,
+    )
+
+
+def _places(slices: list[Slice]) -> str:
+    return "most of all where " + ", or ".join(map(place, slices[:_SHOWN_SLICES])) if slices else ""
+
+
+def place(part: Slice) -> str:
+    """A slice in words: "town = 3 and age 3 to 5"."""
+    return " and ".join(f"{name} {text}" for name, text in part.conditions)
+
+
+def _evidence(found: Pairs, size: Size, how: str, slices: list[Slice], interval: tuple[float, float]) -> dict[str, Any]:
+    a, b = found.predictions[found.numeric], found.shadows[found.numeric]
+    numbers: list[list[Any]] = [["predictions with a shadow", len(found), len(found)]]
+    numbers.append(["not what the shadow says", 0, int(found.apart.sum())])
+    if len(a):
+        numbers += [[name, _finite(of, b), _finite(of, a)] for name, of in _SUMMARY.items()]
+    return {
+        "numbers": numbers,
+        "interval": list(interval),
+        "size": float(found.apart.mean()) if size.value != size.value else size.value,
+        "relation": how,
+        "slices": [
+            {"where": place(s), "rows": s.rows, "value": s.mean, "expected": s.expected, "p_value": s.p_value}
+            for s in slices
+        ],
+        "examples": _examples(found),
+    }
+
+
+_SUMMARY: Final = {"mean": np.mean, "standard deviation": np.std, "minimum": np.min, "maximum": np.max}
+
+
+def _finite(of: Any, values: Floats) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(of(known)) if len(known) else None
+
+
+def _examples(found: Pairs) -> list[dict[str, Any]]:
+    """Those that are furthest apart."""
+    apart = np.flatnonzero(found.apart)
+    order = apart[np.argsort(-_distances(found)[apart], kind="stable")][:EXAMPLES]
+    lines = []
+    for index in order.tolist():
+        row = int(found.rows[index])
+        prediction, shadow = map(_shown, found.values(index))
+        lines.append(
+            {
+                "prediction_id": "" if found.block.ids is None else found.block.ids[row].as_py(),
+                "time": int(found.block.times[row]),
+                "prediction": prediction,
+                "shadow": shadow,
+            }
+        )
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else repr(value)

@@ -1,0 +1,258 @@
+"""Where the model does worse than expected: the parts of a window that nobody has named before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.losses import (
+    Metric,
+    Rows,
+    counted_loss,
+    expected_losses,
+    figure,
+    limit_of,
+    loss_model,
+    row_losses,
+    worse_by,
+)
+from otel_mlmon.checks.outcome_case import OutcomeCase
+from otel_mlmon.checks.performance import enough, too_little
+from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.rulefile import SliceRule
+from otel_mlmon.stats.slices import EXACT, Codes, Slice, Trust, search
+from otel_mlmon.stats.student import t_tail
+from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Counts, Floats
+
+# A boosted model of the losses is off by this much over a part of the rows, even if nothing has changed.
+_TOLERANCE: Final = 0.05
+_SHOWN: Final = 3  # slices in a message; the evidence has all of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One search: rows with a loss, what is expected of them, and the columns that may name a slice.
+
+    `by` says where the expectation is from: model, segments or whole.
+    """
+
+    metric: Metric
+    columns: Mapping[str, Codes]
+    losses: Floats
+    expected: Floats
+    times: Counts
+    by: str
+    trust: Trust
+
+    def found(self, *, margin: float, min_rows: int, confidence: float, most: int = 10) -> list[Slice]:
+        return search(
+            self.columns,
+            self.losses,
+            self.expected,
+            margin=margin,
+            min_rows=min_rows,
+            confidence=confidence,
+            most=most,
+            trust=self.trust,
+            limits=limit_of(self.expected, self.metric, margin),
+            times=self.times,
+        )
+
+    def worse(self, part: Slice) -> float:
+        return worse_by(part.mean, part.expected, self.metric)
+
+    def shown(self, part: Slice) -> dict[str, Any]:
+        return {
+            "where": where(part),
+            "conditions": [list(condition) for condition in part.conditions],
+            "rows": part.rows,
+            "value": figure(part.mean, self.metric),
+            "expected": figure(part.expected, self.metric),
+            "worse": self.worse(part),
+            "p_value": part.p_value,
+        }
+
+
+def where(part: Slice) -> str:
+    """A slice's conditions in words."""
+    return " and ".join(f"{name} {text}" for name, text in part.conditions)
+
+
+def slices(rule: SliceRule, case: OutcomeCase) -> Outcome:
+    """The slices that are worse than expected by more than the margin; the worst one is the value.
+
+    Where the reference has no model of the losses, only segments that it knows are compared, each with what it was: a feature's
+    ranges always differ, and what is normal for one of them is not known.
+    """
+    whole = case.windows[""].performance if "" in case.windows else PerformanceCounts()
+    if not enough(rule, whole.predictions, whole.with_truth):
+        return too_little(rule, whole)
+    if case.reference is None:
+        return no_data("no_reference", "there is no reference to say what is expected", rows=whole.with_truth)
+    block, rows = _rows(rule, case)
+    known, losses = (np.zeros(0, np.int64), np.zeros(0)) if block is None else row_losses(block, rows, rule.slices)
+    if block is None or len(losses) < max(rule.min_ground_truth, 2):
+        what = "classes" if rule.slices == "accuracy" else "numbers"
+        return no_data(
+            "no_values", f"{len(losses)} predictions and their ground truth are {what} to compare; the rule asks for "
+            f"{rule.min_ground_truth}", rows=len(losses),
+        )  # fmt: skip
+    searches = _searches(rule, block, known, losses, case.reference)
+    if not searches:
+        return no_data(
+            "no_loss_model", "the reference has no model of the losses, and no segments with ground truth: create it again",
+            rows=len(losses),
+        )  # fmt: skip
+    return _judged(rule, searches, case.reference)
+
+
+def _rows(rule: SliceRule, case: OutcomeCase) -> tuple[RowBlock | None, Rows]:
+    """All rows of this version, with the segment keys that the window or the reference knows, in one block."""
+    segments = [*case.windows, *(case.reference.segments if case.reference else ())]
+    keys = sorted({*rule.segments, *(key for segment in segments if (key := segment.partition("=")[0]))})
+    if not keys:
+        return case.rows.select(case.version, "")
+    block = case.rows.read(keys)
+    if block is None or case.version not in block.versions.labels:
+        return None, np.zeros(0, np.int64)
+    return block, np.flatnonzero(block.versions.codes == block.versions.labels.index(case.version))
+
+
+def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, reference: Reference) -> list[_Search]:
+    columns = slice_columns(block, rows, reference, rule.features)
+    expected = _of_model(block, rows, reference, rule.slices)
+    if expected is not None:
+        trust = _trust(reference, rule.slices)
+        return [_Search(rule.slices, columns, losses, expected, block.times[rows], "model", trust)]
+    texts = slice_columns(replace(block, fields={}), rows, reference, rule.features)
+    found = []
+    for key, column in texts.items():
+        known = {
+            label: loss
+            for label in column.labels
+            if (segment := reference.segments.get(f"{key}={label.removeprefix('= ')}")) is not None
+            and (of := counted_loss(segment.performance, rule.slices))[2] >= rule.min_slice
+            and (loss := of[0]) > 0
+        }
+        if known:
+            by_code = np.array([*(known.get(label, math.nan) for label in column.labels), math.nan])[column.codes]
+            judged = np.isfinite(by_code)
+            kept = Codes(column.codes[judged], column.labels)
+            one = losses[judged], by_code[judged], block.times[rows[judged]], "segments", _trust(reference, rule.slices)
+            found.append(_Search(rule.slices, {key: kept}, *one))
+    return found
+
+
+def _of_model(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> Floats | None:
+    expected = expected_losses(block, rows, reference, metric)
+    if expected is None or not expected.mean() > 0:
+        return None
+    return expected
+
+
+def _trust(reference: Reference | None, metric: Metric) -> Trust:
+    rows = reference.performance.with_truth if reference is not None and reference.performance is not None else 0
+    model = loss_model(reference, metric)
+    return Trust(_TOLERANCE, max(rows, 1), noisy=True, alike=model.design_effects if model else {})
+
+
+def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) -> Outcome:
+    margin, rows = rule.worse_than_reference, max(len(one.losses) for one in searches)
+    confidence = 1 - (1 - rule.confidence) / len(searches)
+    found = [
+        (one, part)
+        for one in searches
+        for part in one.found(margin=margin, min_rows=rule.min_slice, confidence=confidence)
+    ]
+    sure = bool(found)
+    everywhere = None if sure else _everywhere(rule, searches)
+    if everywhere is not None:
+        return everywhere
+    if not sure:  # the most striking one, which chance explains
+        found = [
+            (one, part)
+            for one in searches
+            for part in one.found(margin=margin, min_rows=rule.min_slice, confidence=0, most=1)
+        ]
+    known = reference.performance.with_truth if reference.performance else 0
+    if not found:
+        return judge(
+            max(0.0, *(_worse_as_a_whole(one) for one in searches)), margin, 1.0, rows=rows, reference_rows=known,
+            message=f"{rule.slices} is as expected in every part of {rows} predictions with known outcome",
+        )  # fmt: skip
+    found.sort(key=lambda item: -item[1].rows * (item[1].mean - item[1].expected))
+    one, worst = max(found, key=lambda item: item[0].worse(item[1]))
+    named = [
+        f"{one.worse(part):.0%} worse than expected where {where(part)} ({part.rows} predictions)"
+        for one, part in found
+    ]
+    more = f" and in {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    doubt = "" if sure else ", which chance explains"
+    return judge(
+        one.worse(worst),
+        margin,
+        min(1.0, worst.p_value * len(searches)),
+        rows=rows,
+        reference_rows=known,
+        message=f"{rule.slices} is {', '.join(named[:_SHOWN])}{more}{doubt}",
+        finding="slice",
+        evidence=lambda: {"slices": [one.shown(part) for one, part in found]},
+    )
+
+
+def _worse_as_a_whole(one: _Search) -> float:
+    return worse_by(float(one.losses.mean()), float(one.expected.mean()), one.metric)
+
+
+def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> Outcome | None:
+    """No slice stands out because all of them are worse; None where that is not so."""
+    one = max(searches, key=lambda one: len(one.losses))
+    worse, n = _worse_as_a_whole(one), len(one.losses)
+    difference = one.losses - (1 + _TOLERANCE) * one.expected
+    p_value = t_tail(float(difference.mean()), float(difference.std(ddof=1)) / math.sqrt(n), n - 1)
+    if not (worse > rule.worse_than_reference and p_value <= 1 - rule.confidence):
+        return None
+    return judge(
+        worse, rule.worse_than_reference, p_value, rows=n, reference_rows=0, finding="worse",
+        message=f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; no part of "
+        "them stands out",
+    )  # fmt: skip
+
+
+def concentrated(
+    block: RowBlock,
+    rows: Rows,
+    reference: Reference | None,
+    metric: Metric,
+    *,
+    margin: float = 0.15,
+    min_rows: int = 50,
+    confidence: float = 0.99,
+    features: Sequence[str] = ("*",),
+    most: int = 10,
+) -> list[dict[str, Any]]:
+    """Where the errors of `rows` are concentrated, as plain data, the most of them first; [] where they are not, or are too few.
+
+    `expected_by` is "model" where the reference's model of the losses knows what to expect of each row; else "whole": errors
+    are compared with those of all the rows, and a slice may have been as bad ever since.
+    """
+    known, losses = row_losses(block, rows, metric)
+    if len(losses) < 2 * min_rows:
+        return []
+    expected = None if reference is None else _of_model(block, known, reference, metric)
+    by = "whole" if expected is None else "model"
+    if expected is None:
+        expected = np.full(len(losses), losses.mean())
+    trust = EXACT if by == "whole" else _trust(reference, metric)
+    columns = slice_columns(block, known, reference, features)
+    one = _Search(metric, columns, losses, expected, block.times[known], by, trust)
+    found = one.found(margin=margin, min_rows=min_rows, confidence=confidence, most=most)
+    return [{**one.shown(part), "expected_by": by} for part in found]

@@ -1,0 +1,75 @@
+"""What happened to a field's values, in words: another unit, another sign, another field's values, or a shift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from otel_mlmon.checks.case import FieldCase
+from otel_mlmon.stats.mixture import FACTORS, Density, Explanation, explain_values
+from otel_mlmon.values import FieldProfile
+
+_READ: Final = 5_000  # values are enough to tell
+WORTH_A_LOOK: Final = 0.02  # p-value from which the rows are read for the best explanation
+TRANSFORMED: Final = frozenset({"unit", "sign"})  # findings that are causes, whichever check they come from
+_FINDINGS = {"unit": "unit", "sign": "sign", "swap": "swap", "outliers": "outliers", "shift": "shift"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`finding` is a word, `message` a sentence with the figures."""
+
+    finding: str
+    message: str
+    other: str = ""
+    share: float = 1.0  # of the values
+
+
+def explain(case: FieldCase) -> Found | None:
+    """The best explanation of the window's numbers; None when nothing explains them better than the reference does."""
+    reference, expected = case.reference, case.expected
+    if reference is None or expected is None or expected.bins is None or not reference.edges:
+        return None
+    values = case.numbers()
+    if len(values) > _READ:
+        values = values[np.linspace(0, len(values) - 1, _READ).astype(np.int64)]
+    others: dict[str, Density] = {}
+    for name, other in case.whole.fields.items() if case.whole else ():
+        if name != case.name and other.kind == "numeric" and other.edges and other.profile.bins is not None:
+            others[name] = Density.of(other.edges, other.profile.bins[1:-1], whole=_whole(other.profile))
+    zeros = reference.constants.get("0", 0.0) * expected.rows / max(expected.numbers, 1)
+    found = explain_values(values, reference.edges, expected.bins, others, zeros=zeros, whole=_whole(expected))
+    if found.kind == "none":
+        return None
+    return Found(_FINDINGS[found.kind], _sentence(found, case), found.other, found.share)
+
+
+def _times(factor: float) -> str:
+    return f"times {factor:.4g}" if factor >= 1 else f"divided by {1 / factor:.4g}"
+
+
+def _whole(profile: FieldProfile) -> bool:
+    return profile.forms.get("whole", 0) == profile.numbers > 0
+
+
+def _sentence(found: Explanation, case: FieldCase) -> str:
+    share = f"{found.share:.1%} of the values"
+    if found.kind == "unit":
+        scale = _times(found.factor)
+        if found.offset:
+            scale += f" {found.offset:+.4g}"
+        elif found.factors:
+            scale += f" (or {', '.join(map(_times, found.factors))})"
+        known = "" if found.factor in FACTORS or 1 / found.factor in FACTORS else " (Celsius and Fahrenheit?)"
+        return f"{share} are the usual ones {scale}: another unit{known}"
+    if found.kind == "sign":
+        return f"{share} are the usual ones with the sign flipped"
+    if found.kind == "swap":
+        return f"{share} look like those of {found.other}: have two columns been swapped?"
+    if found.kind == "outliers":
+        return "some values are like none seen before"
+    return (
+        f"all values have moved by {found.offset:+.4g}" if found.offset else "the distribution has changed as a whole"
+    )

@@ -1,6 +1,0 @@
-"""Second stage: OTLP requests, and tables of ground truth, to batches. Pure; raises nothing but RejectedInput."""
-
-from otel_mlmon.decode.ground_truth_table import Table, decode_table, ground_truth_table
-from otel_mlmon.decode.request import decode
-
-__all__ = ["Table", "decode", "decode_table", "ground_truth_table"]

@@ -1,0 +1,97 @@
+"""The rule's own past: its verdicts, what it would have done with other thresholds, and what was known when of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from otel_mlmon.diagnosis.explanation import History, Revision, Tick
+from otel_mlmon.diagnosis.what_if import direction, what_if
+from otel_mlmon.rulefile import RuleBase
+
+MOST: Final = 2000  # verdicts that are looked at
+_BY_SIZE: Final = (
+    "Judged by the stored values: a value that was beyond the threshold and not sure enough stays no breach; of one that was within "
+    "it, nobody asked how sure it was, and size alone decides."
+)
+_LATE: Final = (
+    " Ground truth came after the windows: each verdict counts at the tick at which it was given, by what was known then. Times are "
+    "those of ticks."
+)
+
+VerdictRow = tuple[
+    str, int, str, float | None, float | None, int
+]  # alert, window's end, status, value, threshold, tick
+
+
+def windows_of(rows: Iterable[VerdictRow], revisions: Sequence[Revision] = ()) -> list[Tick]:
+    """A verdict for each window, oldest first; of one that was judged again, the newest."""
+    latest = {one.end: one for one in revisions}
+    found = {}
+    for _, end, status, value, threshold, _ in rows:
+        known = latest.get(end) if value is not None else None  # no interval of a value that nobody knew then
+        found[end] = Tick(end, value, threshold, status, known.low if known else None, known.high if known else None)
+    return [found[end] for end in sorted(found)]
+
+
+def ticks_of(rows: Iterable[VerdictRow]) -> list[Tick]:
+    """A verdict for each tick, in their order: what the alert went by, whichever window it was about."""
+    return [Tick(time, value, threshold, status) for _, _, status, value, threshold, time in rows]
+
+
+def revisions_of(rows: Iterable[Mapping[str, Any]]) -> list[Revision]:
+    """What the store kept of what was known when, oldest first."""
+    return [
+        Revision(
+            start=row["start"],
+            end=row["end"],
+            known=row["known"],
+            predictions=row["predictions"],
+            with_truth=row["with_truth"],
+            coverage=row["with_truth"] / row["predictions"] if row["predictions"] else None,
+            maturity=row["maturity"],
+            status=row["status"],
+            value=row["value"],
+            low=row["low"],
+            high=row["high"],
+        )
+        for row in rows
+    ]
+
+
+def history(
+    verdicts: Iterable[VerdictRow], revised: Iterable[Mapping[str, Any]], rule: RuleBase | None, method: str, end: int
+) -> History:
+    """`end` is that of the window which the alert is about: its revisions are what is shown, else those of the window that has most."""
+    revisions = revisions_of(revised)
+    kept = list(verdicts)
+    ticks = ticks_of(kept)
+    worse = direction(ticks)
+    late = any(time > end for _, end, _, _, _, time in kept)
+    counts: dict[int, int] = {}
+    for one in revisions:
+        counts[one.end] = counts.get(one.end, 0) + 1
+    shown = end if counts.get(end, 0) > 1 else max(counts, key=lambda at: (counts[at], at), default=end)
+    return History(
+        ticks=tuple(windows_of(kept, revisions)),
+        worse=worse,
+        what_if=tuple(what_if(ticks, rule, method, worse)),
+        revisions=tuple(one for one in revisions if one.end == shown),
+        note=_BY_SIZE + _LATE * late if ticks else "No verdict has been kept yet.",
+    )
+
+
+def first_breach(ticks: Sequence[Tick], since: int, upto: int) -> int:
+    """End of the first window of the breach that goes on at `upto`; `since`, where verdicts do not tell.
+
+    A window without data does not end a breach.
+    """
+    found = 0
+    for tick in reversed(ticks):
+        if tick.end > upto:
+            continue
+        if tick.status == "breach":
+            found = tick.end
+        elif tick.status == "ok" and found:
+            break
+    return min(found, since) if found and since else found or since

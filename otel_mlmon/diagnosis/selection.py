@@ -1,0 +1,179 @@
+"""Whether the predictions whose ground truth is known look like the others, and a figure that is corrected for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from otel_mlmon.checks.losses import Metric, Rows, expected_losses
+from otel_mlmon.diagnosis.selection_columns import Matrix, matrix
+from otel_mlmon.stats.estimation.boosting import available
+from otel_mlmon.stats.selection import Corrected, compare, corrected_mean, standardised_difference
+from otel_mlmon.stats.student import t_quantile
+from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.window.outcome_rows import outcomes
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+Corrigible = Literal["rmse", "mae", "bias", "mape", "accuracy"]
+FEWEST: Final = 100  # rows with ground truth, and as many without, to compare
+ROWS: Final = 20_000  # are enough to tell
+_AUC: Final = 0.53  # from which on labelled rows differ enough to matter
+_SHOWN: Final = 3
+_WORTH_SHOWING: Final = 0.1  # standard deviations, or share of rows
+_MODELLED: Final[dict[Corrigible, Metric]] = {"rmse": "rmse", "mae": "mae", "accuracy": "accuracy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`biased`: labelled rows do not look like the others. `fields` that differ most, as plain data.
+
+    `plain` is the metric over labelled rows, `corrected` the one to expect over all rows if all were labelled (None without a
+    bias), `low` and `high` its 95 % interval, `effective_rows` what the weights leave of the labelled rows. `message` is "" where
+    nothing is wrong; `reason` says why nothing was compared ("" where it was).
+    """
+
+    biased: bool
+    auc: float = math.nan
+    p_value: float = math.nan
+    fields: tuple[dict[str, Any], ...] = ()
+    plain: float | None = None
+    corrected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    effective_rows: float = 0.0
+    message: str = ""
+    reason: str = ""
+
+
+def selection(
+    block: RowBlock | None,
+    rows: Rows,
+    reference: Reference | None,
+    metric: Corrigible,
+    *,
+    confidence: float = 0.99,
+    interval: float = 0.95,
+    seed: int = 0,
+) -> Selection:
+    """Of `rows`, those with ground truth against those without; of more than `ROWS` of them, some by chance.
+
+    Rows whose truth is just not known yet are no bias as long as they are like older ones.
+    """
+    if block is None:
+        return Selection(False, reason="no predictions")
+    if not available():
+        return Selection(False, reason="scikit-learn is not installed")
+    rng = np.random.default_rng(seed)
+    if len(rows) > ROWS:
+        rows = np.sort(rng.choice(rows, ROWS, replace=False))
+    labelled = block.truth_known[rows]
+    counts = int(labelled.sum()), int((~labelled).sum())
+    if min(counts) < FEWEST:
+        return Selection(
+            False, reason=f"{counts[0]} rows with and {counts[1]} without ground truth; {FEWEST} of each are needed"
+        )
+    inputs = matrix(block, rows)
+    found = compare(inputs.values, [bool(labels) for labels in inputs.labels], labelled, rng)
+    if not (found.p_value <= 1 - confidence and found.auc >= _AUC):
+        return Selection(False, found.auc, found.p_value)
+    losses = _losses(block, rows, labelled, metric)
+    modelled = _MODELLED.get(metric)
+    expected = None if modelled is None else expected_losses(block, rows, reference, modelled)
+    mean = corrected_mean(losses, labelled, found.shares, expected)
+    plain = _figure(float(np.nanmean(losses)) if np.isfinite(losses).any() else math.nan, metric)
+    corrected, low, high = _interval(mean, metric, interval)
+    fields = _fields(inputs, labelled)
+    shown = "; ".join(field["text"] for field in fields[:_SHOWN])
+    estimate = (
+        f"{metric} {plain:.4g} of what is known; corrected for that {corrected:.4g} ({low:.4g} to {high:.4g}), "
+        "but not for reasons that no feature shows"
+        if corrected is not None
+        else f"{metric} cannot be corrected for that"
+    )
+    return Selection(
+        True,
+        found.auc,
+        found.p_value,
+        tuple(fields),
+        None if math.isnan(plain) else plain,
+        corrected,
+        low,
+        high,
+        mean.effective_rows,
+        f"the {counts[0]} predictions with ground truth are not like the {counts[1]} without (told apart with an AUC of "
+        f"{found.auc:.2f}{': ' + shown if shown else ''}): {estimate}",
+    )
+
+
+def _losses(block: RowBlock, rows: Rows, labelled: Any, metric: Corrigible) -> Floats:
+    """Per row, NaN where there is none."""
+    known = outcomes(block, rows)
+    losses = np.full(len(rows), np.nan)
+    with np.errstate(all="ignore"):
+        error = known.prediction - known.truth
+        if metric == "accuracy":
+            both = (known.true_class >= 0) & (known.predicted_class >= 0)
+            found = np.where(both, known.true_class != known.predicted_class, np.nan)
+        elif metric == "mape":
+            found = np.where(known.truth != 0, np.abs(error / known.truth), np.nan)
+        else:
+            found = {"rmse": error * error, "mae": np.abs(error), "bias": error}[metric]
+    losses[labelled] = np.where(np.isfinite(found), found, np.nan)
+    return losses
+
+
+def _figure(mean: float, metric: Corrigible) -> float:
+    if metric == "rmse":
+        return math.sqrt(max(mean, 0.0))
+    if metric == "bias":
+        return abs(mean)
+    return 1 - mean if metric == "accuracy" else mean
+
+
+def _interval(found: Corrected, metric: Corrigible, interval: float) -> tuple[float | None, float | None, float | None]:
+    if math.isnan(found.mean) or math.isnan(found.standard_error):
+        return None, None, None
+    reach = t_quantile(interval, max(found.effective_rows - 1, 1.0)) * found.standard_error
+    ends = found.mean - reach, found.mean + reach
+    if metric != "bias":
+        ends = max(ends[0], 0.0), max(ends[1], 0.0)
+    if metric == "accuracy":
+        ends = min(ends[0], 1.0), min(ends[1], 1.0)
+    low, high = sorted(_figure(end, metric) for end in ends)
+    if metric == "bias" and ends[0] < 0 < ends[1]:  # its size: 0 is among what it may be
+        low = 0.0
+    mean = found.mean if metric == "bias" else max(found.mean, 0.0)
+    return _figure(min(mean, 1.0) if metric == "accuracy" else mean, metric), low, high
+
+
+def _fields(inputs: Matrix, labelled: Any) -> list[dict[str, Any]]:
+    """Those that differ most between rows with and without ground truth, as plain data, the largest difference first."""
+    found = []
+    for name, column, labels in zip(inputs.names, inputs.values.T, inputs.labels, strict=True):
+        there = np.isfinite(column)
+        missing = float((~there[labelled]).mean()), float((~there[~labelled]).mean())
+        sides = [(missing, "is missing")]
+        if labels:
+            sides += [
+                ((float((column[labelled] == code).mean()), float((column[~labelled] == code).mean())), f"= {label}")
+                for code, label in enumerate(labels)
+            ]
+        shares, text = max(sides, key=lambda side: abs(side[0][0] - side[0][1]))
+        difference = shares[0] - shares[1]
+        shift = 0.0 if labels else standardised_difference(column, labelled)
+        if abs(shift) > abs(difference):
+            means = float(np.median(column[labelled & there])), float(np.median(column[~labelled & there]))
+            described = f"{name} {means[0]:.4g} in the middle of those with, {means[1]:.4g} of those without"
+            found.append({"field": name, "kind": "numbers", "difference": shift, "labelled": means[0],
+                          "others": means[1], "text": described})  # fmt: skip
+        else:
+            described = f"{name} {text} in {shares[0]:.0%} of those with, {shares[1]:.0%} of those without"
+            found.append({"field": name, "kind": "share", "difference": difference, "labelled": shares[0],
+                          "others": shares[1], "text": described})  # fmt: skip
+    found.sort(key=lambda field: -abs(float(str(field["difference"]))))
+    return [field for field in found if abs(float(str(field["difference"]))) >= _WORTH_SHOWING]

@@ -1,0 +1,176 @@
+"""Why the errors have grown: other inputs, which the model was always worse at, another truth for the same inputs, or another model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from otel_mlmon.checks.losses import (
+    Metric,
+    Rows,
+    counted_loss,
+    figure,
+    loss_model,
+    model_inputs,
+    row_losses,
+    worse_by,
+)
+from otel_mlmon.diagnosis.another_model import FEWEST, Moved, moved, strange
+from otel_mlmon.stats.design_effect import design_effect_of
+from otel_mlmon.stats.shift_kind import split
+from otel_mlmon.stats.student import t_quantile, t_tail
+from otel_mlmon.values import Reference, RowBlock
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+Kind = Literal["covariate", "concept", "both", "model", "unknown"]
+MOSTLY: Final = 0.8  # share of the growth from which on it is the inputs, and up to 1 minus which it is the concept
+_WIDEST: Final = 0.3  # half of the share's 90 % interval, beyond which nothing is said
+_SURE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftKind:
+    """`share` of the growth that the inputs explain, or another model where that is the `kind`, and its 90 % interval.
+
+    `growth` of the mean loss is inputs + concept, or `model` (what other answers cost) and the rest. `moved` and `usual` say how far the
+    model's answers are from those it used to give: typical difference, or share of other classes.
+    """
+
+    kind: Kind
+    message: str
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+    growth: float | None = None
+    inputs: float | None = None
+    concept: float | None = None
+    rows: int = 0
+    model: float | None = None
+    moved: float | None = None
+    usual: float | None = None
+
+
+def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, metric: Metric) -> ShiftKind:
+    """Another model, concept or covariate drift, from those of `rows` whose ground truth is known.
+
+    Another model is looked for first, as a model that has become another one looks like either of the others. What it costs is the loss
+    of its answers less that of the former ones, as far as they can be told.
+
+    Between the reference's mean loss and the window's there is what the reference expects of the window's rows. Up to there the
+    inputs explain the growth, the rest is a change of concept. Reweighting the reference's rows to the window's inputs would
+    estimate the same quantity; but a reference holds no rows, only a model of their losses, whose mean over the window's
+    rows is the regression form of it. Where the window's inputs are like none of the reference's, the model knows nothing of
+    them: it expects what it expected of the nearest ones, and of the rest of their losses nothing is said.
+    """
+    if block is not None and reference is not None and metric == "rmse" and _steadier(block, rows, reference):
+        metric = "mae"
+    model = loss_model(reference, metric)
+    if block is None or reference is None or model is None:
+        return ShiftKind("unknown", "the reference has no model of the losses: create it again with ground truth")
+    known, losses = row_losses(block, rows, metric)
+    n = len(known)
+    if n < FEWEST:
+        return ShiftKind("unknown", f"{n} predictions have a known outcome; {FEWEST} are needed", rows=n)
+    inputs = model_inputs(block, known, reference, model)
+    before, variance, reference_rows = counted_loss(reference.performance, metric)
+    if inputs is None or not reference_rows:
+        return ShiftKind("unknown", "an input of the model of the losses did not come", rows=n)
+    expected = model.losses(inputs)
+    effect = design_effect_of(model.design_effects, n)
+    surprise = losses - expected
+    found = split(
+        (before, math.sqrt(variance / reference_rows)),
+        (float(expected.mean()), float(expected.std(ddof=1)) / math.sqrt(n), model.own_error(inputs, expected)),
+        (float(surprise.mean()), float(surprise.std(ddof=1)) * math.sqrt(effect / n)),
+    )
+    now = figure(float(losses.mean()), metric)
+    then = figure(before, metric)
+    grown = f"{metric} {then:.4g} → {now:.4g}"
+    if not t_tail(found.growth, found.growth_error, n - 1) <= _SURE:
+        return ShiftKind("unknown", f"{grown}, which chance explains", growth=found.growth, rows=n)
+    change = moved(block, known, reference, metric)
+    unlike = change is not None and strange(block, known, reference)
+    other = (
+        None
+        if change is None
+        else _by_model(change, losses, before, math.sqrt(variance / reference_rows), grown, unlike)
+    )
+    if other is not None:
+        return other
+    reach = t_quantile(0.9, n - 1) * found.share_error
+    low, high = found.share - reach, found.share + reach
+    kind, message = _verdict(found.share, reach, t_tail(found.inputs, found.inputs_error, n - 1) <= _SURE)
+    if kind in ("concept", "both") and strange(block, known, reference):
+        kind, message = "unknown", "the inputs are like none that the reference has"
+    elif kind in ("concept", "both") and (reference.estimators is None or reference.estimators.answers is None):
+        message += " – or the model, of whose answers the reference knows nothing"
+    middle = figure(max(0.0, float(expected.mean())), metric)
+    return ShiftKind(
+        kind,
+        f"{grown}, of which {middle:.4g} was to be expected of these inputs: {message}",
+        found.share,
+        low,
+        high,
+        found.growth,
+        found.inputs,
+        found.concept,
+        n,
+    )
+
+
+def _by_model(
+    change: Moved, losses: Floats, before: float, before_error: float, grown: str, unlike: bool
+) -> ShiftKind | None:
+    """None where the other answers cost too little to be why."""
+    n, former = len(losses), losses - change.cost
+    found = split(
+        (before, before_error),
+        (float(former.mean()), float(former.std(ddof=1)) / math.sqrt(n), 0.0),
+        (float(change.cost.mean()), change.cost_error),
+    )
+    share, reach = 1 - found.share, t_quantile(0.9, n - 1) * found.share_error
+    if share <= 1 - MOSTLY:
+        return None
+    kind: Kind = "unknown"
+    if unlike:
+        message = "the model answers otherwise, but to inputs that are like none that the reference has"
+    elif not share - reach > 1 - MOSTLY:
+        message = "the model answers otherwise to inputs like before, but that this is why is too uncertain"
+    else:
+        part = f"{min(share, 1.0):.0%} (give or take {reach:.0%})"
+        kind, message = "model", f"another model explains {part} of it; for inputs like before, {change.message}"
+    return ShiftKind(
+        kind, f"{grown}: {message}", share, share - reach, share + reach, found.growth, None, None, n,
+        found.concept, change.difference, change.usual,
+    )  # fmt: skip
+
+
+def _steadier(block: RowBlock, rows: Rows, reference: Reference) -> bool:
+    """Whether the absolute errors tell of the same growth: of the squared ones, a few rows are most, and little is sure."""
+    if loss_model(reference, "mae") is None:
+        return False
+    squared, absolute = (
+        worse_by(float(losses.mean()), counted_loss(reference.performance, metric)[0], metric)
+        if len(losses)
+        else math.nan
+        for metric in ("rmse", "mae")
+        for losses in [row_losses(block, rows, metric)[1]]
+    )
+    return absolute >= squared / 2 > 0
+
+
+def _verdict(share: float, reach: float, worse_inputs: bool) -> tuple[Kind, str]:
+    part = f"{min(max(share, 0.0), 1.0):.0%} (give or take {reach:.0%})"
+    low, high = share - reach, share + reach
+    if share <= 1 - MOSTLY and high <= 0.5:
+        return "concept", f"other inputs explain {part} of it; the truth has changed for inputs like before"
+    if reach <= _WIDEST and not worse_inputs:
+        return "unknown", "that inputs have changed for the worse is not sure"
+    if worse_inputs and low >= 0.5 and high >= MOSTLY:
+        return "covariate", f"other inputs explain {part} of it; the relation of inputs and truth is as before"
+    if worse_inputs and low > 1 - MOSTLY and high < MOSTLY:
+        return "both", f"other inputs explain {part} of it, the rest is another relation of inputs and truth"
+    return "unknown", "too uncertain to tell other inputs from another relation of inputs and truth"

@@ -1,0 +1,1 @@
+"""Metrics of rules and alerts: Prometheus exposition and OTLP."""

@@ -1,0 +1,1 @@
+"""Alerts sent to Alertmanager and webhooks."""

@@ -1,0 +1,100 @@
+"""Alertmanager, API v2: firing alerts again and again, as it wants them, and resolved ones for a while."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from otel_mlmon.export.notifications.destination import Destination
+from otel_mlmon.export.notifications.links import annotations_of, labels_of, report_url
+from otel_mlmon.export.notifications.notifier import Notifier
+from otel_mlmon.export.plain import iso
+from otel_mlmon.export.source import ObserveDelivery
+from otel_mlmon.values import Alert
+
+_RESOLVED_FOR_S: Final = 15 * 60  # Prometheus sends a resolved alert for as long
+_MISSED: Final = 4  # an alert that is not sent for so many intervals ends by itself
+_AT_ONCE: Final = 256  # alerts in one request, as Prometheus does
+_RETRY_S: Final = 1.0
+
+
+class AlertmanagerNotifier:
+    """One Alertmanager. It is told the state of now, so nothing queues up while it is away."""
+
+    def __init__(
+        self,
+        url: str,
+        external_url: str,
+        *,
+        firing: Callable[[], Sequence[Alert]],
+        observe: ObserveDelivery,
+        resend_s: float = 60.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`firing` tells all alerts that fire now; `clock` gives Unix seconds; `external_url` is where our pages are."""
+        self._external_url = external_url
+        self._firing = firing
+        self._resend_s = resend_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._resolved: dict[str, tuple[float, Alert]] = {}  # by id, with the wall time at which we heard of it
+        self._destination = Destination("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
+        self._notifier = Notifier(
+            "mlmon-alertmanager", self._send, interval_s=resend_s, first_wait_s=_RETRY_S, longest_wait_s=resend_s
+        )
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._notifier.start()
+
+    def notify(self, changed: Sequence[Alert]) -> None:
+        """Alerts that began to fire or were resolved: they are sent at once. Never blocks."""
+        now = self._clock()
+        with self._lock:
+            for alert in changed:
+                if alert.state.phase != "firing" and alert.state.resolved_at:
+                    self._resolved[alert.id] = (now, alert)
+        self._notifier.soon()
+
+    def stop(self) -> None:
+        """Send a last time and end."""
+        self._notifier.stop()
+        self._destination.close()
+
+    def _send(self) -> float | None:
+        now = self._clock()
+        firing = [alert for alert in self._firing() if alert.phase == "firing"]
+        again = {alert.id for alert in firing}
+        with self._lock:
+            self._resolved = {
+                id_: (heard, alert)
+                for id_, (heard, alert) in self._resolved.items()
+                if now - heard < _RESOLVED_FOR_S and id_ not in again
+            }
+            resolved = [alert for _, alert in self._resolved.values()]
+        body = [self._alert(alert, now) for alert in (*firing, *resolved)]
+        for first in range(0, len(body), _AT_ONCE):
+            answer = self._destination.post(json.dumps(body[first : first + _AT_ONCE]).encode(), "application/json")
+            # A refusal is about single alerts, of which Alertmanager has taken the others; the rest must go on.
+            if answer.outcome in {"busy", "unreachable"}:
+                return answer.wait_s
+        return None
+
+    def _alert(self, alert: Alert, now: float) -> dict[str, Any]:
+        url = report_url(self._external_url, alert.id)
+        now_ns = int(now * 1e9)
+        starts_at = min(alert.state.fired_at or now_ns, now_ns)
+        if alert.state.phase == "firing":
+            ends_at = now_ns + int(_MISSED * self._resend_s * 1e9)
+        else:
+            ends_at = min(alert.state.resolved_at, now_ns)
+        return {
+            "labels": labels_of(alert),
+            "annotations": annotations_of(alert, url),
+            "startsAt": iso(starts_at),
+            "endsAt": iso(max(ends_at, starts_at)),
+            "generatorURL": url,
+        }

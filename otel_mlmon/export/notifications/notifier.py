@@ -1,0 +1,76 @@
+"""One thread per destination: whoever has something to tell never waits for the network."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from otel_mlmon.export.notifications.destination import TIMEOUT_S
+
+_log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Calls `step` at once, then each `interval_s` or when told to, and once more at the end.
+
+    `step` makes one round of deliveries. It returns None when all went well, else the least number of seconds to
+    wait before the next round (0: no wish). Waits double from `first_wait_s` up to `longest_wait_s`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], float | None],
+        *,
+        interval_s: float | None,
+        first_wait_s: float,
+        longest_wait_s: float,
+    ) -> None:
+        """Without an `interval_s`, only `soon` brings on the next round."""
+        self._step = step
+        self._interval_s = interval_s
+        self._first_wait_s = first_wait_s
+        self._longest_wait_s = longest_wait_s
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def soon(self) -> None:
+        """Bring the next round forward, but not that after a failure: an outage is not to be hammered."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """One last round, then end. Waits no longer than one attempt takes; does nothing when never started."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(TIMEOUT_S + 1.0)
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            last = self._stopping.is_set()  # after `clear`: `stop` sets them in the other order
+            wish = self._round(first_failure=failures == 0)
+            if last:
+                return
+            if wish is None:
+                failures = 0
+                self._wake.wait(self._interval_s)
+            else:
+                wait = min(self._first_wait_s * 2 ** min(failures, 30), self._longest_wait_s)
+                failures += 1
+                self._stopping.wait(max(wait, wish))
+
+    def _round(self, *, first_failure: bool) -> float | None:
+        try:
+            return self._step()
+        except Exception:  # the next round may succeed, and a thread that died would never tell
+            if first_failure:
+                _log.exception("%s", self._thread.name)
+            return 0.0

@@ -1,0 +1,81 @@
+"""The overview and the lists as HTML. Everything that came over the wire is escaped by the templates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otel_mlmon.export.pages.incidents import incidents
+from otel_mlmon.export.pages.wording import environment, number
+from otel_mlmon.values import STATUS_CODE, Alert
+
+_MODEL = ("model", "versions", "rows", "newest", "verdicts", "firing")
+_RULE = ("rule", "group", "check", "method", "model", "window", "verdicts", "firing")
+_INGEST = ("received", "stored", "duplicates", "rejected")
+
+
+def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
+    """Models, what fires, and whether everything that came in is accounted for."""
+    models = [_row(model, _MODEL) for model in _list(status.get("models"))]
+    rules = [_row(rule, _RULE) for rule in _list(status.get("rules"))]
+    ingest = _row(status.get("ingest"), _INGEST)
+    verdicts: Counter[str] = Counter()
+    for model in models:
+        verdicts.update(model["verdicts"])
+    return environment.get_template("overview.html").render(
+        root=".",
+        notes=_list(status.get("notes")),
+        models=models,
+        rules=rules,
+        verdicts={name: verdicts[name] for name in STATUS_CODE},
+        phases=Counter(alert.phase for alert in alerts),
+        incidents=incidents(_going_on(alerts)),
+        resolved=len(alerts) - len(_going_on(alerts)),
+        ingest=ingest,
+        unaccounted=_unaccounted(ingest),
+        version=status.get("version"),
+        uptime_ns=(number(status.get("uptime_s")) or 0) * 1e9,
+        store_mb=(number(status.get("store_bytes")) or 0) / 1e6,
+    )
+
+
+def alerts_page(alerts: Sequence[Alert]) -> str:
+    """All alerts that are pending, firing or just resolved."""
+    phases = Counter(alert.phase for alert in alerts)
+    now = _going_on(alerts)
+    over = [alert for alert in alerts if alert.state.resolved_at]
+    return environment.get_template("alerts.html").render(
+        root=".", incidents=incidents(now), over=incidents(over), phases=phases
+    )
+
+
+def missing_page(alert_id: str) -> str:
+    """There is no such alert."""
+    return environment.get_template("missing.html").render(root="..", alert_id=alert_id)
+
+
+def _going_on(alerts: Sequence[Alert]) -> list[Alert]:
+    return [alert for alert in alerts if not alert.state.resolved_at]
+
+
+def _row(found: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """The keys that a template shows, each there; `verdicts` as numbers, `versions` as a list."""
+    row = dict.fromkeys(keys) | (dict(found) if isinstance(found, Mapping) else {})
+    counts = row.get("verdicts") if isinstance(row.get("verdicts"), Mapping) else {}
+    row["verdicts"] = {str(name): int(number(n) or 0) for name, n in (counts or {}).items()}
+    row["versions"] = _list(row.get("versions"))
+    return row
+
+
+def _list(found: Any) -> list[Any]:
+    return list(found) if isinstance(found, (list, tuple)) else []
+
+
+def _unaccounted(ingest: Mapping[str, Any]) -> float | None:
+    """Rows that were received and are neither stored, nor duplicates, nor rejected: 0, but for those in flight."""
+    known = [number(ingest[key]) for key in _INGEST]
+    if None in known:
+        return None
+    received, *became = (n or 0.0 for n in known)
+    return received - sum(became)

@@ -1,0 +1,91 @@
+"""How numbers, times and states read on a page. Everything may be missing, and nothing here raises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from otel_mlmon.export.pages.svg import percent
+from otel_mlmon.export.plain import plain, utc
+from otel_mlmon.values import Alert
+
+UNKNOWN = "–"
+_LINES = 240  # characters of what a list says of an alert
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None for whatever else it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def shown(value: Any) -> str:
+    """A value as people read it; what is not known is a dash."""
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return UNKNOWN
+    if isinstance(value, (Mapping, list, tuple)):
+        return str(plain(value))
+    known = number(value)
+    if known is None:
+        return str(value)
+    if known.is_integer() and abs(known) < 1e15:
+        return f"{int(known):,}"
+    return f"{known:.4g}" if abs(known) < 1e4 or abs(known) >= 1e12 else f"{known:,.0f}"
+
+
+def as_share(value: Any) -> str:
+    """A share as a percentage."""
+    known = number(value)
+    if known is None:
+        return UNKNOWN
+    return f"-{percent(-known)}" if known < 0 else percent(known)
+
+
+def when(ns: Any) -> str:
+    """A time to the minute, UTC."""
+    moment = utc(ns)
+    return UNKNOWN if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def length(ns: Any) -> str:
+    """A duration in its two largest units."""
+    seconds = int((number(ns) or 0) / 1e9)
+    if seconds < 60:
+        return f"{max(seconds, 0)} s"
+    minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
+    parts = [(days, "d"), (hours, "h"), (minutes, "min")] if days < 10 else [(days, "d")]
+    return " ".join([f"{n} {unit}" for n, unit in parts if n][:2])
+
+
+def sure(p_value: Any) -> str:
+    """How sure: the probability of such a value if nothing had changed."""
+    known = number(p_value)
+    if known is None:
+        return "not tested"
+    return "p < 0.0001" if known < 0.0001 else f"p = {known:.2g}"
+
+
+def phase(alert: Alert) -> str:
+    """State as a person names it."""
+    return "resolved" if alert.state.resolved_at else alert.phase
+
+
+def said(alert: Alert) -> str:
+    """What is wrong, in a line or two: the rule's own summary, or how the verdict begins."""
+    summary = str(alert.annotations.get("summary") or "")
+    text = summary or alert.verdict.message.partition("; ")[0]
+    return text if len(text) <= _LINES else text[: _LINES - 1] + "…"
+
+
+environment = Environment(
+    loader=PackageLoader("otel_mlmon.export.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+environment.filters.update(when=when, shown=shown, sure=sure, phase=phase, length=length, said=said, share=as_share)

@@ -1,0 +1,1 @@
+"""From OTLP bytes to committed rows: receive, decode, pipeline."""

@@ -1,0 +1,64 @@
+"""The processor's own counters and histograms, cumulative since its start."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Iterable, Mapping
+
+from otel_mlmon.values import HistogramValue, Point
+from otel_mlmon.wire.semconv import DURATION_BUCKETS, MetricName
+
+_Key = tuple[tuple[str, str], ...]
+
+
+class Counters:
+    """Thread-safe. What is added under one lock is seen together in one snapshot."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: dict[MetricName, dict[_Key, float]] = {}
+        self._histograms: dict[MetricName, dict[_Key, tuple[list[int], list[float]]]] = {}
+
+    def add(self, *amounts: tuple[MetricName, float, Mapping[str, str]]) -> None:
+        """Add to one or more counters at the same moment."""
+        with self._lock:
+            for metric, amount, attributes in amounts:
+                points = self._numbers.setdefault(metric, {})
+                key = tuple(sorted(attributes.items()))
+                points[key] = points.get(key, 0) + amount
+
+    def record(self, metric: MetricName, values: Iterable[float], attributes: Mapping[str, str]) -> None:
+        """Record values, in seconds, in a histogram."""
+        with self._lock:
+            key = tuple(sorted(attributes.items()))
+            fresh: tuple[list[int], list[float]] = ([0] * (len(DURATION_BUCKETS) + 1), [0.0])
+            counts, total = self._histograms.setdefault(metric, {}).setdefault(key, fresh)
+            for value in values:
+                counts[bisect.bisect_left(DURATION_BUCKETS, value)] += 1
+                total[0] += value
+
+    def value(self, metric: MetricName, **attributes: str) -> float:
+        """Sum of a counter over all points that have these attributes (given as a mapping with `**`)."""
+        wanted = attributes.items()
+        with self._lock:
+            return sum(n for key, n in self._numbers.get(metric, {}).items() if wanted <= dict(key).items())
+
+    def snapshot(self) -> list[tuple[MetricName, list[Point]]]:
+        """All points as of one moment."""
+        with self._lock:
+            found = [
+                (metric, [Point(dict(key), value) for key, value in points.items()])
+                for metric, points in self._numbers.items()
+            ]
+            for metric, series in self._histograms.items():
+                found.append(
+                    (
+                        metric,
+                        [
+                            Point(dict(key), HistogramValue(DURATION_BUCKETS, tuple(counts), total[0]))
+                            for key, (counts, total) in series.items()
+                        ],
+                    )
+                )
+            return found

@@ -1,0 +1,284 @@
+"""A table of ground truth (JSON lines, CSV, Arrow, Parquet) to batches. A bad row is rejected by itself, with its number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from otel_mlmon.errors import RejectedInput
+from otel_mlmon.ingest.decode.assemble import ground_truth_batches
+from otel_mlmon.ingest.decode.reject import (
+    BAD_TIME,
+    BAD_VALUE,
+    MOST_ROWS,
+    NO_KEY,
+    NO_MODEL_NAME,
+    NO_PREDICTION_ID,
+    RejectedRecord,
+    Rejections,
+)
+from otel_mlmon.ingest.decode.single import GroundTruthRow
+from otel_mlmon.ingest.decode.times import as_ns
+from otel_mlmon.values import Decoded, GroundTruthLayout
+from otel_mlmon.wire.columns import json_text, number_text
+
+Form = Literal["jsonl", "csv", "arrow", "parquet"]
+_MODEL: Final = "model"  # the column that says whose ground truth it is, where the request does not
+# A number as JSON writes it, also with a plus or without a digit before the point. "007" is a text: it would not come back.
+_NUMBER: Final = re.compile(r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_WORDS: Final = {"": None, "null": None, "NaN": None, "nan": None, "true": True, "True": True, "TRUE": True,
+                 "false": False, "False": False, "FALSE": False}  # fmt: skip
+_INT64: Final = 2**63
+_EXACT: Final = 2.0**53  # from here on a double may stand for several whole numbers
+
+Row = dict[str, Any] | RejectedRecord
+Table: TypeAlias = pa.Table | Mapping[str, Sequence[Any]]  # Arrow's, or columns of Python's own values
+
+
+def ground_truth_table(body: bytes, form: Form, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
+    """Ground truths of one table. A null or NaN value takes back what was known.
+
+    Raises RejectedInput when the bytes are not of that form, or lack a column that `layout` names.
+    """
+    if form == "jsonl":
+        return decode_rows(_json_lines(body), layout, received_ns=received_ns)
+    if form == "csv":
+        table, broken = _csv(body)
+        return decode_rows(_with(_rows(table, layout, texts=True), broken), layout, received_ns=received_ns)
+    return decode_table(_arrow(body) if form == "arrow" else _parquet(body, layout), layout, received_ns=received_ns)
+
+
+def decode_table(table: Table, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
+    """The same of a table that has been read."""
+    if not isinstance(table, pa.Table):
+        _check(list(table), layout)
+        held = {name: table[name] for name in _columns(layout)}
+        rows = (dict(zip(held, cells, strict=True)) for cells in zip(*held.values(), strict=True))
+        return decode_rows(rows, layout, received_ns=received_ns)
+    return decode_rows(_rows(table, layout, texts=False), layout, received_ns=received_ns)
+
+
+def _rows(table: pa.Table, layout: GroundTruthLayout, *, texts: bool) -> Iterator[Row]:
+    """Rows of the columns that count. `texts`: all are texts, and their look tells what they mean."""
+    if table.num_rows > MOST_ROWS:
+        raise RejectedInput(f"the table has {table.num_rows} rows; allowed are {MOST_ROWS} in one request")
+    _check(table.column_names, layout)
+    held = {name: _listed(table[name]) for name in _columns(layout)}
+    if texts:  # an id stays as it is written
+        held = {n: v if n in (layout.id, _MODEL) else list(map(_meaning, v)) for n, v in held.items()}
+    return (dict(zip(held, cells, strict=True)) for cells in zip(*held.values(), strict=True))
+
+
+def _check(names: Sequence[str], layout: GroundTruthLayout) -> None:
+    for name in _columns(layout):
+        if name not in names:
+            found = ", ".join(map(repr, names)) or "no columns"
+            raise RejectedInput(f"no column {name!r}; found {found}{_hint(name, layout)}")
+        if names.count(name) > 1:
+            raise RejectedInput(f"column {name!r} comes twice")
+
+
+def _listed(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_timestamp(column.type):  # as Python's own times, which have no ns
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    try:
+        found: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):  # one that Python has no time for, as infinity, is one row's mistake
+        found = [_text_if_beyond(value) for value in column]
+    return found
+
+
+def _text_if_beyond(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return "out of range"
+
+
+def _with(rows: Iterator[Row], broken: Mapping[int, str]) -> Iterator[Row]:
+    """`rows` with those that could not be read at their places, counted from 1."""
+    number = 0
+    for row in rows:
+        while (number := number + 1) in broken:
+            yield RejectedRecord(BAD_VALUE, broken[number])
+        yield row
+    for last in sorted(place for place in broken if place > number):
+        yield RejectedRecord(BAD_VALUE, broken[last])
+
+
+def decode_rows(rows: Iterator[Row], layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
+    """The same of rows one by one; a row that could not be read comes as what is wrong with it."""
+    read = _reader(layout, received_ns if layout.known_at is None else layout.known_at)
+    good: list[GroundTruthRow] = []
+    rejections = Rejections()
+    for number, row in enumerate(rows, start=layout.first_row):
+        try:
+            if isinstance(row, RejectedRecord):
+                raise row
+            good.append(read(row))
+        except RejectedRecord as error:
+            rejections.add(RejectedRecord(error.reason, f"row {number}: {error}"))
+    return Decoded(tuple(ground_truth_batches(good)), dict(rejections.counts), rejections.message)
+
+
+def _columns(layout: GroundTruthLayout) -> list[str]:
+    """Columns that have to be there."""
+    named = [column for _, column in layout.keys] or [layout.id]
+    optional = [layout.time] if layout.time else []
+    return list(dict.fromkeys([*named, layout.value, *optional, *([] if layout.model else [_MODEL])]))
+
+
+def _hint(name: str, layout: GroundTruthLayout) -> str:
+    if name == _MODEL and not layout.model:
+        return "; name the model with ?model=NAME, or in this column"
+    if name == layout.id and not layout.keys:
+        return "; name the column of the prediction ids with ?id=COLUMN, or key columns with ?key=FEATURE"
+    return "; name the column of the true outcomes with ?value=COLUMN" if name == layout.value else ""
+
+
+def _reader(layout: GroundTruthLayout, known_at: int) -> Callable[[dict[str, Any]], GroundTruthRow]:
+    def read(row: dict[str, Any]) -> GroundTruthRow:
+        model = layout.model or row.get(_MODEL)
+        if not isinstance(model, str) or not model:
+            raise RejectedRecord(
+                NO_MODEL_NAME, f"{_MODEL!r} is {_shown(model)}; allowed is a text that names the model"
+            )
+        id_ = "" if layout.keys else _id(row, layout.id)
+        keys = {feature: _key(row, column) for feature, column in layout.keys}
+        if layout.value not in row:
+            raise RejectedRecord(BAD_VALUE, f"{layout.value!r} is not there")
+        value = row[layout.value]
+        if value is not None and not isinstance(value, (str, bool, int, float)):
+            value = _plain(value, layout.value, BAD_VALUE)
+        return GroundTruthRow(model, id_, _time(row, layout.time, known_at), value, keys)
+
+    return read
+
+
+def _id(row: dict[str, Any], column: str) -> str:
+    value = row.get(column)
+    if isinstance(value, Decimal):
+        value = _plain(value, column, NO_PREDICTION_ID)
+    if isinstance(value, float) and abs(value) < _EXACT:
+        return number_text(value)  # a column of whole numbers with a gap often comes as floats
+    if value is None or value == "" or isinstance(value, (bool, float, list, dict, bytes)):
+        raise RejectedRecord(NO_PREDICTION_ID, f"{column!r} is {_shown(value)}; allowed is the id of a prediction")
+    return str(value)
+
+
+def _key(row: dict[str, Any], column: str) -> Any:
+    value = row.get(column)
+    if value is None or value != value:
+        raise RejectedRecord(NO_KEY, f"{column!r} is {_shown(value)}; each row needs a value")
+    return value if isinstance(value, (str, bool, int, float)) else _plain(value, column, NO_KEY)
+
+
+def _time(row: dict[str, Any], column: str, known_at: int) -> int:
+    if not column:
+        return known_at
+    value = row.get(column)
+    try:
+        return as_ns(_plain(value, column, BAD_TIME) if isinstance(value, Decimal) else value)
+    except ValueError as error:
+        raise RejectedRecord(BAD_TIME, f"{column!r} is {_shown(value)}; {error}") from error
+
+
+def _plain(value: Any, column: str, reason: str) -> Any:
+    """What Arrow has and JSON has not: times as ISO 8601 text, as the SDK sends them; decimals as numbers."""
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    raise RejectedRecord(reason, f"{column!r} is {_shown(value)}; allowed are a number, a text and a truth value")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not there, or null"
+    text = json_text(value)
+    return text if len(text) <= 60 else f"{text[:60]} …"
+
+
+def _json_lines(body: bytes) -> Iterator[Row]:
+    try:
+        lines = body.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise RejectedInput(f"not JSON lines: no UTF-8: {error}") from error
+    filled = [line for line in lines if line.strip()]
+    if len(filled) > MOST_ROWS:
+        raise RejectedInput(f"found {len(filled)} lines; allowed are {MOST_ROWS} in one request")
+    return map(_json_line, filled)
+
+
+def _json_line(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return RejectedRecord(BAD_VALUE, f"no JSON: {error}")
+    return row if isinstance(row, dict) else RejectedRecord(BAD_VALUE, f"found {_shown(row)}; allowed is an object")
+
+
+def _csv(body: bytes) -> tuple[pa.Table, dict[int, str]]:
+    """Columns, and rows that have too few or too many cells, by number.
+
+    All columns as texts: what a type guessed from the first rows would do to an id like 007 cannot be undone.
+    """
+    broken: dict[int, str] = {}
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        broken[row.number - 1] = f"found {row.actual_columns} cells; the header has {row.expected_columns}"
+        return "skip"
+
+    try:
+        start = body.removeprefix(b"\xef\xbb\xbf")
+        header: Sequence[str] = next(csv.reader(io.StringIO(start[: 1 << 20].decode("utf-8", "replace"))), [])
+        options = pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
+        parsing = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
+        reading = pa.csv.ReadOptions(use_threads=False)  # threads do not know the numbers of rows
+        table = pa.csv.read_csv(pa.BufferReader(start), reading, parsing, options)
+    except (pa.ArrowException, csv.Error, StopIteration) as error:
+        raise RejectedInput(f"not CSV: {error}") from error
+    return table, broken
+
+
+def _arrow(body: bytes) -> pa.Table:
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            table = reader.read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise RejectedInput(f"no Arrow IPC stream: {error}") from error
+    return table
+
+
+def _parquet(body: bytes, layout: GroundTruthLayout) -> pa.Table:
+    try:
+        file = pa.parquet.ParquetFile(pa.BufferReader(body))
+        if file.metadata.num_rows > MOST_ROWS:  # before anything is unfolded
+            raise RejectedInput(f"the table has {file.metadata.num_rows} rows; allowed are {MOST_ROWS} in one request")
+        there = set(file.schema_arrow.names)
+        wanted = [name for name in _columns(layout) if name in there]
+        return file.read(wanted) if len(wanted) == len(_columns(layout)) else file.schema_arrow.empty_table()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise RejectedInput(f"no Parquet file: {error}") from error
+
+
+def _meaning(text: str) -> Any:
+    """What a cell of a CSV file means: a number, a truth value, nothing, or a text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if not _NUMBER.fullmatch(text):
+        return text
+    if text.lstrip("-").isdigit():
+        return int(text) if abs(int(text)) < _INT64 else text
+    return float(text)

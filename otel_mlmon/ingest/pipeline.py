@@ -1,0 +1,202 @@
+"""Bytes to committed rows: decode, wait in a bounded queue, commit in groups, and only then answer."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal, Protocol
+
+import numpy as np
+
+from otel_mlmon.errors import Overloaded, RejectedInput, Retryable, StoreUnavailable
+from otel_mlmon.ingest.counters import Counters
+from otel_mlmon.ingest.receive.receipt import Receipt, TableReceipt
+from otel_mlmon.values import Batch, Decoded, PredictionBatch
+from otel_mlmon.wire import semconv
+
+_log = logging.getLogger(__name__)
+Signal = Literal["logs", "traces", "metrics"]
+Encoding = Literal["protobuf", "json"]
+GROUP_ROWS = 50_000  # a commit takes no further request once it holds so many rows
+
+
+class Outcome(Protocol):
+    """What the store says of one batch."""
+
+    @property
+    def stored(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+
+
+class RowStore(Protocol):
+    """What this module needs of the store."""
+
+    def commit(self, batches: Iterable[Batch], received: int) -> Sequence[Outcome]: ...
+
+
+class Decode(Protocol):
+    """Bytes to batches; see `decode.decode`."""
+
+    def __call__(self, signal: Signal, body: bytes, encoding: Encoding, *, received_ns: int) -> Decoded: ...
+
+
+OnCommit = Callable[[Sequence[Batch], int], None]  # (batches, received)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    batches: tuple[Batch, ...]
+    rows: int
+    answer: Future[tuple[int, int]]  # stored, duplicates
+
+
+class Pipeline:
+    """Callable from many threads; one thread commits."""
+
+    def __init__(
+        self,
+        store: RowStore,
+        decode: Decode,
+        on_commit: OnCommit,
+        counters: Counters,
+        clock: Callable[[], int],
+        *,
+        max_queue_rows: int,
+    ) -> None:
+        self._store = store
+        self._decode = decode
+        self._on_commit = on_commit
+        self._counters = counters
+        self._clock = clock
+        self._max_rows = max_queue_rows
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting_rows = 0
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="mlmon-commit", daemon=True)
+        self._thread.start()
+
+    def __call__(self, signal: Signal, body: bytes, encoding: Encoding) -> Receipt:
+        """Decode and store one request; returns after the commit.
+
+        Raises RejectedInput when the bytes are not OTLP, Overloaded when the queue is full, StoreUnavailable when the
+        commit failed.
+        """
+        receipt = self.store(self._decode(signal, body, encoding, received_ns=self._clock()))
+        return Receipt(receipt.rejected, receipt.message)
+
+    def store(self, decoded: Decoded) -> TableReceipt:
+        """Store what is decoded already; returns after the commit. Raises as a call does."""
+        rows = sum(map(len, decoded.batches))
+        rejected = sum(decoded.rejected.values())
+        try:
+            stored, duplicates = self._commit(decoded.batches, rows) if decoded.batches else (0, 0)
+        except RejectedInput as error:
+            about = {semconv.OUTCOME: "rejected", semconv.REASON: error.reason}
+            self._counters.add((semconv.INGEST_RECEIVED, rows, {}), (semconv.INGEST_ROWS, rows, about))
+            raise
+        if rows or rejected:
+            self._counters.add(
+                (semconv.INGEST_RECEIVED, rows + rejected, {}),
+                (semconv.INGEST_ROWS, stored, {semconv.OUTCOME: "stored", semconv.REASON: ""}),
+                (semconv.INGEST_ROWS, duplicates, {semconv.OUTCOME: "duplicate", semconv.REASON: ""}),
+                *(
+                    (semconv.INGEST_ROWS, count, {semconv.OUTCOME: "rejected", semconv.REASON: reason})
+                    for reason, count in decoded.rejected.items()
+                ),
+            )
+        return TableReceipt(stored, duplicates, rejected, decoded.rejected, decoded.message)
+
+    def queue_rows(self) -> int:
+        """Rows waiting for their commit."""
+        return self._waiting_rows
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Refuse new requests, commit what waits, stop."""
+        with self._lock:
+            was_open, self._open = self._open, False
+        if was_open:
+            self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _commit(self, batches: tuple[Batch, ...], rows: int) -> tuple[int, int]:
+        with self._lock:
+            if not self._open:
+                raise StoreUnavailable("the processor is shutting down")
+            # A request larger than the whole queue may still pass alone, or it could never be stored.
+            if self._waiting_rows and self._waiting_rows + rows > self._max_rows:
+                raise Overloaded(f"{self._waiting_rows} rows wait for their commit, the limit is {self._max_rows}")
+            self._waiting_rows += rows
+            waiting = _Waiting(batches, rows, Future())
+            self._queue.put(waiting)
+        return waiting.answer.result()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            last = False
+            while sum(w.rows for w in group) < GROUP_ROWS:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    last = True
+                    break
+                group.append(more)
+            self._commit_group(group)
+            if last:
+                return
+
+    def _commit_group(self, group: list[_Waiting]) -> None:
+        started = perf_counter()
+        try:
+            self._answer(group, self._clock())
+        except Retryable as error:
+            self._counters.add((semconv.STORE_FAILURES, 1, {}))
+            self._leave(group)
+            for waiting in group:
+                waiting.answer.set_exception(error)
+        except Exception as error:
+            _log.exception("a commit of %d requests failed", len(group))
+            self._counters.add((semconv.STORE_FAILURES, 1, {}))
+            if len(group) == 1:
+                refused = RejectedInput(f"cannot be stored: {type(error).__name__}: {error}", "unstorable")
+                self._leave(group)
+                group[0].answer.set_exception(refused)
+            else:  # one bad request must not take the others with it
+                for waiting in group:
+                    self._commit_group([waiting])
+                return
+        self._counters.record(semconv.COMMIT_DURATION, [perf_counter() - started], {})
+
+    def _answer(self, group: list[_Waiting], received: int) -> None:
+        batches = [batch for waiting in group for batch in waiting.batches]
+        outcomes = iter(self._store.commit(batches, received))
+        try:
+            self._on_commit(batches, received)
+        except Exception:  # the rows are committed: whatever goes wrong afterwards is no reason to send them again
+            _log.exception("after a commit")
+        self._leave(group)
+        for waiting in group:
+            mine = [next(outcomes) for _ in waiting.batches]
+            waiting.answer.set_result((sum(o.stored for o in mine), sum(o.duplicates for o in mine)))
+            self._record_durations(waiting.batches, mine)
+
+    def _leave(self, group: list[_Waiting]) -> None:
+        """Before they are answered: who is answered must find the queue without its rows."""
+        with self._lock:
+            self._waiting_rows -= sum(w.rows for w in group)
+
+    def _record_durations(self, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            if isinstance(batch, PredictionBatch) and outcome.stored:
+                durations = batch.durations.drop_null().to_numpy(zero_copy_only=False)
+                about = {semconv.MODEL_NAME: batch.model, semconv.MODEL_VERSION: batch.version}
+                self._counters.record(semconv.DURATION, durations[np.isfinite(durations)].tolist(), about)

@@ -1,0 +1,6 @@
+"""What rules would have done: over a history as it was, and with faults injected into it."""
+
+from otel_mlmon.lab.backtest.matrix import SEVERITIES, Cell, Injection, injections, run_injections
+from otel_mlmon.lab.backtest.past import Past, play
+
+__all__ = ["SEVERITIES", "Cell", "Injection", "Past", "injections", "play", "run_injections"]

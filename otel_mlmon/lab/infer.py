@@ -1,0 +1,255 @@
+"""A first rule file from a reference: grouped, with the figures that it came from, short enough to be read and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from otel_mlmon.checks.evidence import shown
+from otel_mlmon.rulefile import format_duration
+from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.values import FieldProfile, FieldReference, Reference
+
+_HOUR: Final = 3_600_000_000_000
+_WIDTH: Final = 118
+_SPARSE: Final = 0.5  # share of rows in known categories below which a field is a name or an id
+_MANY_CATEGORIES: Final = 200
+
+
+def infer(
+    reference: Reference, *, window: int = _HOUR, interval: int | None = None, false_alarms: str = "1 per quarter"
+) -> str:
+    """YAML text. `window` and `interval` in ns (interval: a twelfth of the window); `false_alarms` is for the model as a whole.
+
+    The budget is shared evenly by the groups, and is what thresholds follow from.
+    """
+    ids = [f.name for f in reference.fields.values() if _is_id(f)]
+    features = {n: f for n, f in reference.fields.items() if output_name(n) is None and n not in ids}
+    outputs = [n for n in reference.fields if output_name(n) is not None]
+    segments = sorted({segment.partition("=")[0] for segment in reference.segments})
+    counts = reference.performance
+    judged = counts is not None and bool(counts.numeric or counts.confusion)
+    parts = ["data", "drift", *(["performance"] if judged else [])]
+    head = [
+        f"# Rules for {reference.model}, inferred from the reference {reference.name!r} of {reference.rows:,} rows",
+        f"# ({reference.source}). What is fine follows from that reference, the number of rows in a window and the",
+        f"# false alarms that are accepted: {false_alarms} for the whole model, shared by {len(parts)} groups.",
+        "# Edit it: raise a limit with `above`, leave features out with `features`, add what you know with `range` or `expression`.",
+        "groups:",
+    ]
+    budget = _share(false_alarms, len(parts))
+    step = format_duration(interval or window // 12)
+
+    def group(name: str, severity: str, rules: Iterable[str]) -> list[str]:
+        lines = [
+            f"  - name: {_yaml(f'{reference.model}-{name}')}",
+            f"    model: {_yaml(reference.model)}",
+            f"    window: {format_duration(window)}",
+            f"    interval: {step}",
+            *([f"    reference: {_yaml(reference.name)}"] if reference.name != "training" else []),
+            f"    false_alarms: {budget}",
+            f"    labels: {{severity: {severity}}}",
+            *([f"    segments: [{', '.join(map(_yaml, segments))}]"] if segments and name == "performance" else []),
+            "    rules:",
+        ]
+        return [*lines, *rules]
+
+    text = [*head, *group("data", "warning", _data(features, ids, outputs))]
+    text += ["", *group("drift", "warning", _drift(features, ids, outputs))]
+    if judged:
+        text += ["", *group("performance", "critical", _performance(reference))]
+    return "\n".join(text) + "\n"
+
+
+def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str]) -> list[str]:
+    every = _but(ids)
+    lines = [
+        *_comment("Features", [f"{n} ({f.type})" for n, f in features.items()]),
+        "      - alert: SchemaChanged",
+        "        integrity: schema",
+        "        labels: {severity: critical}",
+        *_summary("The features of {{ model }} have changed"),
+        "",
+        *_comment("Sometimes without a value", [f"{n} {_gone(f.profile):.1%}" for n, f in features.items() if _gone(f.profile)],
+                  "all have a value in every row"),
+        "      - alert: FeatureMissing",
+        "        integrity: missing",
+        "        critical: 5%",
+        *_summary("{{ feature }} is missing in {{ value | percent }} of the predictions"),
+        "",
+        "      - alert: FeatureType",
+        "        integrity: type",
+        "        critical: 5%",
+        *_summary("{{ feature }} has another type in {{ value | percent }} of the predictions"),
+        "",
+        "      - alert: FeatureStuck",
+        "        integrity: stuck",
+        *every,
+        *_summary("{{ feature }} has one value only"),
+        "",
+        "      - alert: FeatureFormat",
+        "        integrity: format",
+        *every,
+        *_summary("{{ feature }} is written in another way: {{ finding }}"),
+        "",
+        *_comment("Single values that stand out", [_constant(n, f) for n, f in features.items() if _stands_out(f)],
+                  "no single value stands out"),
+        "      - alert: DefaultValueChanged",
+        "        integrity: default_value",
+        "        critical: 5%",
+        *every,
+        *_summary("One value of {{ feature }} has changed its share by {{ value | percent }}"),
+        "",
+        *_comment("Ranges", [_range(n, f) for n, f in features.items() if f.edges]),
+        *_comment("Categories", [_categories(n, f) for n, f in features.items() if f.kind == "categorical"]),
+        "      - alert: FeatureOutOfRange",
+        "        integrity: range",
+        "        critical: 5%",
+        *every,
+        *_summary("{{ feature }} has values as never before in {{ value | percent }} of the predictions: {{ finding }}"),
+    ]  # fmt: skip
+    if "prediction" in {output_name(n) for n in outputs}:
+        lines += [
+            "",
+            "      - alert: PredictionMissing",
+            "        integrity: missing",
+            "        outputs: [prediction]",
+            "        labels: {severity: critical}",
+            *_summary("{{ model }} gives no prediction in {{ value | percent }} of the calls"),
+        ]
+    return lines  # fmt: skip
+
+
+def _drift(features: dict[str, FieldReference], ids: list[str], outputs: list[str]) -> list[str]:
+    every = _but(ids)
+    lines = [
+        "      - alert: FeatureDrift",
+        "        drift: kolmogorov_smirnov",
+        "        kind: continuous",
+        *every,
+        *_summary("{{ feature }} has drifted: distance {{ value }}"),
+        "",
+        "      - alert: CategoryDrift",
+        "        drift: jensen_shannon",
+        "        kind: discrete",
+        *every,
+        *_summary("{{ feature }} has drifted: distance {{ value }}"),
+    ]
+    if outputs:
+        names = sorted({(output_name(n) or "").partition(" ")[0] for n in outputs})
+        lines += [
+            "",
+            "      - alert: PredictionDrift",
+            "        drift: jensen_shannon",
+            f"        outputs: [{', '.join(names)}]",
+            *_summary("The predictions of {{ model }} have drifted: distance {{ value }}"),
+        ]
+    return lines
+
+
+def _performance(reference: Reference) -> list[str]:
+    counts = reference.performance
+    assert counts is not None
+    if counts.confusion and not counts.numeric:
+        return [
+            "      - alert: AccuracyFell",
+            "        performance: accuracy",
+            *_summary("{{ value }} of {{ rows }} are right"),
+        ]
+    n = max(counts.numeric, 1)
+    squared = counts.sum_squared_error / n
+    estimated = reference.estimators is not None and "rmse" in reference.estimators.metrics
+    return [
+        f"      # Mean error of the reference: {counts.sum_error / n:.4g}, root mean squared {squared**0.5:.4g}.",
+        "      - alert: PredictionsBiased",
+        "        performance: bias",
+        *_summary("Predictions are off by {{ value }} on average"),
+        "",
+        "      - alert: ErrorGrew",
+        "        performance: rmse",
+        *_summary("The root mean squared error is {{ value }}, expected is at most {{ threshold }}"),
+        *(_from_estimators() if estimated else []),
+    ]
+
+
+def _from_estimators() -> list[str]:
+    """What the reference's model of the losses is for: what nobody has named, and what nobody knows yet."""
+    return [
+        "",
+        "      - alert: WeakSpots  # segments that nobody has named",
+        "        slices: rmse",
+        *_summary("In some parts of the predictions errors are {{ value | percent }} larger than expected"),
+        "",
+        "      - alert: ErrorWillGrow  # before the ground truth is known",
+        "        estimate: rmse",
+        *_summary("A root mean squared error of {{ value }} is to be expected, beyond {{ threshold }}"),
+    ]
+
+
+def _is_id(field: FieldReference) -> bool:
+    known = 0 if field.profile.categories is None else int(field.profile.categories.sum())
+    return (
+        field.kind == "categorical"
+        and len(field.categories) >= _MANY_CATEGORIES
+        and known < _SPARSE * max(field.profile.rows, 1)
+    )
+
+
+def _gone(profile: FieldProfile) -> float:
+    return (profile.absent + profile.null + profile.nan + profile.empty) / max(profile.rows, 1)
+
+
+def _stands_out(field: FieldReference) -> bool:
+    return field.kind == "numeric" and len(field.edges) > 21 and max(field.constants.values(), default=0.0) >= 0.02
+
+
+def _constant(name: str, field: FieldReference) -> str:
+    value = max(field.constants, key=lambda v: field.constants[v])
+    return f"{name} is {shown(value)} in {field.constants[value]:.1%}"
+
+
+def _range(name: str, field: FieldReference) -> str:
+    return f"{name} {field.edges[0]:.6g} to {field.edges[-1]:.6g}"
+
+
+def _categories(name: str, field: FieldReference) -> str:
+    listed = ", ".join(field.categories[:6])
+    return f"{name}: {listed}" + (f" and {len(field.categories) - 6} more" if len(field.categories) > 6 else "")
+
+
+def _but(ids: list[str]) -> list[str]:
+    """Features without names and ids, whose values are different in every row."""
+    if not ids:
+        return []
+    return [f'        features: ["*", {", ".join(json.dumps("!" + name) for name in ids)}]']
+
+
+def _summary(text: str) -> list[str]:
+    return ["        annotations:", f'          summary: "{text}"']
+
+
+def _comment(title: str, items: list[str], without: str = "") -> list[str]:
+    """A comment of several lines; of none, when there is nothing to say."""
+    if not items:
+        return [f"      # {title}: {without}."] if without else []
+    lines, line = [], f"      # {title}: "
+    for index, item in enumerate(items):
+        piece = item + (", " if index < len(items) - 1 else ".")
+        if len(line) + len(piece) > _WIDTH:
+            lines.append(line.rstrip())
+            line = "      #   "
+        line += piece
+    return [*lines, line.rstrip()]
+
+
+def _share(false_alarms: str, groups: int) -> str:
+    """The budget of one of several groups: "1 per quarter" of three is "1 per 3 quarters"."""
+    count, _, period = false_alarms.partition(" per ")
+    number, _, unit = period.rpartition(" ")
+    return f"{count} per {int(number or 1) * groups} {unit.rstrip('s')}s"
+
+
+def _yaml(name: str) -> str:
+    plain = name.replace("-", "").replace("_", "").isalnum() and not name[0].isdigit()
+    return name if plain and name.lower() not in ("true", "false", "null") else json.dumps(name)

@@ -1,0 +1,109 @@
+"""A file of logged predictions, sent as what it once was: OTLP with its own timestamps, ground truth when it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+
+from otel_mlmon.errors import MlmonError
+from otel_mlmon.reference.table import check_columns, timestamps
+from otel_mlmon.sdk.deliver import DeliveringLogRecordProcessor
+from otel_mlmon.sdk.monitor import Monitor
+
+CHUNK_CELLS = 40_000  # rows × columns of one request, which stays well under the limits of OTLP
+
+
+def provider_to(endpoint: str) -> LoggerProvider:
+    """A logger provider of our own that delivers to an OTLP/HTTP base URL, such as http://127.0.0.1:4318."""
+    provider = LoggerProvider()
+    exporter = OTLPLogExporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
+    # Only a flush sends: predictions and the ground truths of the same time then arrive in one request, and no window
+    # closes between the two.
+    provider.add_log_record_processor(DeliveringLogRecordProcessor(exporter, interval_s=3600.0))
+    return provider
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayColumns:
+    """Which columns are what. `ids` "": ids are made of the model's name and the row number, the same each time."""
+
+    timestamp: str
+    prediction: str
+    ground_truth: str = ""
+    ids: str = ""
+    exclude: tuple[str, ...] = ()
+
+
+def replay(
+    table: pa.Table,
+    where: Path,
+    columns: ReplayColumns,
+    monitor: Monitor,
+    *,
+    ground_truth_delay_ns: int,
+    now: int,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> tuple[int, int]:
+    """Send all rows in the order of time, each ground truth `ground_truth_delay_ns` after its prediction.
+
+    Ground truths that would only be known after `now` are not sent. Returns (predictions, ground truths). Raises
+    BadReference for columns that are not there or not timestamps, MlmonError when the processor does not take them.
+    """
+    named = (columns.timestamp, columns.prediction, columns.ground_truth, columns.ids, *columns.exclude)
+    check_columns(where, table, named)
+    times = timestamps(table[columns.timestamp], where, columns.timestamp)
+    order = np.argsort(times, kind="stable")
+    table, times = table.take(pa.array(order)), times[order]
+    ids = (
+        [str(i) for i in table[columns.ids].to_pylist()]
+        if columns.ids
+        else [f"{monitor.name}-{row}" for row in order.tolist()]
+    )
+    features = [name for name in table.column_names if name not in named]
+    known = times + ground_truth_delay_ns
+    chunk = max(1, CHUNK_CELLS // len(table.column_names))
+    sent, last = 0, int((known <= now).sum()) if columns.ground_truth else 0
+    for first in range(0, len(times), chunk):
+        rows = slice(first, first + chunk)
+        part = table.slice(first, chunk)
+        monitor.record_batch(
+            {name: part[name].to_pylist() for name in features},
+            part[columns.prediction].to_pylist(),
+            ids=ids[rows],
+            timestamps=times[rows].tolist(),
+        )
+        due = min(int(np.searchsorted(known, times[rows][-1], side="right")), last)
+        _ground_truth(monitor, table, columns, ids, known, sent, due)
+        sent = max(sent, due)
+        _flush(monitor)
+        progress(part.num_rows)
+    for first in range(sent, last, chunk):
+        _ground_truth(monitor, table, columns, ids, known, first, min(first + chunk, last))
+        _flush(monitor)
+    return len(times), last
+
+
+def _ground_truth(
+    monitor: Monitor,
+    table: pa.Table,
+    columns: ReplayColumns,
+    ids: list[str],
+    known: npt.NDArray[np.int64],
+    first: int,
+    last: int,
+) -> None:
+    if last > first:
+        values = table[columns.ground_truth].slice(first, last - first).to_pylist()
+        monitor.ground_truth_batch(ids[first:last], values, timestamps=known[first:last].tolist())
+
+
+def _flush(monitor: Monitor) -> None:
+    if not monitor.flush(timeout_s=120.0):
+        raise MlmonError("the processor did not take the predictions within two minutes; is `mlmon serve` running?")

@@ -1,0 +1,221 @@
+"""What each kind of fault does to cells. Every function changes `rows` of `cells`, which all hold a value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_mlmon.lab.simulate.cells import Editable
+from otel_mlmon.lab.simulate.normal import Normal
+from otel_mlmon.values import FieldCells, RowBlock
+from otel_mlmon.wire.columns import json_text
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
+
+if TYPE_CHECKING:
+    from otel_mlmon.lab.simulate.faults import Fault
+
+Rows = npt.NDArray[np.int64]
+Rng = np.random.Generator
+_FEW = 20  # a numeric field with no more different values moves from one of them to the next
+
+
+def drop(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.empty(rows, ".")
+
+
+def null(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.empty(rows, "n")
+
+
+def nan(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.put_numbers(rows, np.full(len(rows), np.nan), "f")
+
+
+def empty(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.put_text(rows, [""] * len(rows))
+
+
+def retype(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    if cells.numbers is None:
+        cells.put_other(rows, [json_text(int(code)) for code in cells.codes[rows]])
+    else:
+        cells.put_other(rows, [json_text(f"{value:g}") for value in cells.numbers[rows].tolist()])
+
+
+def float_for_int(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    assert cells.numbers is not None
+    cells.put_numbers(rows, cells.numbers[rows] + 0.5, "f")
+
+
+def big_int(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.put_other(rows, [str(2**53 + 1 + 2 * int(i)) for i in rng.integers(0, 2**40, len(rows))])
+
+
+def default(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    if cells.numbers is None:
+        value = "unknown" if fault.value is None else fault.value
+        cells.put_text(rows, [str(value)] * len(rows))
+    else:
+        number = -1 if fault.value is None else fault.value
+        letter = "i" if normal.integer and float(number).is_integer() else "f"
+        cells.put_numbers(rows, np.full(len(rows), float(number)), letter)
+
+
+def impute(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    if cells.numbers is None:
+        cells.put_text(rows, [normal.labels[0]] * len(rows), _letter(cells))
+    else:
+        cells.put_numbers(rows, np.full(len(rows), normal.median), "i" if normal.integer else "f")
+
+
+def stuck(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    if not len(rows):
+        return
+    if cells.numbers is None:
+        cells.put_text(rows, [cells.text(int(rows[0]))] * len(rows), _letter(cells))
+    else:
+        cells.put_numbers(rows, np.full(len(rows), cells.numbers[rows[0]]), "i" if normal.integer else "f")
+
+
+def beyond(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    reach = ((normal.maximum - normal.minimum) or 1.0) * (fault.amount or 0.5)
+    if normal.integer:
+        reach = max(reach, 5.0)  # several values, else it were a new default
+    values = normal.maximum + reach * (0.02 + 0.98 * rng.random(len(rows)))
+    cells.put_numbers(rows, np.ceil(values) if normal.integer else values, "i" if normal.integer else "f")
+
+
+def new_category(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.put_text(rows, [str(fault.value or "NEW")] * len(rows))
+
+
+def scale(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    assert cells.numbers is not None
+    values = cells.numbers[rows] * (1000.0 if fault.amount is None else fault.amount)
+    whole = normal.integer and bool((values == np.floor(values)).all())
+    cells.put_numbers(rows, values, "i" if whole else "f")
+
+
+def sign(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    assert cells.numbers is not None
+    cells.put_numbers(rows, -cells.numbers[rows], "i" if normal.integer else "f")
+
+
+def precision(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    assert cells.numbers is not None
+    cells.put_numbers(rows, np.trunc(cells.numbers[rows]), "f")
+
+
+def encoding(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    def damaged(text: str) -> str:
+        return (text if not text.isascii() else f"{text}é").encode().decode("latin-1")
+
+    cells.put_text(rows, [damaged(cells.text(row)) for row in rows.tolist()])
+
+
+def case(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.put_text(rows, [cells.text(row).swapcase() for row in rows.tolist()])
+
+
+def pad(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    cells.put_text(rows, [f"{cells.text(row)} " for row in rows.tolist()])
+
+
+def shift(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
+    """Many numbers: x + amount × deviation. Few: to the next known one, so often that the mean moves as much. Categories: from the
+    most frequent to the second, amount × sqrt(p (1 - p)).
+    """
+    amount = 0.5 if fault.amount is None else fault.amount
+    if cells.numbers is None:
+        if len(normal.labels) > 1:
+            _shift_categories(cells, rows, amount, normal, rng)
+        return
+    x = cells.numbers[rows]
+    if len(normal.known) <= _FEW:
+        cells.put_numbers(rows, _stepped(x, amount, normal, rng), "i" if normal.integer else "f")
+        return
+    by = np.full(len(x), amount * normal.deviation)
+    if normal.integer:  # integers stay what they are, and on average they move by just as much
+        by = np.floor(by) + (rng.random(len(x)) < by - np.floor(by))
+    cells.put_numbers(rows, x + by, "i" if normal.integer else "f")
+
+
+def _stepped(x: npt.NDArray[np.float64], amount: float, normal: Normal, rng: Rng) -> npt.NDArray[np.float64]:
+    moved = x.copy()
+    up = amount > 0
+    wanted = abs(amount) * normal.deviation * len(x)
+    for _ in range(len(normal.known)):
+        place = np.searchsorted(normal.known, moved)
+        after = np.clip(place + (1 if up else -1), 0, len(normal.known) - 1)
+        gain = np.abs(normal.known[after] - moved)
+        total = float(gain.sum())
+        left = wanted - float(np.abs(moved - x).sum())
+        if left <= 0 or total <= 0:
+            break
+        step = rng.random(len(x)) < min(1.0, left / total)
+        moved[step] = normal.known[after][step]
+    return moved
+
+
+def _shift_categories(cells: Editable, rows: Rows, amount: float, normal: Normal, rng: Rng) -> None:
+    share = float(normal.shares[0])
+    source, target = (normal.labels[0], normal.labels[1]) if amount > 0 else (normal.labels[1], normal.labels[0])
+    there = rows[[cells.text(row) == source for row in rows.tolist()]]
+    wanted = round(abs(amount) * (share * (1 - share)) ** 0.5 * len(rows))
+    moving = np.sort(rng.choice(there, min(wanted, len(there)), replace=False))
+    cells.put_text(moving, [target] * len(moving), _letter(cells))
+
+
+def _letter(cells: Editable) -> str:
+    return "b" if (cells.states == ord("b")).any() else "s"
+
+
+def a_number(n: int, rows: Rows) -> FieldCells:
+    """A new field with a number in `rows`, absent elsewhere."""
+    states, numbers = np.full(n, ord("."), np.uint8), np.full(n, np.nan)
+    states[rows], numbers[rows] = ord("f"), 1.5
+    return FieldCells(states, numbers, None, np.zeros(0, np.int64), [])
+
+
+def swapped(one: FieldCells, other: FieldCells, rows: Rows) -> tuple[FieldCells, FieldCells]:
+    """Both fields with each other's cells in `rows`."""
+    a, b = Editable.of(one), Editable.of(other)
+    _put(a, Editable.of(other), rows)
+    _put(b, Editable.of(one), rows)
+    return a.freeze(), b.freeze()
+
+
+def _put(into: Editable, source: Editable, rows: Rows) -> None:
+    states = source.states[rows]
+    for letter in sorted(set(states.tolist())):
+        part = rows[states == letter]
+        name = chr(letter)
+        if name in "n.x":
+            into.empty(part, name)
+        elif name == "o":
+            into.put_other(part, [source.others[row] for row in part.tolist()])
+        elif source.numbers is not None and into.numbers is not None:
+            into.put_numbers(part, source.numbers[part], name)
+        elif source.numbers is None and into.numbers is None:
+            into.put_text(part, [source.text(row) for row in part.tolist()], name)
+        elif source.numbers is not None:
+            into.put_other(part, [json_text(v) for v in source.numbers[part].tolist()])
+        else:
+            into.put_other(part, [json_text(source.text(row)) for row in part.tolist()])
+
+
+def noise(rows: RowBlock, hit: Rows, amount: float, random: bool, rng: Rng) -> RowBlock:
+    """Predictions moved by `amount` standard deviations of their error, all alike or at random; classes replaced by others."""
+    cells = Editable.of(rows.fields[FIELD_PREDICTION])
+    if cells.numbers is None:
+        wrong = hit[rng.random(len(hit)) < amount]
+        cells.put_text(wrong, [cells.labels[(c + 1) % len(cells.labels)] for c in cells.codes[wrong]], _letter(cells))
+    else:
+        errors = (cells.numbers - rows.truth_numbers)[rows.truth_known & np.isfinite(rows.truth_numbers)]
+        by = amount * float(np.nanstd(errors)) if len(errors) else 0.0
+        moved = rng.normal(0, by, len(hit)) if random else np.full(len(hit), by)
+        cells.numbers[hit] += moved
+    return replace(rows, fields={**rows.fields, FIELD_PREDICTION: cells.freeze()})

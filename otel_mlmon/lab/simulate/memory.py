@@ -1,0 +1,217 @@
+"""Windows over rows that are all in memory, measured by the code that measures panes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from otel_mlmon.values import FieldCells, Reference, RowBlock, Target, Texts, WindowProfile
+from otel_mlmon.window.measure import measure
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
+
+ReferenceFor = Callable[[str, str, str], Reference | None]
+
+
+class MemoryWindows:
+    """A model's history, sorted by time. Implements the engine's source of windows."""
+
+    def __init__(self, rows: RowBlock, reference_for: ReferenceFor, pane_ns: int) -> None:
+        """`rows` need not be sorted; `pane_ns` is the step in which ground truth becomes known."""
+        self.history = take(rows, np.argsort(rows.times, kind="stable"))
+        self._reference_for = reference_for
+        self.pane_ns = pane_ns
+        self._asked: object = None
+        self._found: list[WindowProfile] = []
+
+    def rows(
+        self,
+        model: str,
+        start: int,
+        end: int,
+        segments: Sequence[str] = (),
+        known_by: int | None = None,
+        only: Collection[str] | None = None,
+        with_ids: bool = False,
+        having: str | None = None,
+    ) -> RowBlock | None:
+        """Predictions in [start, end), with a column of texts for each segment key; all fields and rows are there anyhow, and no ids."""
+        if model != self.history.model:
+            return None
+        first, last = np.searchsorted(self.history.times, (start, end))
+        block = cut(self.history, int(first), int(last))
+        if known_by is not None:
+            block = replace(block, truth_known=block.truth_known & self._known(block, known_by))
+        return replace(block, segments={key: _segment(block, key) for key in segments})
+
+    def window(
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int | None,
+        *,
+        fields: bool = True,
+        selects: Callable[[str], bool] | None = None,
+    ) -> list[WindowProfile]:
+        """One profile per version, whole and per segment value, with the ground truth that was known by `known_by`; of all fields."""
+        asked = (model, reference, start, end, tuple(segments), known_by, fields)
+        if asked != self._asked:  # groups with one window ask for the same
+            self._asked, self._found = asked, self._window(*asked)
+        return self._found
+
+    def windows(
+        self,
+        model: str,
+        reference: str,
+        starts: Sequence[int],
+        width: int,
+        segments: Sequence[str],
+        known_by: int | None,
+    ) -> dict[int, list[WindowProfile]]:
+        """Several windows of one width, without their fields, by start."""
+        return {
+            start: self.window(model, reference, start, start + width, segments, known_by, fields=False)
+            for start in starts
+        }
+
+    def _window(
+        self,
+        model: str,
+        reference: str,
+        start: int,
+        end: int,
+        segments: Sequence[str],
+        known_by: int | None,
+        fields: bool,
+    ) -> list[WindowProfile]:
+        block = self.rows(model, start, end, segments, known_by)
+        if block is None or not len(block):
+            return []
+        references = {v: self._reference_for(model, v, reference) for v in block.versions.labels}
+        if not fields:
+            block = replace(block, fields={n: c for n, c in block.fields.items() if n == FIELD_PREDICTION})
+        return measure(block, references, segments, start, end)
+
+    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
+        """Rows and known ground truths of each pane, as the store has them."""
+        first, last = np.searchsorted(self.history.times, (start, end))
+        block = cut(self.history, int(first), int(last))
+        known = block.truth_known & self._known(block, known_by)
+        width = max(len(block.versions.labels), 1)
+        keys = block.times // self.pane_ns * width + block.versions.codes
+        found, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        truths = np.bincount(index.reshape(-1), weights=known, minlength=len(found))
+        return pa.table(
+            {
+                "version": pa.array([block.versions.labels[int(k % width)] for k in found], pa.string()),
+                "pane": pa.array((found // width) * self.pane_ns, pa.int64()),
+                "rows": pa.array(counts, pa.int64()),
+                "truth": pa.array(truths, pa.float64()),
+            }
+        )
+
+    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+        """When ground truth became known, as the store has it."""
+        first, last = np.searchsorted(self.history.times, (start, end))
+        block = cut(self.history, int(first), int(last))
+        there = block.truth_known & self._known(block, known_by)
+        ends = (block.truth_times[there] // self.pane_ns + 1) * self.pane_ns
+        return (
+            pa.table(
+                {
+                    "version": pa.array([block.versions.labels[c] for c in block.versions.codes[there]], pa.string()),
+                    "at": pa.array(block.times[there] // step * step, pa.int64()),
+                    "known": pa.array((ends - 1) // step * step, pa.int64()),
+                    "n": pa.array(np.ones(int(there.sum()))),
+                }
+            )
+            .group_by(["version", "at", "known"])
+            .aggregate([("n", "sum")])
+            .rename_columns(["version", "at", "known", "n"])
+        )
+
+    def _known(self, block: RowBlock, known_by: int) -> npt.NDArray[np.bool_]:
+        by: npt.NDArray[np.bool_] = (block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by
+        return by
+
+    def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
+        """Finite numbers of the target's field outside [low, high]."""
+        key, _, value = target.segment.partition("=")
+        block = self.rows(target.model, start, end, [key] if key else [])
+        if block is None or target.field not in block.fields or target.version not in block.versions.labels:
+            return 0
+        mask = block.versions.codes == block.versions.labels.index(target.version)
+        if key:
+            texts = block.segments[key]
+            mask &= texts.codes == (texts.labels.index(value) if value in texts.labels else -2)
+        numbers = block.fields[target.field].numbers
+        if numbers is None:
+            return 0
+        x = numbers[mask]
+        x = x[np.isfinite(x)]
+        below = x < low if low is not None else np.zeros(len(x), bool)
+        above = x > high if high is not None else np.zeros(len(x), bool)
+        return int((below | above).sum())
+
+
+def _segment(block: RowBlock, key: str) -> Texts:
+    """A segment key's values: those that were stated, else those of the feature of that name."""
+    if key in block.segments:
+        return block.segments[key]
+    cells = block.fields.get(key)
+    if cells is None or cells.texts is None:
+        return Texts(np.full(len(block), -1, np.int32), [])
+    return cells.texts
+
+
+def cut(rows: RowBlock, first: int, last: int) -> RowBlock:
+    """Rows first to last (exclusive)."""
+    return _select(rows, slice(first, last))
+
+
+def take(rows: RowBlock, index: npt.NDArray[np.int64]) -> RowBlock:
+    """The rows of these indices, in their order; the same one may come several times."""
+    return _select(rows, index)
+
+
+def _select(rows: RowBlock, which: slice | npt.NDArray[np.int64]) -> RowBlock:
+    return RowBlock(
+        model=rows.model,
+        times=rows.times[which],
+        versions=_texts(rows.versions, which),
+        lost=rows.lost[which],
+        durations=rows.durations[which],
+        fields={name: _cells(cells, which) for name, cells in rows.fields.items()},
+        segments={key: _texts(texts, which) for key, texts in rows.segments.items()},
+        truth_known=rows.truth_known[which],
+        truth_times=rows.truth_times[which],
+        truth_numbers=rows.truth_numbers[which],
+        truth_texts=_texts(rows.truth_texts, which),
+    )
+
+
+def _texts(texts: Texts, which: slice | npt.NDArray[np.int64]) -> Texts:
+    return Texts(texts.codes[which], texts.labels)
+
+
+def _cells(cells: FieldCells, which: slice | npt.NDArray[np.int64]) -> FieldCells:
+    other_rows, other_texts = cells.other_rows, cells.other_texts
+    if len(other_rows):
+        text_of = dict(zip(other_rows.tolist(), other_texts, strict=True))
+        kept = np.arange(len(cells.states))[which].tolist()
+        found = [(place, text_of[row]) for place, row in enumerate(kept) if row in text_of]
+        other_rows = np.array([place for place, _ in found], np.int64)
+        other_texts = [text for _, text in found]
+    return FieldCells(
+        cells.states[which],
+        None if cells.numbers is None else cells.numbers[which],
+        None if cells.texts is None else _texts(cells.texts, which),
+        other_rows,
+        other_texts,
+    )

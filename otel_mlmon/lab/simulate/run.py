@@ -1,0 +1,113 @@
+"""Rules over a history in memory: every tick of every group, in order, by the engine that the processor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from otel_mlmon.engine.revisions import RevisionRow
+from otel_mlmon.engine.tick import Engine, VerdictRow
+from otel_mlmon.lab.simulate.memory import MemoryWindows
+from otel_mlmon.rulefile import Group
+from otel_mlmon.stats.estimation.entry import LedgerEntry
+from otel_mlmon.store.condition import aggregate, count_condition
+from otel_mlmon.values import Alert, Reference, RowBlock
+
+MINUTE = 60_000_000_000
+_HORIZON = 60 * 86_400_000_000_000
+
+
+class MemoryStore:
+    """Where the engine keeps alert states that need not outlive the run."""
+
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
+        """Nothing to keep: the engine has it in memory."""
+
+    def documents(self, kind: str) -> dict[str, Any]:
+        """Nothing from before."""
+        return {}
+
+    def judged(
+        self,
+        alerts: Mapping[str, Any],
+        gone: Sequence[str],
+        verdicts: Sequence[VerdictRow],
+        revisions: Sequence[RevisionRow],
+    ) -> None:
+        """No history."""
+
+    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """The engine has them in memory."""
+
+    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
+        """The engine has them in memory."""
+
+    def estimates(self, alert: str, limit: int) -> list[LedgerEntry]:
+        """Nothing from before."""
+        return []
+
+    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
+        """Nothing from before."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One evaluation of the groups that are due. `changed` are the alerts whose phase changed; `alerts` tells all, as they are after this tick."""
+
+    time: int
+    groups: Sequence[str]
+    changed: Sequence[Alert]
+    alerts: Callable[[], Sequence[Alert]]
+
+
+def simulate(
+    groups: Sequence[Group],
+    rows: RowBlock,
+    references: Iterable[Reference],
+    *,
+    pane_ns: int = MINUTE,
+    start: int | None = None,
+    end: int | None = None,
+) -> Iterator[Tick]:
+    """Evaluate `groups` over the history of one model, tick by tick.
+
+    Ticks are those of the processor: multiples of each group's interval after `start` (default: the first row) up to `end`
+    (default: the first one that has seen the last row).
+    """
+    known = {(r.version, r.name): r for r in references if r.model == rows.model}
+
+    def reference_for(model: str, version: str, name: str) -> Reference | None:
+        return known.get((version, name)) or known.get(("", name))
+
+    windows = MemoryWindows(rows, reference_for, pane_ns)
+    engine = Engine(
+        windows,
+        reference_for,
+        MemoryStore(),
+        windows.count_outside,
+        count_condition,
+        aggregate=aggregate,
+        ground_truth_horizon_ns=_HORIZON,
+    )
+    for time, together in groupby(ticks(groups, rows, start, end), key=lambda tick: tick[0]):
+        due = [group for _, group in together]
+        yield Tick(time, [group.name for group in due], engine.tick(due, rows.model, time), engine.alerts)
+
+
+def ticks(groups: Sequence[Group], rows: RowBlock, start: int | None, end: int | None) -> list[tuple[int, Group]]:
+    """When each group is evaluated; of groups at the same time, in the order of the rule files."""
+    if not len(rows):
+        return []
+    first = int(np.min(rows.times)) if start is None else start
+    found: list[tuple[int, Group]] = []
+    for group in groups:
+        if group.covers(rows.model):
+            step = group.interval
+            last = (int(np.max(rows.times)) // step + 1) * step if end is None else end
+            found.extend((time, group) for time in range((first // step + 1) * step, last + 1, step))
+    return sorted(found, key=lambda tick: tick[0])

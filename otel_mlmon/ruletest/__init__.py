@@ -1,6 +1,0 @@
-"""Unit tests of rules: input, faults at a time, and which alerts must be in which state when."""
-
-from otel_mlmon.ruletest.load import TestFile, load_tests
-from otel_mlmon.ruletest.run import CaseResult, run_case
-
-__all__ = ["CaseResult", "TestFile", "load_tests", "run_case"]

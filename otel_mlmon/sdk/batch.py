@@ -1,0 +1,128 @@
+"""Many predictions given at once, to tables that stay columnar all the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from otel_mlmon.sdk.ids import new_id
+from otel_mlmon.sdk.inputs import Frame, Source, listed
+from otel_mlmon.sdk.table import GroundTruthRow, Table, Texts, segment_texts, text
+from otel_mlmon.sdk.times import to_ns
+from otel_mlmon.wire import semconv
+from otel_mlmon.wire.columns import ABSENT, is_nan
+
+
+def prediction_tables(
+    source: Source,
+    columns: Mapping[str, list[Any]],
+    segment_features: Sequence[str],
+    context: tuple[int, int] | None,
+    max_rows: int,
+) -> Iterator[Table]:
+    """Tables of up to `max_rows` rows of `source`. `columns` are the columns beside the features, by their names on the wire."""
+    for start, frame in source.frames(max_rows):
+        part = {name: values[start : start + frame.rows] for name, values in columns.items()}
+        yield _table(frame, part, segment_features, context)
+
+
+def _table(
+    frame: Frame, columns: dict[str, Any], segment_features: Sequence[str], context: tuple[int, int] | None
+) -> Table:
+    rows = frame.rows
+    fields = {semconv.COLUMN_PREDICTION: columns.get(semconv.COLUMN_PREDICTION, [ABSENT] * rows)}
+    fields.update({semconv.COLUMN_FEATURE_PREFIX + name: values for name, values in frame.columns.items()})
+    fields.update({n: v for n, v in columns.items() if n.startswith(semconv.COLUMN_SCORE_PREFIX)})
+    texts: dict[str, Texts] = {
+        semconv.COLUMN_TRACE_ID: [None if context is None else f"{context[0]:032x}"] * rows,
+        semconv.COLUMN_SPAN_ID: [None if context is None else f"{context[1]:016x}"] * rows,
+        semconv.COLUMN_ERROR_TYPE: columns[semconv.COLUMN_ERROR_TYPE],
+    }
+    texts.update(segment_texts(fields, segment_features))
+    texts.update({n: v for n, v in columns.items() if n.startswith(semconv.COLUMN_SEGMENT_PREFIX)})
+    return Table(columns[semconv.COLUMN_ID], columns[semconv.COLUMN_TIME], fields, texts, [None] * rows, [0] * rows)
+
+
+def other_columns(
+    rows: int, now: int, *, predictions: Any, ids: Any, timestamps: Any, scores: Any, segments: Mapping[str, Any] | None
+) -> dict[str, list[Any]]:
+    """What stands beside the features of a batch, as columns by their names on the wire."""
+    columns: dict[str, list[Any]] = {
+        semconv.COLUMN_ID: named(rows, ids),
+        semconv.COLUMN_TIME: timed(rows, timestamps, now),
+    }
+    if predictions is not None:
+        columns[semconv.COLUMN_PREDICTION] = listed(predictions)
+    for name, values in _score_columns(scores).items():
+        columns[semconv.COLUMN_SCORE_PREFIX + name] = values
+    for key, value in (segments or {}).items():
+        constant = isinstance(value, (str, bytes)) or not hasattr(value, "__len__")
+        columns[semconv.COLUMN_SEGMENT_PREFIX + str(key)] = (
+            [text(value)] * rows if constant else [text(cell) for cell in listed(value)]
+        )
+    for name, values in columns.items():
+        if len(values) != rows:
+            raise ValueError(f"{name}: found {len(values)} values for {rows} rows")
+    return columns
+
+
+def _score_columns(scores: Any) -> dict[str, list[Any]]:
+    if scores is None:
+        return {}
+    if isinstance(scores, Mapping):
+        return {str(name): listed(values) for name, values in scores.items()}
+    if hasattr(scores, "iloc") and getattr(scores, "ndim", 0) == 2:
+        return {str(name): listed(scores.iloc[:, index]) for index, name in enumerate(scores.columns)}
+    # What predict_proba returns: a column per class, named by position.
+    return {str(index): list(values) for index, values in enumerate(zip(*listed(scores), strict=True))}
+
+
+def named(rows: int, ids: Any) -> list[str]:
+    """Ids as text; new ones where none are given."""
+    return [new_id() for _ in range(rows)] if ids is None else [str(given) for given in listed(ids)]
+
+
+def timed(rows: int, timestamps: Any, now: int) -> list[int]:
+    """Times in ns: one for each row, the same for all, or now."""
+    if timestamps is None:
+        return [now] * rows
+    kind = getattr(getattr(timestamps, "dtype", None), "kind", "")
+    if not hasattr(timestamps, "__len__"):
+        return [to_ns(timestamps)] * rows
+    if kind == "M" and not hasattr(timestamps, "iloc"):  # to a list it would become ints or datetimes, by its unit
+        timestamps = timestamps.astype("datetime64[ns]").astype("int64")
+    return [to_ns(given) for given in listed(timestamps)]
+
+
+def key_map(key: Mapping[Any, Any]) -> dict[str, Any]:
+    """Values of features that name predictions. Raises ValueError when there is none, or one is missing."""
+    found = {str(name): value for name, value in key.items()}
+    if not found or any(value is None or is_nan(value) for value in found.values()):
+        raise ValueError(f"key: found {found!r}; allowed are features, each with a value")
+    return found
+
+
+def keyed_rows(keys: Mapping[Any, Any], values: Any, timestamps: Any, now: int) -> list[GroundTruthRow]:
+    """Rows of ground truths by columns of keys. Raises ValueError if the lengths differ, or a value of a key is missing."""
+    found, columns = listed(values), {str(name): listed(column) for name, column in keys.items()}
+    times = timed(len(found), timestamps, now)
+    if any(len(column) != len(found) for column in (*columns.values(), times)):
+        lengths = {name: len(column) for name, column in columns.items()}
+        raise ValueError(
+            f"found keys {lengths}, {len(found)} values, {len(times)} timestamps; allowed are as many of each"
+        )
+    rows = [key_map(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
+    if len(rows) != len(found):
+        raise ValueError("keys: found no column; allowed are features, each with a column of values")
+    return [GroundTruthRow("", *row) for row in zip(found, times, rows, strict=True)]
+
+
+def ground_truth_rows(ids: Any, values: Any, timestamps: Any, now: int) -> list[GroundTruthRow]:
+    """Rows of ground truths. Raises ValueError if the lengths differ."""
+    found_ids, found = named(0, ids), listed(values)
+    times = timed(len(found_ids), timestamps, now)
+    if not len(found_ids) == len(found) == len(times):
+        raise ValueError(
+            f"found {len(found_ids)} ids, {len(found)} values, {len(times)} timestamps; allowed are as many of each"
+        )
+    return [GroundTruthRow(*row) for row in zip(found_ids, found, times, strict=True)]

@@ -1,0 +1,149 @@
+"""The one background thread of the SDK: flushes every model's outbox each second, after a fork, and at exit."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from typing import Final
+
+from otel_mlmon.sdk import guard
+from otel_mlmon.sdk.emit import size_aware
+from otel_mlmon.sdk.outbox import Outbox
+
+_EXIT_TIMEOUT_S: Final = 5.0
+_SHADOW_TIMEOUT_S: Final = 2.0  # for all models together
+_SHADOW_SHARE: Final = 0.8  # of the time that a flush may take
+_IDLE_S: Final = 1.0
+
+
+class Flusher:
+    """Holds the outboxes of the process. The thread starts with the first row and again in a forked child."""
+
+    def __init__(self) -> None:
+        self._outboxes: list[Outbox] = []
+        self._retired: list[Outbox] = []
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._running = False
+
+    def add(self, outbox: Outbox) -> None:
+        """Flush `outbox` from now on."""
+        with self._lock:
+            self._outboxes.append(outbox)
+        self.go_first_at_exit()
+
+    def retire(self, outbox: Outbox) -> None:
+        """Flush `outbox` once more, then forget it."""
+        try:
+            outbox.close(0.0)  # rows that it lets go of are part of the last flush
+        except Exception as error:
+            guard.note("retiring a monitor", error)
+        with self._lock:
+            if outbox in self._outboxes:
+                self._outboxes.remove(outbox)
+                self._retired.append(outbox)
+
+    def wake(self) -> None:
+        """Start the thread, or flush before the interval is over because many rows wait."""
+        if self._running:
+            self._wake.set()
+            return
+        with self._lock:
+            if self._running:
+                return
+            self._running = True
+        self.go_first_at_exit()
+        try:
+            threading.Thread(target=self._run, name="otel-mlmon-flush", daemon=True).start()
+        except RuntimeError as error:  # the interpreter is ending: what waits is flushed by the exit handler
+            guard.note("starting the flush thread", error)
+
+    def go_first_at_exit(self) -> None:
+        """Make our exit handler run before those of providers that exist by now, which shut themselves down there."""
+        atexit.unregister(self.at_exit)
+        atexit.register(self.at_exit)  # handlers run last in, first out
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        process = sys.modules.get("multiprocessing.process")
+        if multiprocessing is not None and process is not None and process.parent_process() is not None:
+            # Children of multiprocessing leave by os._exit, without exit handlers, but run these.
+            multiprocessing.Finalize(None, self.at_exit, kwargs={"alone": True}, exitpriority=100)
+
+    def at_exit(self, *, alone: bool = False) -> None:
+        """Flush everything, with a deadline per provider. `alone`: no provider shuts itself down after this."""
+        try:
+            outboxes = self._take_outboxes()
+            # Our own delivery drains itself when its provider shuts down right after this, within a limit; waiting
+            # here as well would double the time that a process takes to end while the receiver is away.
+            waiting = [outbox for outbox in outboxes if alone or outbox.emitter.provider not in size_aware]
+            until = time.monotonic() + _SHADOW_TIMEOUT_S
+            for outbox in outboxes:
+                outbox.close(max(0.0, until - time.monotonic()))
+            for outbox in outboxes:
+                outbox.drain()
+            self.flush(waiting, _EXIT_TIMEOUT_S)
+        except Exception as error:
+            guard.note("flushing at exit", error)
+
+    def flush(self, outboxes: list[Outbox], timeout_s: float) -> bool:
+        """Emit what waits and have the providers export it; False if one could not, or not in time."""
+        for outbox in outboxes:
+            outbox.drain()
+        emitters = {id(outbox.emitter.provider): outbox.emitter for outbox in outboxes}
+        outcomes = [emitter.flush(timeout_s) for emitter in emitters.values()]  # all of them, whatever the first says
+        return all(outcomes)
+
+    def flush_with_shadow(self, outbox: Outbox, timeout_s: float) -> bool:
+        """The same, with the rows that wait for their shadow. Some of the time is kept for the exporter."""
+        until = time.monotonic() + timeout_s
+        settled = outbox.settle(_SHADOW_SHARE * timeout_s)
+        return self.flush([outbox], max(0.0, until - time.monotonic())) and settled
+
+    def _take_outboxes(self) -> list[Outbox]:
+        with self._lock:
+            outboxes = self._outboxes + self._retired
+            self._retired = []
+        return outboxes
+
+    def _interval_s(self) -> float:
+        with self._lock:
+            return min((outbox.interval_s for outbox in self._outboxes), default=_IDLE_S)
+
+    def _run(self) -> None:
+        own = self._wake  # after a fork the child has another one, and no such thread
+        seen: set[int] = set()
+        while own is self._wake:
+            try:
+                own.wait(self._interval_s())
+                own.clear()
+                self._round(seen)
+            except Exception as error:  # the thread must outlive anything
+                guard.note("flushing", error)
+                own.wait(_IDLE_S)
+
+    def _round(self, seen: set[int]) -> None:
+        outboxes = self._take_outboxes()
+        providers = {id(outbox.emitter.provider) for outbox in outboxes}
+        if not providers <= seen:  # a provider was set after the first prediction
+            seen |= providers
+            self.go_first_at_exit()
+        for outbox in outboxes:
+            outbox.drain()
+        for outbox in outboxes:
+            outbox.emitter.end_round()
+
+    def after_fork_in_child(self) -> None:
+        """The rows that wait here belong to the parent, which still has them; threads did not come along."""
+        self._start_afresh()
+        self._retired = []
+        for outbox in self._outboxes:
+            outbox.renew()
+
+
+FLUSHER: Final = Flusher()
+os.register_at_fork(after_in_child=FLUSHER.after_fork_in_child)

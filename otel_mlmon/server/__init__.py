@@ -1,0 +1,1 @@
+"""The processor as a service: composition, configuration, schedule and HTTP routes."""

@@ -1,0 +1,207 @@
+"""The processor's configuration file: one section per stage, defaults here, unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from otel_mlmon.errors import ConfigError
+from otel_mlmon.rulefile import parse_duration
+from otel_mlmon.server.database_urls import mistake
+
+_DAY = "1d"
+
+
+def _duration(value: Any) -> int:
+    if not isinstance(value, str):
+        raise ValueError(f"found {value!r}, allowed is a duration with a unit, e.g. 60s, 1h30m, 7d")
+    return parse_duration(value)
+
+
+def _address(value: Any) -> str:
+    host, colon, port = str(value).rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"found {value!r}, allowed is host:port, e.g. 127.0.0.1:4317 (port 0: any free one)")
+    return str(value)
+
+
+def _database(value: str) -> str:
+    if value and (wrong := mistake(value)):
+        raise ValueError(wrong)  # without what was found: it may hold a password
+    return value
+
+
+def _named(value: Any) -> Any:
+    """Features and their columns; of the same name in a list."""
+    return {name: name for name in value} if isinstance(value, list) else value
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+Address = Annotated[str, BeforeValidator(_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class StoreConfig(_Section):
+    """Where predictions and profiles are kept."""
+
+    path: Path | None = Field(Path("mlmon.duckdb"), description="The DuckDB file; null keeps everything in memory.")
+    memory_limit: str = Field("1GB", description="DuckDB's own limit.")
+    threads: int = Field(2, ge=1, description="DuckDB's threads.")
+    retention: Duration = Field("90d", description="How long rows and profiles are kept, by event time.")  # type: ignore[assignment]
+    dedup_margin: Duration = Field("1h", description="How far apart in time two records of one id may be.")  # type: ignore[assignment]
+
+
+class ReceiveConfig(_Section):
+    """Where OTLP comes in. On loopback unless told otherwise: there is no authentication."""
+
+    grpc: Address = "127.0.0.1:4317"
+    http: Address = "127.0.0.1:4318"
+    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    max_queue_rows: int = Field(500_000, ge=1, description="Rows waiting for a commit; more are refused (retryable).")
+
+
+class WindowConfig(_Section):
+    """Panes of event time."""
+
+    pane: Duration = Field("1m", description="The smallest stretch of time that is counted on its own.")  # type: ignore[assignment]
+    lateness: Duration = Field("1m", description="How long after its end a pane waits for late rows.")  # type: ignore[assignment]
+    ahead: Duration = Field("5m", description="How far in the future an event may be before its clock counts as wrong.")  # type: ignore[assignment]
+    ground_truth_horizon: Duration = Field(
+        "60d", description="How far back a window that has its ground truth is sought."
+    )  # type: ignore[assignment]
+
+
+class WebConfig(_Section):
+    """Metrics, pages and API."""
+
+    listen: Address = "127.0.0.1:9464"
+    external_url: str = Field("", description="How others reach the pages; the links in alerts begin with it.")
+
+
+class OtlpConfig(_Section):
+    """Where our own metrics are pushed to."""
+
+    endpoint: str = Field(description="Full URL, e.g. http://localhost:9090/api/v1/otlp/v1/metrics.")
+    interval: Duration = "15s"  # type: ignore[assignment]
+
+
+class ExportConfig(_Section):
+    """Who is told."""
+
+    alertmanager: tuple[str, ...] = Field((), description="Base URLs of Alertmanagers (API v2).")
+    webhooks: tuple[str, ...] = Field((), description="URLs that get a JSON POST for each change.")
+    otlp: OtlpConfig | None = None
+    resend: Duration = Field("1m", description="How often firing alerts are sent to Alertmanager again.")  # type: ignore[assignment]
+
+
+class Attached(_Section):
+    """A file of DuckDB that a query may read, attached read-only."""
+
+    path: str
+    name: str = Field(alias="as", pattern=r"^[A-Za-z_]\w*$", description="Its name in the query.")
+
+
+class GroundTruthSource(_Section):
+    """A query that fetches ground truth, run at the start and then at intervals."""
+
+    name: str = Field(min_length=1, description="For logs and metrics; what was taken is remembered under it.")
+    model: str = Field("", description="The model; without one, the query has a column `model`.")
+    query: str = Field(description="One SELECT; `$since` is the newest time already taken.")
+    database: Annotated[str, AfterValidator(_database)] = Field(
+        "",
+        description="Who answers the query, in its own SQL: sqlite:FILE, postgresql://… or mysql://…; without one, DuckDB.",
+    )
+    password_env: str = Field("", description="The variable of the environment that holds the database's password.")
+    password_file: Path | None = Field(None, description="The file that holds the database's password.")
+    every: Duration = Field("5m", description="How long to wait after a run.")  # type: ignore[assignment]
+    attach: tuple[Attached, ...] = ()
+    id: str = Field("prediction_id", description="Column of the prediction ids.")
+    value: str = Field("ground_truth", description="Column of what was true.")
+    boolean: bool = Field(False, description="0 and 1 mean false and true: SQLite and MySQL have no truth values.")
+    time: str = Field(description="Column of when it became known: by it, what was taken before is known again.")
+    directory: Path = Field(Path(), description="Where relative paths begin: by default where the configuration is.")
+    keys: Annotated[dict[str, str], BeforeValidator(_named)] = Field(
+        default={}, description="Features that name predictions in place of an id: a list, or feature to column."
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> GroundTruthSource:
+        if self.keys and "id" in self.model_fields_set:
+            raise ValueError("found id and keys, allowed is one of the two")
+        if self.database and self.attach:
+            raise ValueError("found database and attach, allowed is one of the two")
+        if self.boolean and not self.database:
+            raise ValueError("found boolean without database, allowed is to write ::BOOL in the query")
+        passwords = bool(self.password_env) + (self.password_file is not None)
+        if passwords > (self.database.partition(":")[0] in ("postgresql", "mysql")):
+            raise ValueError("found more passwords than needed, allowed is one, where the database is a server")
+        return self
+
+
+class Config(_Section):
+    """The whole file."""
+
+    store: StoreConfig = StoreConfig()
+    receive: ReceiveConfig = ReceiveConfig()
+    window: WindowConfig = WindowConfig()
+    web: WebConfig = WebConfig()
+    rules: tuple[Path, ...] = Field((), description="Rule files and directories.")
+    references: tuple[Path, ...] = Field((), description="Reference files and directories, loaded at the start.")
+    ground_truth: tuple[GroundTruthSource, ...] = Field((), description="Queries that fetch ground truth.")
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _one_source_per_name(self) -> Config:
+        names = [source.name for source in self.ground_truth]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"ground_truth: found two sources called {twice[0]!r}, allowed is a name of its own for each"
+            )
+        return self
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration file. Relative paths in it are relative to the file. Raises ConfigError with every mistake."""
+    try:
+        body = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    config = parse_config(body or {}, str(path))
+    here = path.resolve().parent
+    store = config.store.model_copy(update={"path": here / config.store.path if config.store.path else None})
+    return config.model_copy(
+        update={
+            "store": store,
+            "rules": tuple(here / p for p in config.rules),
+            "references": tuple(here / p for p in config.references),
+            "ground_truth": tuple(s.model_copy(update={"directory": here / s.directory}) for s in config.ground_truth),
+        }
+    )
+
+
+def parse_config(body: Any, where: str) -> Config:
+    """Plain data to a configuration. Raises ConfigError with every mistake."""
+    try:
+        return Config.model_validate(body)
+    except ValidationError as error:
+        lines = [f"{where}: {'.'.join(map(str, e['loc'])) or 'file'}: {_text(e)}" for e in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _text(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,99 @@
+"""Why an alert fires, found out when somebody asks, once for each verdict."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TakesLonger
+from dataclasses import asdict
+from typing import Any, Final, Protocol
+
+from otel_mlmon.diagnosis import Limits, Past, Subject, explain
+from otel_mlmon.diagnosis.fired import last_breach
+from otel_mlmon.engine.baselines import Baselines
+from otel_mlmon.engine.matured_windows import WindowSource
+from otel_mlmon.engine.tick import Engine
+from otel_mlmon.reference.book import DocumentStore, ReferenceBook
+from otel_mlmon.rulefile import Group, Rule
+from otel_mlmon.values import Alert, Reference
+
+KEPT: Final = 32  # explanations
+
+
+class ExplainedStore(Past, DocumentStore, Protocol):
+    """What this module needs of the store."""
+
+
+class Explanations:
+    """One thread finds them out, one after the other: however many people ask, evaluation gets its share of the machine."""
+
+    def __init__(
+        self,
+        store: ExplainedStore,
+        engine: Engine,
+        groups: Callable[[], Sequence[Group]],
+        references: Callable[[str, str, str], Reference | None] | None = None,
+        windows: WindowSource | None = None,
+    ) -> None:
+        """`references` finds one by model, version and name (None: read from the store each time). Without `windows`, what is normal
+        is always the stored reference, also for rules that compare with other predictions.
+        """
+        self._store = store
+        self._engine = engine
+        self._groups = groups
+        self._references = references
+        self._windows = windows
+        self._lock = threading.Lock()
+        self._found: OrderedDict[tuple[Any, ...], Future[dict[str, Any]]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(1, "mlmon-explain")
+
+    def find(self, alert: Alert, wait: float | None = None) -> dict[str, Any] | None:
+        """The explanation as plain data; None when it is not found out within `wait` seconds (None: however long it takes)."""
+        verdict = alert.verdict
+        key = (alert.id, verdict.end, verdict.status, verdict.value, verdict.coverage, alert.phase)
+        with self._lock:
+            future = self._found.get(key)
+            if future is None or (future.done() and future.exception() is not None):
+                future = self._found[key] = self._pool.submit(self._explain, alert)
+            self._found.move_to_end(key)
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+        try:
+            return future.result(wait)
+        except TakesLonger:
+            return None
+
+    def _explain(self, alert: Alert) -> dict[str, Any]:
+        return asdict(explain(self._subject(alert), self._store, Limits(time.monotonic)))
+
+    def _subject(self, alert: Alert) -> Subject:
+        groups, target = self._groups(), alert.target
+        group = next((group for group in groups if group.name == alert.group), None)
+        rule = next((rule for rule in group.rules if rule.alert == alert.rule), None) if group else None
+        breach = last_breach(alert)
+        start, end = breach.get("start", alert.verdict.start), breach.get("end", alert.verdict.end)
+        keys = {key for one in groups if one.covers(target.model) for rule in one.rules for key in rule.segments}
+        status = self._engine.groups.get((alert.group, target.model))
+        return Subject(
+            alert=alert,
+            rule=rule,
+            group=group,
+            reference=self._reference(alert, group, rule, start, end) if group else None,
+            start=start,
+            end=end,
+            segments=tuple(sorted(keys)),
+            known_by=status.end or None if status else None,
+            predictions=status.rows.get((target.version, ""), 0) if status else 0,
+        )
+
+    def _reference(self, alert: Alert, group: Group, rule: Rule | None, start: int, end: int) -> Reference | None:
+        target, find = alert.target, self._references or ReferenceBook(self._store).find
+        if self._windows is None:
+            return find(target.model, target.version, group.reference.name)
+        segments = rule.segments if rule else ()
+        return Baselines(self._windows, find).reference(
+            group.reference, target.model, target.version, start, end, segments, end
+        )

@@ -1,0 +1,170 @@
+"""Ground truth that is fetched: each source's query, at the start and then at intervals, in one thread for all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import pyarrow.compute as pc
+
+from otel_mlmon.errors import EvaluationError, RejectedInput, Retryable
+from otel_mlmon.ingest.counters import Counters
+from otel_mlmon.ingest.decode import Table, decode_table
+from otel_mlmon.ingest.receive.receipt import TableReceipt
+from otel_mlmon.server.config import GroundTruthSource
+from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
+from otel_mlmon.wire import semconv
+
+_log = logging.getLogger(__name__)
+ROWS: Final = 10_000  # of one request to the pipeline
+_KIND: Final = "ground_truth_source"  # of the documents that say what has been taken
+
+
+class Query(Protocol):
+    """See `store.ground_truth_query` and `store.ground_truth_database`."""
+
+    def run(self, since: int, rows: int, take: Callable[[Table], None]) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Documents(Protocol):
+    """What this module needs of the store."""
+
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
+    def documents(self, kind: str) -> dict[str, Any]: ...
+
+
+@dataclass(slots=True)
+class _State:
+    """How a source is getting on; `newest`: time of the newest row that was taken, ns."""
+
+    newest: int = 0
+    due: float = 0.0  # monotonic
+    last_run: int = 0
+    rows: dict[str, int] = field(default_factory=lambda: {"stored": 0, "duplicates": 0, "rejected": 0})
+    message: str = ""  # of the first row that was rejected in the last run
+    error: str = ""
+
+
+class GroundTruthSources:
+    """`start`, then `stop`. A source that fails is tried again at its next turn; the others go on."""
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[GroundTruthSource, Query]],
+        store: Callable[[Decoded], TableReceipt],
+        documents: Documents,
+        counters: Counters,
+        clock: Callable[[], int],
+    ) -> None:
+        self._sources = tuple(sources)
+        self._store = store
+        self._documents = documents
+        self._counters = counters
+        self._clock = clock
+        taken = documents.documents(_KIND)
+        self._states = {source.name: _State(int(taken.get(source.name, {}).get("newest", 0))) for source, _ in sources}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Run all once, then each when it is due."""
+        if self._sources:
+            self._thread = threading.Thread(target=self._run, name="mlmon-ground-truth", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End what runs; what it has stored so far stays, and is fetched again as duplicates."""
+        self._stopping.set()
+        until = monotonic() + timeout_s
+        while self._thread is not None and self._thread.is_alive() and monotonic() < until:
+            for _, query in self._sources:  # again and again: one that is just about to begin has nothing to end
+                query.stop()
+            self._thread.join(0.2)
+
+    def status(self) -> list[dict[str, Any]]:
+        """JSON-able, source by source."""
+        return [
+            {"source": source.name, "model": source.model, "last_run": state.last_run, "newest": state.newest,
+             **state.rows, "message": state.message, "error": state.error}
+            for source, _ in self._sources
+            for state in [self._states[source.name]]
+        ]  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """What a person should know."""
+        found = []
+        for source, _ in self._sources:
+            state = self._states[source.name]
+            if state.error:
+                found.append(f"ground truth source {source.name!r} failed: {state.error}")
+            elif state.message:
+                found.append(f"ground truth source {source.name!r}: rows were rejected: {state.message}")
+        return found
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for source, query in self._sources:
+                state = self._states[source.name]
+                if not self._stopping.is_set() and monotonic() >= state.due:
+                    self.fetch(source, query, state)
+                    state.due = monotonic() + source.every / 1e9
+            next_due = min(state.due for state in self._states.values())
+            self._stopping.wait(max(0.0, next_due - monotonic()))
+
+    def fetch(self, source: GroundTruthSource, query: Query, state: _State) -> None:
+        """Run one query to its end; never raises."""
+        now = self._clock()
+        newest = state.newest
+        state.message = ""
+        layout = GroundTruthLayout(
+            model=source.model, id=source.id, value=source.value, time=source.time, keys=tuple(source.keys.items())
+        )
+
+        def take(table: Table) -> None:
+            nonlocal newest
+            if self._stopping.is_set():  # between two batches a database has nothing to end
+                raise EvaluationError("the processor stops")
+            decoded = decode_table(table, layout, received_ns=now)
+            self._store_patiently(decoded, state)
+            times = [pc.max(batch.times).as_py() for batch in decoded.batches if isinstance(batch, GroundTruthBatch)]
+            # Not beyond now: one row from the future would make the query skip all that come until then.
+            newest = max([newest, *(min(time, now) for time in times if time is not None)])
+
+        try:
+            query.run(state.newest, ROWS, take)
+            if self._stopping.is_set():
+                return
+            if newest != state.newest:  # only now: rows may come in any order
+                self._documents.put(_KIND, {source.name: {"newest": newest}})
+                state.newest = newest
+            state.error = ""
+        except Exception as error:  # whatever a query does; the service goes on, and so do the other sources
+            if self._stopping.is_set():
+                return
+            state.error = str(error) or type(error).__name__
+            _log.error("ground truth source %s: %s", source.name, state.error)
+        state.last_run = self._clock()
+        about = {semconv.SOURCE: source.name, semconv.OUTCOME: "failed" if state.error else "ok"}
+        self._counters.add((semconv.SOURCE_RUNS, 1, about))
+
+    def _store_patiently(self, decoded: Decoded, state: _State) -> None:
+        """Until there is room in the queue: nobody else would send this again."""
+        while True:
+            try:
+                receipt = self._store(decoded)
+            except Retryable as error:
+                if self._stopping.wait(error.retry_after_s):
+                    raise
+                continue
+            except RejectedInput as error:
+                raise RejectedInput(f"rows cannot be stored: {error}", error.reason) from error
+            state.rows["stored"] += receipt.stored
+            state.rows["duplicates"] += receipt.duplicates
+            state.rows["rejected"] += receipt.rejected
+            state.message = state.message or receipt.message
+            return

@@ -1,0 +1,85 @@
+"""Logged predictions over HTTP, for `mlmon parity`: the store has one owner, and that is the processor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.wire.columns import json_text
+from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
+
+PATH: Final = "/api/v1/predictions"
+MEDIA_TYPE: Final = "application/x-ndjson"
+MOST: Final = 100_000
+_LATEST: Final = 2**63 - 1
+_LINES = 1_000  # of one chunk of the answer
+
+
+class PredictionStore(Protocol):
+    """What this module needs of the store."""
+
+    def models(self) -> list[str]: ...
+    def span(self, model: str) -> tuple[int, int, int] | None: ...
+    def logged(self, model: str, version: str | None, start: int, end: int, limit: int) -> list[dict[str, Any]]: ...
+
+
+def prediction_routes(store: PredictionStore) -> list[Route]:
+    """GET: a line of JSON for each prediction, of `model`, and `version` if given, in [`start`, `end`).
+
+    Times are ns. `end`: by default just after the newest prediction. `last` (ns) may stand for `start`: that long before the end.
+    Of more than `limit`, a sample. NaN and the infinities are written as such.
+    """
+
+    def show(request: Request) -> Response:
+        query = request.query_params
+        model = query.get("model", "")
+        if model not in store.models():
+            return _mistake(f"no predictions of model {model!r}; known: {', '.join(store.models()) or 'none'}", 404)
+        try:
+            limit = _whole(query, "limit", 1, MOST, 1_000)
+            newest = (store.span(model) or (0, 0, 0))[1]
+            end = _whole(query, "end", 0, _LATEST, newest + 1)
+            if "start" in query and "last" in query:
+                raise ValueError("start and last: found both, allowed is one of them")
+            start = _whole(query, "start", 0, _LATEST, max(0, end - _whole(query, "last", 0, _LATEST, end)))
+        except ValueError as error:
+            return _mistake(str(error), 400)
+        rows = store.logged(model, query.get("version"), start, end, limit)
+        return StreamingResponse(_chunks(rows), media_type=MEDIA_TYPE)
+
+    return [Route(PATH, show, methods=["GET"])]
+
+
+def _chunks(rows: list[dict[str, Any]]) -> Iterator[bytes]:
+    for first in range(0, len(rows), _LINES):
+        lines = (json_text(_line(row)) + "\n" for row in rows[first : first + _LINES])
+        # Half a surrogate pair has no UTF-8; in JSON it has.
+        yield "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+    fields = row["fields"]
+    line = {name: row[name] for name in ("id", "time", "version", "trace_id")}
+    line["features"] = {name: value for name, value in fields.items() if output_name(name) is None}
+    for name, field in (("prediction", FIELD_PREDICTION), ("shadow", FIELD_SHADOW)):
+        if field in fields:
+            line[name] = fields[field]
+    return line
+
+
+def _whole(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
+    if name not in query:
+        return default
+    text = query[name]
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise ValueError(f"{name}: found {text!r}, allowed is a whole number from {least} to {most}")
+    return int(text)
+
+
+def _mistake(message: str, status: int) -> Response:
+    return JSONResponse({"error": message}, status)

@@ -1,0 +1,161 @@
+"""When which group is evaluated: ticks of event time, each once, in order, for every model that a group covers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from time import perf_counter
+from typing import Any, Protocol
+
+from otel_mlmon.engine.clock import ModelClocks
+from otel_mlmon.engine.tick import Engine
+from otel_mlmon.ingest.counters import Counters
+from otel_mlmon.reference.artefact import to_document
+from otel_mlmon.rulefile import BudgetRule, EstimateRule, GroundTruthRule, Group
+from otel_mlmon.values import Alert, Reference
+from otel_mlmon.window import Plan, Windows
+from otel_mlmon.wire import semconv
+
+_log = logging.getLogger(__name__)
+MAX_CATCH_UP = 2000  # ticks; after a longer gap the oldest are skipped
+
+
+class TickStore(Protocol):
+    """What this module needs of the store."""
+
+    def models(self) -> list[str]: ...
+    def span(self, model: str) -> tuple[int, int, int] | None: ...
+    def expect_types(self, model: str, types: Mapping[str, str]) -> None: ...
+    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
+    def documents(self, kind: str) -> dict[str, Any]: ...
+
+
+class Scheduler:
+    """Runs whatever is due. One thread calls `run`; `load` may be called from another."""
+
+    def __init__(
+        self,
+        store: TickStore,
+        windows: Windows,
+        engine: Engine,
+        clocks: ModelClocks,
+        references: Callable[[], Iterable[Reference]],
+        counters: Counters,
+        notify: Callable[[Sequence[Alert]], None],
+        *,
+        lateness_ns: int,
+        horizon_ns: int,
+    ) -> None:
+        self._store = store
+        self._windows = windows
+        self._engine = engine
+        self._clocks = clocks
+        self._references = references
+        self._counters = counters
+        self._notify = notify
+        self._lateness_ns = lateness_ns
+        self._horizon_ns = horizon_ns
+        self._lock = threading.Lock()
+        self.groups: tuple[Group, ...] = ()
+        self._planned: dict[str, str] = {}
+        self._last: dict[str, int] = {key: int(t) for key, t in store.documents("tick").items()}
+        self.closed: dict[str, int] = {}
+
+    def load(self, groups: Iterable[Group]) -> None:
+        """Put these groups in force; alerts of rules that are gone end."""
+        with self._lock:
+            self.groups = tuple(groups)
+            ended = self._engine.keep_only({(g.name, r.alert) for g in self.groups for r in g.rules})
+            self._planned.clear()
+        self._notify(ended)
+
+    def references_changed(self, model: str) -> None:
+        """References of this model are other ones now."""
+        kinds = {"int": "number", "float": "number"}
+        types = {
+            f.name: kinds.get(f.type, f.type) for r in self._references() if r.model == model for f in r.fields.values()
+        }
+        self._store.expect_types(model, types)
+        with self._lock:
+            self._planned.pop(model, None)
+
+    def run(self, wall: int, stopped: Callable[[], bool] = lambda: False) -> int:
+        """Evaluate every tick that is due at wall time `wall` (ns); returns how many."""
+        done = 0
+        for model in self._store.models():
+            with self._lock:
+                groups = [group for group in self.groups if group.covers(model)]
+            now = self._clocks.now(model, wall)
+            if now is None or not groups:
+                continue
+            upto = (now - self._lateness_ns) // self._windows.pane_ns * self._windows.pane_ns
+            self._plan(model, groups, upto)
+            self._windows.close(model, upto)
+            self.closed[model] = max(upto, self.closed.get(model, 0))
+            due = sorted(self._due(model, groups, upto), key=lambda found: found[0])
+            for time, together in groupby(due, key=lambda found: found[0]):
+                if stopped():
+                    return done
+                done += self._tick([group for _, group in together], model, time)
+        return done
+
+    def _tick(self, groups: Sequence[Group], model: str, time: int) -> int:
+        started = perf_counter()
+        changed = self._engine.tick(groups, model, time)
+        keys = {_key(group, model): time for group in groups}
+        self._last |= keys
+        self._store.put("tick", keys)
+        seconds = (perf_counter() - started) / len(groups)
+        for group in groups:
+            self._counters.record(semconv.EVALUATION_DURATION, [seconds], {semconv.RULE_GROUP: group.name})
+        self._notify(changed)
+        return len(groups)
+
+    def _due(self, model: str, groups: Iterable[Group], upto: int) -> list[tuple[int, Group]]:
+        due: list[tuple[int, Group]] = []
+        for group in groups:
+            last = self._last.get(_key(group, model))
+            if last is None:
+                span = self._store.span(model)
+                if span is None:
+                    continue
+                last = span[0] // group.interval * group.interval
+            first = (last // group.interval + 1) * group.interval
+            times = range(first, upto + 1, group.interval)
+            if len(times) > MAX_CATCH_UP:
+                _log.warning(
+                    "group %s of model %s is %d ticks behind; the oldest are skipped", group.name, model, len(times)
+                )
+                times = times[-MAX_CATCH_UP:]
+            due.extend((time, group) for time in times)
+        return due
+
+    def _plan(self, model: str, groups: Iterable[Group], upto: int) -> None:
+        """Tell the windows which references and segments the model's rules need, when that has changed."""
+        if model in self._planned:
+            return
+        needed: dict[str, set[str]] = {}
+        reach = 0
+        for group in groups:
+            keys = needed.setdefault(group.reference.name, set())
+            if group.reference.segment:
+                keys.add(group.reference.segment.partition("=")[0])
+            for rule in group.rules:
+                keys.update(rule.segments)
+                late = self._horizon_ns if isinstance(rule, (GroundTruthRule, EstimateRule)) else 0
+                over = rule.over if isinstance(rule, BudgetRule) else 0
+                reach = max(reach, max(group.window, over) + late + group.reference.reach)
+        plan = Plan({name: tuple(sorted(keys)) for name, keys in needed.items()})
+        documents = [to_document(r) for r in self._references() if r.model == model and r.name in needed]
+        said = json.dumps([sorted((k, v) for k, v in plan.segments.items()), self._windows.pane_ns, documents])
+        fingerprint = hashlib.sha256(said.encode()).hexdigest()
+        self._windows.plan(model, plan, fingerprint, upto - reach)
+        self._planned[model] = fingerprint
+
+
+def _key(group: Group, model: str) -> str:
+    return json.dumps([group.name, model])

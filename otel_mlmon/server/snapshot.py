@@ -1,0 +1,115 @@
+"""All metrics as of now, from the table of verdicts and the counters; one snapshot feeds every exporter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from otel_mlmon.engine.tick import Engine
+from otel_mlmon.ingest.counters import Counters
+from otel_mlmon.values import PHASE_CODE, STATUS_CODE, Alert, Point
+from otel_mlmon.wire import semconv
+from otel_mlmon.wire.semconv import MetricName
+
+_MATURE: Final = {"provisional": 0.0, "final": 1.0}
+Gauges = Callable[[], Iterable[tuple[MetricName, Sequence[Point]]]]
+
+
+class Snapshot:
+    """Implements the exporters' MetricSource."""
+
+    def __init__(self, engine: Engine, counters: Counters, gauges: Gauges) -> None:
+        """`gauges` yields what the service itself knows: queue, store size, lag."""
+        self._engine = engine
+        self._counters = counters
+        self._gauges = gauges
+
+    def metrics(self) -> list[tuple[MetricName, Sequence[Point]]]:
+        """Every metric with its points."""
+        return [*_of_rules(self._engine.alerts()), *self._of_windows(), *self._counters.snapshot(), *self._gauges()]
+
+    def _of_windows(self) -> list[tuple[MetricName, list[Point]]]:
+        rows, lost, ends, coverage, delays, selected = [], [], [], [], [], []
+        for (group, model), status in sorted(self._engine.groups.items()):
+            about = {semconv.MODEL_NAME: model, semconv.RULE_GROUP: group}
+            ends.append(Point(about, status.end / 1e9))
+            for (version, segment), n in status.rows.items():
+                rows.append(Point({**about, semconv.MODEL_VERSION: version, semconv.SEGMENT: segment}, n))
+            lost += [Point({**about, semconv.MODEL_VERSION: v}, n) for v, n in status.lost.items()]
+            coverage += [Point({**about, semconv.MODEL_VERSION: v}, n) for v, n in status.coverage.items()]
+            delays += [
+                Point({**about, semconv.MODEL_VERSION: v, semconv.QUANTILE: quantile}, seconds)
+                for v, by in status.delays.items()
+                for quantile, seconds in by.items()
+                if math.isfinite(seconds)
+            ]
+            selected += [Point({**about, semconv.MODEL_VERSION: v}, float(b)) for v, b in status.biased.items()]
+        return [
+            (semconv.WINDOW_ROWS, rows),
+            (semconv.WINDOW_LOST, lost),
+            (semconv.WINDOW_END, ends),
+            (semconv.GROUND_TRUTH_COVERAGE, coverage),
+            (semconv.GROUND_TRUTH_DELAY, delays),
+            (semconv.GROUND_TRUTH_SELECTION, selected),
+        ]
+
+
+def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
+    points: dict[MetricName, list[Point]] = {
+        metric: []
+        for metric in (
+            semconv.RULE_VALUE, semconv.RULE_VALUE_LOW, semconv.RULE_VALUE_HIGH, semconv.RULE_MATURE,
+            semconv.RULE_THRESHOLD, semconv.RULE_P_VALUE, semconv.RULE_STATUS, semconv.RULE_ROWS, semconv.BUDGET_REMAINING,
+            semconv.ESTIMATE_CHECKED, semconv.ESTIMATE_REALISED, semconv.ESTIMATE_TRUSTED,
+            semconv.ALERT_STATE,
+        )
+    }  # fmt: skip
+    for alert in alerts:
+        about, verdict = attributes(alert), alert.verdict
+        measured = (
+            (semconv.RULE_VALUE, verdict.value),
+            (semconv.RULE_VALUE_LOW, verdict.low),
+            (semconv.RULE_VALUE_HIGH, verdict.high),
+            (semconv.RULE_MATURE, _MATURE.get(verdict.maturity)),
+            (semconv.BUDGET_REMAINING, verdict.evidence.get("budget", {}).get("left")),
+            *_of_ledger(alert),
+            (semconv.RULE_THRESHOLD, verdict.threshold),
+            (semconv.RULE_P_VALUE, verdict.p_value),
+            (semconv.RULE_STATUS, STATUS_CODE[verdict.status]),
+            (semconv.RULE_ROWS, verdict.rows),
+            (semconv.ALERT_STATE, PHASE_CODE[alert.phase]),
+        )
+        for metric, value in measured:
+            # A value that is not there is told by the status, never by a NaN.
+            if value is not None and math.isfinite(value):
+                points[metric].append(Point(about, float(value)))
+    return list(points.items())
+
+
+def _of_ledger(alert: Alert) -> list[tuple[MetricName, float | None]]:
+    """What was estimated of the newest window whose truth is known by now, and what came of it."""
+    entries = alert.verdict.evidence.get("ledger")
+    if entries is None:
+        return []
+    scored = next((entry for entry in reversed(entries) if entry["realised"] is not None), None)
+    return [
+        (semconv.ESTIMATE_CHECKED, scored["estimate"] if scored else None),
+        (semconv.ESTIMATE_REALISED, scored["realised"] if scored else None),
+        (semconv.ESTIMATE_TRUSTED, float(alert.verdict.reason != "estimator_unreliable") if scored else None),
+    ]
+
+
+def attributes(alert: Alert) -> dict[str, str]:
+    """Metric attributes of an alert's series."""
+    target = alert.target
+    return {
+        semconv.MODEL_NAME: target.model,
+        semconv.MODEL_VERSION: target.version,
+        semconv.RULE_GROUP: alert.group,
+        semconv.RULE_NAME: alert.rule,
+        semconv.RULE_CHECK: alert.check,
+        semconv.RULE_METHOD: alert.method,
+        semconv.FEATURE_NAME: target.field,
+        semconv.SEGMENT: target.segment,
+    }

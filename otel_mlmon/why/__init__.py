@@ -1,7 +1,0 @@
-"""Beside the path: why an alert fires. Reads what the store kept, asks what a person would ask, and answers with figures."""
-
-from otel_mlmon.why.explain import Limits, Past, explain
-from otel_mlmon.why.explanation import Explanation
-from otel_mlmon.why.subject import Subject
-
-__all__ = ["Explanation", "Limits", "Past", "Subject", "explain"]

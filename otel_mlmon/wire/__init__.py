@@ -1,0 +1,1 @@
+"""Names and column layout that both ends of the wire share. Standard library only."""

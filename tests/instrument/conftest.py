@@ -1,5 +1,0 @@
-"""Fixtures of the SDK's tests."""
-
-from instrument.monitors import emitted, errors_are_raised, make_monitor, server
-
-__all__ = ["emitted", "errors_are_raised", "make_monitor", "server"]
