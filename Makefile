@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports check peers bench bench-detection lock clean
+.PHONY: help demo test lint format types imports check docs reference peers bench bench-detection lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ imports: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
 check: lint types imports test ## everything that CI checks
+
+docs: $(VENV)/.dev ## the documentation as a site, in build/site; needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 peers: ## bring Collector, Prometheus, Alertmanager, Chromium, a Node client, PostgreSQL and MariaDB, cached
 	scripts/install-peers

@@ -1,6 +1,6 @@
 """Every name that otel_mlmon puts on the wire: events, attributes, columns of a batch, metrics.
 
-Nothing else in the code base spells one of these strings. `docs/semantic-conventions.md` says what each means.
+Nothing else in the code base spells one of these strings. `docs/reference/semantic-conventions.md` says what each means.
 """
 
 from __future__ import annotations

@@ -201,7 +201,7 @@ def test_a_service_fetches_at_its_start_and_again_and_shows_how_it_goes(start: S
 
 
 def test_the_example_of_the_page_is_a_configuration() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "ground-truth.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "ground-truth.md").read_text()
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     sources = parse_config(yaml.safe_load(block), "page").ground_truth
     assert [(s.name, s.database) for s in sources] == [("sold", ""), ("churn", "postgresql://mlmon@crm.internal/crm")]

@@ -15,7 +15,7 @@ from otel_mlmon.lab.ruletest import load_tests, run_case
 from otel_mlmon.lab.simulate.faults import FAULTS
 
 RULES = Path(__file__).parents[2] / "rules"
-GUIDE = (RULES.parent / "docs" / "trying-rules.md").read_text()
+GUIDE = (RULES.parent / "docs" / "how-to" / "trying-rules.md").read_text()
 SHIPPED = [
     pytest.param(file, case, id=f"{file.path.name.partition('.')[0]}: {case.name}")
     for file in load_tests([RULES])

@@ -14,7 +14,7 @@ from otel_mlmon.rulefile import KINDS, load, parse_text, render, schema, schema_
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(p for p in (ROOT / "rules").glob("*.yaml") if not p.stem.endswith(".test"))
 OF_EXAMPLES = [ROOT / "otel_mlmon" / "lab" / "demo" / "rules.yaml", *sorted((ROOT / "examples").glob("*/rules.yaml"))]
-GUIDE = (ROOT / "docs" / "rules.md").read_text()
+GUIDE = (ROOT / "docs" / "reference" / "rules.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 TESTDATA = Path(__file__).parent / "testdata"
 

@@ -20,9 +20,9 @@ from otel_mlmon.values import Decoded, PredictionBatch
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.columns import json_text
 
-ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "semantic-conventions.md").read_text()
-RULES = (ROOT / "docs" / "rules.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "semantic-conventions.md").read_text()
+RULES = (ROOT / "docs" / "reference" / "rules.md").read_text()
 SIGNALS = {"resourceLogs": "logs", "resourceSpans": "traces"}
 SETS = {"*rule*": semconv.RULE_VALUE.attributes, "*model*": (semconv.MODEL_NAME, semconv.MODEL_VERSION)}
 
