@@ -31,10 +31,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from otel_mlmon.stats.estimate import Estimate
 from otel_mlmon.stats.estimation.calibration import calibration
-from otel_mlmon.stats.estimation.confidence import expected_metric
-from otel_mlmon.stats.estimation.loss import LossMetric, expected_loss, loss_model
+from otel_mlmon.stats.estimation.cbpe import expected_metric
+from otel_mlmon.stats.estimation.dle import LossMetric, expected_loss, loss_model
+from otel_mlmon.stats.inference.estimate import Estimate
 
 DATA = Path(os.environ.get("MLMON_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SETS = {

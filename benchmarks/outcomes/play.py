@@ -15,7 +15,7 @@ from otel_mlmon.engine.tick import Engine
 from otel_mlmon.lab.simulate.memory import MemoryWindows
 from otel_mlmon.lab.simulate.run import MemoryStore, ticks
 from otel_mlmon.rulefile import Group, PerformanceRule
-from otel_mlmon.stats.outcomes import performance_counts
+from otel_mlmon.stats.metrics.outcomes import performance_counts
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Reference, Verdict, WindowProfile
 from otel_mlmon.window.outcome_rows import outcomes

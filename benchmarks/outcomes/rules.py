@@ -7,8 +7,8 @@ from typing import Final
 from benchmarks.outcomes.streams import Task, population, segment_key
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.rulefile import Group, parse_text
-from otel_mlmon.stats.intervals import estimate
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import estimate
 
 ROOM: Final = 1.1  # a fairness rule allows what is there, and a tenth more
 

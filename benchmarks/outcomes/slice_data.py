@@ -20,7 +20,7 @@ from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.stats.slices import Codes
+from otel_mlmon.stats.slices.search import Codes
 from otel_mlmon.values import Reference, RowBlock
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 

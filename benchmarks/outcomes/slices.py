@@ -38,7 +38,7 @@ from otel_mlmon.checks.losses import expected_losses, limit_of, row_losses
 from otel_mlmon.checks.slice_columns import slice_columns
 from otel_mlmon.checks.slices import concentrated
 from otel_mlmon.lab.simulate.memory import take
-from otel_mlmon.stats.slices import Codes, search
+from otel_mlmon.stats.slices.search import Codes, search
 from otel_mlmon.values import Reference, RowBlock
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 

@@ -15,10 +15,10 @@ from otel_mlmon.checks.case import Outcome, no_data
 from otel_mlmon.checks.outcome_case import OutcomeCase, effects
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.rulefile import BudgetRule, format_duration
-from otel_mlmon.stats.degradation import DEGRADATION_TESTS
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.proportion import exceeds
-from otel_mlmon.stats.worth import counts_worth
+from otel_mlmon.stats.inference.design_effect import counts_worth
+from otel_mlmon.stats.inference.proportion import exceeds
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS
 from otel_mlmon.values import PerformanceCounts, Reference, WindowProfile
 
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from otel_mlmon.stats.design_effect import design_effect_of
+from otel_mlmon.stats.inference.design_effect import design_effect_of
 from otel_mlmon.values import FieldProfile, FieldReference, Figure, PerformanceCounts, Reference, Status
 
 if TYPE_CHECKING:
-    from otel_mlmon.stats.estimate import Estimate
-    from otel_mlmon.stats.outcomes import Outcomes
+    from otel_mlmon.stats.inference.estimate import Estimate
+    from otel_mlmon.stats.metrics.outcomes import Outcomes
     from otel_mlmon.values import Floats
 
 _CHANCE = 0.5  # p-value from which no confidence that a rule may state would call it sure

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_mlmon.checks.case import FieldCase
-from otel_mlmon.stats.summary import mean, standard_deviation
+from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.values import FieldProfile
 
 

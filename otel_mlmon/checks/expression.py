@@ -7,7 +7,7 @@ from otel_mlmon.checks.integrity import percent
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import Expression
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.proportion import exceeds
+from otel_mlmon.stats.inference.proportion import exceeds
 
 
 def expression(rule: Expression, case: ModelCase) -> Outcome:

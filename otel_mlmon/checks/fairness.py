@@ -8,11 +8,11 @@ from otel_mlmon.checks.case import Outcome, judge, no_data
 from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.rulefile import FairnessRule
-from otel_mlmon.stats.estimate import Estimate
-from otel_mlmon.stats.gap import largest_gap
-from otel_mlmon.stats.intervals import estimate
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.worth import counts_worth
+from otel_mlmon.stats.inference.design_effect import counts_worth
+from otel_mlmon.stats.inference.estimate import Estimate
+from otel_mlmon.stats.metrics.disparity import largest_gap
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import estimate
 from otel_mlmon.values import PerformanceCounts
 
 ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})

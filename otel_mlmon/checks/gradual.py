@@ -9,8 +9,8 @@ from typing import Any, Final
 from otel_mlmon.checks import evidence
 from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
 from otel_mlmon.rulefile import GradualDrift
-from otel_mlmon.stats.cusum import limit, step
-from otel_mlmon.stats.summary import mean, standard_deviation
+from otel_mlmon.stats.drift.cusum import limit, step
+from otel_mlmon.stats.inference.summary import mean, standard_deviation
 
 _REFERENCE_ERRORS: Final = 4.0  # standard errors of the reference's mean that are no drift
 _MOST: Final = 1.5  # times the boundary

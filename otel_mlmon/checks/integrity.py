@@ -9,7 +9,7 @@ from otel_mlmon.checks import evidence
 from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
 from otel_mlmon.checks.transformation import TRANSFORMED, explain
 from otel_mlmon.rulefile import Format, IntegrityRule, Missing, TypeMismatch
-from otel_mlmon.stats.proportion import exceeds, fisher_greater
+from otel_mlmon.stats.inference.proportion import exceeds, fisher_greater
 from otel_mlmon.values import FieldProfile
 
 # Without a stated limit: how far a share may rise above the reference's, in fractions of all rows.

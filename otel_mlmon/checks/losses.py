@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
-from otel_mlmon.stats.losses import losses_of
-from otel_mlmon.stats.performance import accuracy
-from otel_mlmon.stats.summary import mean
+from otel_mlmon.stats.inference.summary import mean
+from otel_mlmon.stats.metrics.outcomes import losses_of
+from otel_mlmon.stats.metrics.performance import accuracy
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 
 if TYPE_CHECKING:
-    from otel_mlmon.stats.estimation.answers import Answers
-    from otel_mlmon.stats.estimation.loss import Loss, LossModel
+    from otel_mlmon.stats.estimation.dle import Loss, LossModel
+    from otel_mlmon.stats.estimation.surrogate import Answers
     from otel_mlmon.values import Floats
 
 Metric = Literal["rmse", "mae", "accuracy"]

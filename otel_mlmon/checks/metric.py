@@ -9,16 +9,14 @@ from typing import Final
 
 from otel_mlmon.checks.case import PerformanceCase
 from otel_mlmon.rulefile import BusinessValue, CustomMetric, PerformanceRule, QuantileLoss, Ranking
-from otel_mlmon.stats.business_value import business_value
-from otel_mlmon.stats.degradation import DEGRADATION_TESTS
-from otel_mlmon.stats.estimate import Better, Estimate, worse
-from otel_mlmon.stats.intervals import interval
-from otel_mlmon.stats.law import Law
-from otel_mlmon.stats.outcomes import MetricOptions
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.row_metrics import ROW_METRICS
-from otel_mlmon.stats.worse import worse_than_reference
-from otel_mlmon.stats.worth import counts_worth, estimate_worth
+from otel_mlmon.stats.inference.design_effect import counts_worth, estimate_worth
+from otel_mlmon.stats.inference.estimate import Better, Estimate, worse
+from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.metrics.classification import business_value
+from otel_mlmon.stats.metrics.outcomes import MetricOptions
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS, interval, worse_than_reference
 
 _SUMS_KNOW: Final = frozenset(PERFORMANCE_METRICS)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from otel_mlmon.checks.case import FieldCase
 from otel_mlmon.checks.distribution import cells
-from otel_mlmon.stats.drift.mix import mix_share
+from otel_mlmon.stats.drift.shift_kind import mix_share
 
 MOSTLY: Final = 0.8  # share of the change from which on it is the mix that has changed
 _COVERED: Final = 0.95  # share of the rows that must have a segment, on both sides

@@ -10,7 +10,7 @@ import numpy as np
 from otel_mlmon.checks.case import Outcome, judge, no_data
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import MultivariateDrift
-from otel_mlmon.stats.normal import two_sided
+from otel_mlmon.stats.inference.student import two_sided
 
 _CHANGE: Final = 0.1
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_mlmon.checks.rows import WindowRows
-from otel_mlmon.stats.worth import effects_of, thinned, window_effect
+from otel_mlmon.stats.inference.design_effect import effects_of, thinned, window_effect
 from otel_mlmon.values import Reference, WindowProfile
 
 # (start, end) → what was known by the tick of that stretch of time, by segment

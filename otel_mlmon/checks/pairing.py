@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.agreement import alike, differ
+from otel_mlmon.stats.metrics.agreement import alike, differ
 from otel_mlmon.values import FieldCells, RowBlock
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from otel_mlmon.stats.outcomes import Outcomes
+from otel_mlmon.stats.metrics.outcomes import Outcomes
 from otel_mlmon.values import RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

@@ -15,9 +15,9 @@ from otel_mlmon.checks.model_case import ModelCase
 from otel_mlmon.checks.pairing import Pairs, pairs
 from otel_mlmon.checks.slice_columns import slice_columns
 from otel_mlmon.rulefile import ParityRule
-from otel_mlmon.stats.agreement import Size, relation, relative_size
-from otel_mlmon.stats.proportion import exceeds, wilson
-from otel_mlmon.stats.slices import Slice, search
+from otel_mlmon.stats.inference.proportion import exceeds, wilson
+from otel_mlmon.stats.metrics.agreement import Size, relation, relative_size
+from otel_mlmon.stats.slices.search import Slice, search
 from otel_mlmon.values import Reference, RowBlock
 
 if TYPE_CHECKING:

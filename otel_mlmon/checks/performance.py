@@ -8,8 +8,8 @@ from typing import Any, Final
 from otel_mlmon.checks.case import Outcome, PerformanceCase, judge, no_data
 from otel_mlmon.checks.metric import Measured, measure, options
 from otel_mlmon.rulefile import GroundTruthRule, PerformanceRule
-from otel_mlmon.stats.paired import paired_worse
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.paired import paired_worse
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
 from otel_mlmon.values import PerformanceCounts
 
 # With a budget of false alarms: how much worse than the reference matters, however sure.

@@ -14,9 +14,9 @@ from otel_mlmon.checks.rows import finite_numbers
 from otel_mlmon.checks.transformation import explain
 from otel_mlmon.rulefile import Schema, chosen
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
-from otel_mlmon.stats.proportion import beyond_extremes, fisher_greater
+from otel_mlmon.stats.drift.distribution import bin_index
+from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
+from otel_mlmon.stats.inference.proportion import beyond_extremes, fisher_greater
 from otel_mlmon.values import FieldProfile, FieldReference
 
 _GONE = 0.999  # share of rows without the field, from which it is removed

@@ -16,9 +16,9 @@ from otel_mlmon.checks.distribution import cells
 from otel_mlmon.checks.integrity import MARGIN, not_in_reference, percent, too_few
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, explain
 from otel_mlmon.rulefile import DefaultValue, Stuck
-from otel_mlmon.stats.bins import bin_index
+from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value
-from otel_mlmon.stats.proportion import fisher_greater
+from otel_mlmon.stats.inference.proportion import fisher_greater
 from otel_mlmon.values import FREQUENT_VALUES
 from otel_mlmon.wire.columns import json_text, number_text
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from otel_mlmon.rulefile import chosen
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.slices import Codes
+from otel_mlmon.stats.drift.distribution import bin_index
+from otel_mlmon.stats.slices.search import Codes
 from otel_mlmon.values import FieldCells, FieldReference, Reference, RowBlock, Texts
 from otel_mlmon.wire.columns import number_text
 

@@ -25,8 +25,8 @@ from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.checks.slice_columns import slice_columns
 from otel_mlmon.rulefile import SliceRule
-from otel_mlmon.stats.slices import EXACT, Codes, Slice, Trust, search
-from otel_mlmon.stats.student import t_tail
+from otel_mlmon.stats.inference.student import t_tail
+from otel_mlmon.stats.slices.search import EXACT, Codes, Slice, Trust, search
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from otel_mlmon.checks.integrity import percent
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import Duplicates, Freshness, Latency, Volume, format_duration
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.proportion import exceeds
+from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.values import FieldCells
 
 _WEEK = 7 * 86_400_000_000_000

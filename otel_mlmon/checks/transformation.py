@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from otel_mlmon.checks.case import FieldCase
-from otel_mlmon.stats.mixture import FACTORS, Density, Explanation, explain_values
+from otel_mlmon.stats.drift.mixture import FACTORS, Density, Explanation, explain_values
 from otel_mlmon.values import FieldProfile
 
 _READ: Final = 5_000  # values are enough to tell

@@ -11,10 +11,10 @@ from otel_mlmon.checks.integrity import MARGIN, percent, share, too_few
 from otel_mlmon.checks.single_values import few_values
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import OutOfRange
-from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
-from otel_mlmon.stats.mixture import CONSTANT
-from otel_mlmon.stats.proportion import beyond_extremes, exceeds, fisher_greater
-from otel_mlmon.stats.unit_score import UnitScore, unit_score
+from otel_mlmon.stats.drift.mixture import CONSTANT
+from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
+from otel_mlmon.stats.drift.unit_score import UnitScore, unit_score
+from otel_mlmon.stats.inference.proportion import beyond_extremes, exceeds, fisher_greater
 from otel_mlmon.values import FREQUENT_VALUES, FieldProfile
 
 _SAME_VALUE: Final = 0.9  # share of the values outside from which on they are one value

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.checks.losses import LOSSES, Metric, Rows, model_inputs
-from otel_mlmon.stats.design_effect import design_effect_of
-from otel_mlmon.stats.estimation.answers import difference
-from otel_mlmon.stats.losses import losses_of
-from otel_mlmon.stats.student import t_tail
+from otel_mlmon.stats.estimation.surrogate import difference
+from otel_mlmon.stats.inference.design_effect import design_effect_of
+from otel_mlmon.stats.inference.student import t_tail
+from otel_mlmon.stats.metrics.outcomes import losses_of
 from otel_mlmon.values import Reference, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

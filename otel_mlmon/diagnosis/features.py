@@ -12,10 +12,9 @@ from otel_mlmon.diagnosis.explanation import Features, Moved
 from otel_mlmon.diagnosis.losses import absolute_errors
 from otel_mlmon.diagnosis.subject import Evidence, Rows
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.drift.distribution import Distribution, coarse
+from otel_mlmon.stats.drift.distribution import Distribution, bin_index, coarse
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS
-from otel_mlmon.stats.summary import mean, standard_deviation
+from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.values import FieldCells, FieldProfile, FieldReference, Reference
 
 if TYPE_CHECKING:

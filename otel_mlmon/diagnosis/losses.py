@@ -11,8 +11,8 @@ import numpy as np
 from otel_mlmon.checks.losses import Metric, row_losses
 from otel_mlmon.diagnosis.explanation import Part
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
-from otel_mlmon.stats.proportion import wilson
-from otel_mlmon.stats.student import t_quantile
+from otel_mlmon.stats.inference.proportion import wilson
+from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.values import RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

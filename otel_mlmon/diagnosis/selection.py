@@ -10,9 +10,9 @@ import numpy as np
 
 from otel_mlmon.checks.losses import Metric, Rows, expected_losses
 from otel_mlmon.diagnosis.selection_columns import Matrix, matrix
-from otel_mlmon.stats.estimation.boosting import available
-from otel_mlmon.stats.selection import Corrected, compare, corrected_mean, standardised_difference
-from otel_mlmon.stats.student import t_quantile
+from otel_mlmon.stats.drift.selection import Corrected, compare, corrected_mean, standardised_difference
+from otel_mlmon.stats.estimation.trees import available
+from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.values import Reference, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

@@ -17,9 +17,9 @@ from otel_mlmon.checks.losses import (
     worse_by,
 )
 from otel_mlmon.diagnosis.another_model import FEWEST, Moved, moved, strange
-from otel_mlmon.stats.design_effect import design_effect_of
-from otel_mlmon.stats.shift_kind import split
-from otel_mlmon.stats.student import t_quantile, t_tail
+from otel_mlmon.stats.drift.shift_kind import split
+from otel_mlmon.stats.inference.design_effect import design_effect_of
+from otel_mlmon.stats.inference.student import t_quantile, t_tail
 from otel_mlmon.values import Reference, RowBlock
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from otel_mlmon.diagnosis.losses import Losses, metric_of, share_part
 from otel_mlmon.diagnosis.slice_drift import drifted
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.rulefile import ParityRule
-from otel_mlmon.stats.slices import Codes, search
+from otel_mlmon.stats.slices.search import Codes, search
 from otel_mlmon.values import RowBlock
 
 MIN_ROWS: Final = 30

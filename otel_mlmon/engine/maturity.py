@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.stats.delay import DelayDistribution, delay_distribution
+from otel_mlmon.stats.estimation.delay import DelayDistribution, delay_distribution
 
 COMPLETE: Final = 0.995  # of its predictions: nothing more can come that would matter
 _MOST_STEPS: Final = 400

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from otel_mlmon.rulefile import GradualDrift, Rule
-from otel_mlmon.stats.correction import benjamini_hochberg
+from otel_mlmon.stats.inference.p_values import benjamini_hochberg
 from otel_mlmon.values import Verdict
 
 Judged = list[tuple[Rule, Verdict]]

@@ -17,9 +17,8 @@ from otel_mlmon.checks.registry import OUTCOME_CHECKS
 from otel_mlmon.engine.maturity import Maturity
 from otel_mlmon.engine.verdicts import Scene, expected_segments, verdict_of
 from otel_mlmon.rulefile import GroundTruthRule, PerformanceRule
-from otel_mlmon.stats.estimate import Estimate
-from otel_mlmon.stats.jackknife import jackknife
-from otel_mlmon.stats.outcomes import Outcomes
+from otel_mlmon.stats.inference.estimate import Estimate, jackknife
+from otel_mlmon.stats.metrics.outcomes import Outcomes
 from otel_mlmon.values import Figure, PerformanceCounts, Reference, RowBlock, Target, Verdict
 from otel_mlmon.window.outcome_rows import outcomes
 

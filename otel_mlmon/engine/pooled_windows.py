@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 
-from otel_mlmon.stats.combine import combined
-from otel_mlmon.stats.design_effect import neighbours
-from otel_mlmon.stats.worth import effects_of
+from otel_mlmon.stats.inference.design_effect import effects_of, neighbours
+from otel_mlmon.stats.inference.p_values import combined
 from otel_mlmon.values import Reference, Verdict
 
 Past = MutableMapping[str, deque[tuple[int, float]]]

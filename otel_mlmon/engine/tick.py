@@ -36,7 +36,7 @@ from otel_mlmon.engine.verdicts import (
     judge_model,
 )
 from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, ParityRule, PerformanceRule, Rule
-from otel_mlmon.stats.outcomes import Outcomes
+from otel_mlmon.stats.metrics.outcomes import Outcomes
 from otel_mlmon.values import Alert, AlertState, Reference, RowBlock, Target, Verdict
 from otel_mlmon.values.alert_state import step
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW

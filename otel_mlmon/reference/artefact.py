@@ -14,7 +14,7 @@ import yaml
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.estimators_document import estimators_document, read_estimators
-from otel_mlmon.stats.principal_components import PrincipalComponents
+from otel_mlmon.stats.drift.principal_components import PrincipalComponents
 from otel_mlmon.values import (
     Effects,
     FieldProfile,

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from otel_mlmon.reference.figures import figures
 from otel_mlmon.reference.outcome_effects import outcome_effects
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.design_effect import design_effects, of_categories, of_numbers, of_tails
-from otel_mlmon.stats.principal_components import PrincipalComponents, principal_components
+from otel_mlmon.stats.drift.principal_components import PrincipalComponents, principal_components
+from otel_mlmon.stats.inference.design_effect import design_effects, of_categories, of_numbers, of_tails
 from otel_mlmon.values import (
     FREQUENT_VALUES,
     FieldCells,

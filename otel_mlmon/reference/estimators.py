@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.rulefile import EstimateRule, Rule, SliceRule
-from otel_mlmon.stats.estimation.answers import MOST_CLASSES, Answers, answers
-from otel_mlmon.stats.estimation.boosting import available
 from otel_mlmon.stats.estimation.calibration import FEWEST_ROWS as FEWEST_CALIBRATED
 from otel_mlmon.stats.estimation.calibration import Calibration, calibration
+from otel_mlmon.stats.estimation.dle import FEWEST_ROWS, FITTED_ROWS, Loss, LossModel, loss_model
 from otel_mlmon.stats.estimation.estimators import Estimators
 from otel_mlmon.stats.estimation.inputs import input_rows
-from otel_mlmon.stats.estimation.loss import FEWEST_ROWS, FITTED_ROWS, Loss, LossModel, loss_model
-from otel_mlmon.stats.losses import losses_of
-from otel_mlmon.stats.outcomes import Outcomes
+from otel_mlmon.stats.estimation.surrogate import MOST_CLASSES, Answers, answers
+from otel_mlmon.stats.estimation.trees import available
+from otel_mlmon.stats.metrics.outcomes import Outcomes, losses_of
 from otel_mlmon.values import FieldReference, Reference, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 from otel_mlmon.window.performance import has_classes

@@ -10,12 +10,11 @@ from typing import Any, Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.estimation.answers import Answers
 from otel_mlmon.stats.estimation.calibration import Calibration, Curve
+from otel_mlmon.stats.estimation.dle import Loss, LossModel
 from otel_mlmon.stats.estimation.estimators import Estimators
-from otel_mlmon.stats.estimation.held_out import OwnError
-from otel_mlmon.stats.estimation.loss import Loss, LossModel
-from otel_mlmon.stats.estimation.support import GROUPS, Support
+from otel_mlmon.stats.estimation.held_out import GROUPS, OwnError, Support
+from otel_mlmon.stats.estimation.surrogate import Answers
 from otel_mlmon.stats.estimation.trees import MAX_FEATURES, MAX_LEAVES, MAX_TREES, Trees
 
 _MOST: Final = MAX_TREES * MAX_LEAVES  # nodes, or leaves, of a model

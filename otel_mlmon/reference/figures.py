@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.outcomes import MetricOptions, Outcomes
-from otel_mlmon.stats.row_metrics.registry import ROW_METRICS
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes
+from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
 from otel_mlmon.values import Figure, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts
 
 if TYPE_CHECKING:
+    from otel_mlmon.stats.drift.principal_components import PrincipalComponents
     from otel_mlmon.stats.estimation.estimators import Estimators
-    from otel_mlmon.stats.principal_components import PrincipalComponents
 
 # What is added up over rows → so many consecutive rows → how many of them are worth one independent row (Kish).
 Effects = Mapping[str, Mapping[int, float]]

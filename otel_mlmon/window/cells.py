@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.bins import bin_index
+from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.values import FREQUENT_VALUES, FieldCells, FieldReference, Texts
 from otel_mlmon.window.forms import FORMS, count_forms
 from otel_mlmon.wire.columns import json_text, json_type, number_text

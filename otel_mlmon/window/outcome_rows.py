@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.outcomes import Codes, Outcomes
+from otel_mlmon.stats.metrics.outcomes import Codes, Outcomes
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 from otel_mlmon.values.named import named
 from otel_mlmon.wire.columns import number_text

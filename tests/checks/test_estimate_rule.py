@@ -16,7 +16,7 @@ from otel_mlmon.checks.case import Outcome
 from otel_mlmon.checks.estimate import estimate
 from otel_mlmon.reference.table import Columns
 from otel_mlmon.rulefile import EstimateRule, parse_text
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
 from otel_mlmon.values import Reference
 
 PLACES = replace(NUMBERS, segments=("place",))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from checks.houses import all_of, houses, reference, rows
 
 from otel_mlmon.checks.slice_columns import slice_columns
-from otel_mlmon.stats.slices import Codes
+from otel_mlmon.stats.slices.search import Codes
 from otel_mlmon.values import FieldCells
 
 HOUSES = houses(np.random.default_rng(0), 2000)

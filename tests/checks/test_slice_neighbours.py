@@ -12,8 +12,8 @@ from checks.houses import case, houses, reference, rows
 from otel_mlmon.checks.slices import slices
 from otel_mlmon.rulefile import SliceRule
 from otel_mlmon.stats.estimation.held_out import mean_design_effects
-from otel_mlmon.stats.slice_neighbours import Neighbours
-from otel_mlmon.stats.slices import Codes, Slice, Trust, search
+from otel_mlmon.stats.slices.neighbours import Neighbours
+from otel_mlmon.stats.slices.search import Codes, Slice, Trust, search
 from otel_mlmon.values import Floats, Reference
 
 DAYS, HOURS = 120, 24

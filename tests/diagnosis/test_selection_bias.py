@@ -10,7 +10,7 @@ import pytest
 from diagnosis.models import FILES, Data, data, rows
 
 from otel_mlmon.diagnosis.selection import Selection, selection
-from otel_mlmon.stats.intervals import interval
+from otel_mlmon.stats.metrics.table import interval
 from otel_mlmon.values import PerformanceCounts
 
 N = 4000

@@ -19,7 +19,7 @@ from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import Rule, parse_text
-from otel_mlmon.stats.combine import combined
+from otel_mlmon.stats.inference.p_values import combined
 from otel_mlmon.values import Alert, AlertState, Reference, RowBlock, Target, Verdict
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 

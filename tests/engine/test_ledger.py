@@ -11,8 +11,8 @@ import pytest
 
 from otel_mlmon.checks.case import Outcome
 from otel_mlmon.engine.ledger import due, entry, judged, score, trusted
-from otel_mlmon.stats.estimate import Estimate
 from otel_mlmon.stats.estimation.entry import LedgerEntry
+from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.store import Store
 from otel_mlmon.values import Target
 

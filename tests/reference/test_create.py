@@ -13,7 +13,7 @@ from references import reference_of
 
 from otel_mlmon.reference.artefact import to_document
 from otel_mlmon.reference.create import QUANTILES
-from otel_mlmon.stats.drift.psi import psi
+from otel_mlmon.stats.drift.distances import psi
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldProfile, Reference
 from otel_mlmon.window import Plan, Windows

@@ -77,7 +77,7 @@ def test_without_ground_truth_or_unasked_there_is_none(tmp_path: Path, more: tup
 
 
 def test_without_scikit_learn_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otel_mlmon.stats.estimation.boosting.find_spec", lambda name: None)
+    monkeypatch.setattr("otel_mlmon.stats.estimation.trees.find_spec", lambda name: None)
     done, made = _create(loans(0, 500), tmp_path, *TRUTH, "--score-column", "yes=score")
     assert done.exit_code == 0
     assert "models of the losses need scikit-learn" in done.stderr

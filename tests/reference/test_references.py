@@ -16,7 +16,7 @@ from otel_mlmon.reference.artefact import read_artefact, to_document, write_arte
 from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.reference.create import QUANTILES, bin_edges, create_reference
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.stats.drift.psi import psi
+from otel_mlmon.stats.drift.distances import psi
 from otel_mlmon.store import Store
 from otel_mlmon.values import Reference
 

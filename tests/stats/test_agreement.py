@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_mlmon.stats.agreement import alike, differ, relation, relative_size
+from otel_mlmon.stats.metrics.agreement import alike, differ, relation, relative_size
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 

@@ -16,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 from stats.estimates import CLASSES, THREE, block_of, classification, loans, reference_of, three
 
 from otel_mlmon.reference.table import Columns
-from otel_mlmon.stats.estimate import Estimate
 from otel_mlmon.stats.estimation.calibration import (
     Calibration,
     Curve,
@@ -25,11 +24,12 @@ from otel_mlmon.stats.estimation.calibration import (
     isotonic,
     needs_calibration,
 )
-from otel_mlmon.stats.estimation.confidence import Metric, area, confusion, expected_metric, of_confusion
+from otel_mlmon.stats.estimation.cbpe import Metric, area, confusion, expected_metric, of_confusion
 from otel_mlmon.stats.estimation.held_out import OwnError
-from otel_mlmon.stats.outcomes import Mask, MetricOptions
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.row_metrics.registry import ROW_METRICS
+from otel_mlmon.stats.inference.estimate import Estimate
+from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
 from otel_mlmon.values import Floats, PerformanceCounts, Reference
 from otel_mlmon.window.outcome_rows import outcomes
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, ttest_1samp
 
-from otel_mlmon.stats.class_degradation import accuracy_worse, f1_worse, precision_worse, recall_worse
-from otel_mlmon.stats.degradation import DEGRADATION_TESTS, bias_worse, mae_worse, rmse_worse
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.classification import accuracy_worse, f1_worse, precision_worse, recall_worse
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS, bias_worse, mae_worse, rmse_worse
 from otel_mlmon.values import PerformanceCounts
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]

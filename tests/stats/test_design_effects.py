@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from otel_mlmon.stats.design_effect import design_effect, design_effect_of, design_effects, of_categories, of_numbers
+from otel_mlmon.stats.inference.design_effect import (
+    design_effect,
+    design_effect_of,
+    design_effects,
+    of_categories,
+    of_numbers,
+)
 
 
 def test_independent_rows_are_worth_themselves() -> None:

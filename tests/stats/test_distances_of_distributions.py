@@ -11,12 +11,11 @@ from scipy.stats import anderson_ksamp, betabinom, cramervonmises_2samp, false_d
 from scipy.stats import wasserstein_distance as scipys_wasserstein
 
 from otel_mlmon.reference.create import bin_edges
-from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.correction import benjamini_hochberg
-from otel_mlmon.stats.cusum import limit, run_length, step
-from otel_mlmon.stats.drift.distribution import Distribution, coarse
+from otel_mlmon.stats.drift.cusum import limit, run_length, step
+from otel_mlmon.stats.drift.distribution import Distribution, bin_index, coarse
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
-from otel_mlmon.stats.proportion import beyond_extremes, fisher_greater
+from otel_mlmon.stats.inference.p_values import benjamini_hochberg
+from otel_mlmon.stats.inference.proportion import beyond_extremes, fisher_greater
 
 METHODS = pytest.mark.parametrize("name", sorted(DRIFT_METHODS))
 

@@ -13,10 +13,10 @@ from scipy.spatial import distance
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, kstwobign
 from scipy.stats.contingency import association
 
+from otel_mlmon.stats.drift.distances import psi_without_drift
 from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value, likelihood_ratio
-from otel_mlmon.stats.drift.kolmogorov_smirnov import binning_error, kolmogorov_smirnov, kolmogorov_smirnov_exact
 from otel_mlmon.stats.drift.methods import COUNT_METHODS, NEEDS_ORDERED_BINS
-from otel_mlmon.stats.drift.psi import psi_without_drift
+from otel_mlmon.stats.drift.ordered import binning_error, kolmogorov_smirnov, kolmogorov_smirnov_exact
 
 REFERENCE = np.array([900, 1400, 2500, 1800, 700], dtype=np.int64)
 WINDOW = np.array([60, 150, 240, 210, 90], dtype=np.int64)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from otel_mlmon.stats.estimate import Estimate
-from otel_mlmon.stats.gap import NO_GAP, largest_gap
-from otel_mlmon.stats.intervals import estimate
-from otel_mlmon.stats.outcomes import Outcomes, performance_counts
+from otel_mlmon.stats.inference.estimate import Estimate
+from otel_mlmon.stats.metrics.disparity import NO_GAP, largest_gap
+from otel_mlmon.stats.metrics.outcomes import Outcomes, performance_counts
+from otel_mlmon.stats.metrics.table import estimate
 from otel_mlmon.values import PerformanceCounts
 
 SIZES = (50, 50, 60, 80, 100, 150, 200, 300, 500, 800, 1000, 3000)

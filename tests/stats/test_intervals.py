@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from otel_mlmon.stats.business_value import business_value, business_value_worse
-from otel_mlmon.stats.degradation import DEGRADATION_TESTS
-from otel_mlmon.stats.estimate import Estimate, worse
-from otel_mlmon.stats.intervals import estimate, interval
-from otel_mlmon.stats.outcomes import MetricOptions, Outcomes, numbers, performance_counts
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.row_metrics import ROW_METRICS
+from otel_mlmon.stats.inference.estimate import Estimate, worse
+from otel_mlmon.stats.metrics.classification import business_value, business_value_worse
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, numbers, performance_counts
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS, estimate, interval
 from otel_mlmon.values import PerformanceCounts
 
 DRAWS = 1000

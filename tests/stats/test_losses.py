@@ -11,10 +11,9 @@ import pytest
 from stats.estimates import CLASSES, NUMBERS, block_of, houses, loans, reference_of, regression
 
 from otel_mlmon.reference.table import Columns
-from otel_mlmon.stats.estimation.held_out import OwnError, mean_design_effects
+from otel_mlmon.stats.estimation.dle import Loss, LossModel, expected_loss, loss_model
+from otel_mlmon.stats.estimation.held_out import OwnError, mean_design_effects, support
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
-from otel_mlmon.stats.estimation.loss import Loss, LossModel, expected_loss, loss_model
-from otel_mlmon.stats.estimation.support import support
 from otel_mlmon.values import Reference
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from otel_mlmon.stats.drift.mix import mix_share
+from otel_mlmon.stats.drift.shift_kind import mix_share
 
 THEN = np.array([[800, 150, 50], [20, 60, 320]])
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from otel_mlmon.reference.create import bin_edges
-from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.mixture import Density, Explanation, explain_values
-from otel_mlmon.stats.unit_score import unit_score
+from otel_mlmon.stats.drift.distribution import bin_index
+from otel_mlmon.stats.drift.mixture import Density, Explanation, explain_values
+from otel_mlmon.stats.drift.unit_score import unit_score
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -12,12 +12,11 @@ from scipy.stats import combine_pvalues, ttest_ind, zscore
 from sklearn.decomposition import PCA
 
 from otel_mlmon.reference.create import bin_edges
-from otel_mlmon.stats.bins import bin_index
-from otel_mlmon.stats.combine import combined
-from otel_mlmon.stats.drift.cells import hellinger, l_infinity
-from otel_mlmon.stats.drift.distribution import Distribution
+from otel_mlmon.stats.drift.distances import hellinger, l_infinity
+from otel_mlmon.stats.drift.distribution import Distribution, bin_index
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift
-from otel_mlmon.stats.principal_components import VARIANCE, principal_components
+from otel_mlmon.stats.drift.principal_components import VARIANCE, principal_components
+from otel_mlmon.stats.inference.p_values import combined
 
 COUNTS = arrays(np.int64, 6, elements=st.integers(0, 10_000)).filter(lambda counts: counts.any())
 SHARES = st.floats(1e-12, 1 - 1e-9)

@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binomtest, ttest_rel
 from sklearn import metrics
 
-from otel_mlmon.stats.outcomes import MetricOptions, Outcomes, labelled, numbers
-from otel_mlmon.stats.paired import paired_worse
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, labelled, numbers
+from otel_mlmon.stats.metrics.paired import paired_worse
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
 
 Pair = tuple[Outcomes, Outcomes]
 DRAWS = 400

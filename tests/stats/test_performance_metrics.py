@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from otel_mlmon.stats.degradation import DEGRADATION_TESTS
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS, f1, mean_error, precision, recall
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS, f1, mean_error, precision, recall
+from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS
 from otel_mlmon.values import PerformanceCounts
 
 NUMBERS = st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)), min_size=3, max_size=60)

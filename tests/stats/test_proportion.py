@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact
 
-from otel_mlmon.stats.proportion import exceeds, exceeds_reference, wilson
+from otel_mlmon.stats.inference.proportion import exceeds, exceeds_reference, wilson
 
 
 @settings(deadline=None)

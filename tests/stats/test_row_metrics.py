@@ -15,10 +15,10 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from otel_mlmon.stats.estimate import Estimate, worse
-from otel_mlmon.stats.outcomes import MetricOptions, Outcomes, labelled, numbers, performance_counts
-from otel_mlmon.stats.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.row_metrics import ROW_METRICS
+from otel_mlmon.stats.inference.estimate import Estimate, worse
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, labelled, numbers, performance_counts
+from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
 
 OF_SCORES = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error")
 SUBSETS = (1.0, 0.4, 0.03, 0.004)

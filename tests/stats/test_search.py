@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stats.worlds import LOSSES, TOWNS, Floats, World, world
 
-from otel_mlmon.stats.slices import Codes, Slice, Trust, search
+from otel_mlmon.stats.slices.search import Codes, Slice, Trust, search
 
 MARGIN = 1.15**2 - 1  # 15 % of the root mean squared error
 Conditions = tuple[tuple[str, str], ...]

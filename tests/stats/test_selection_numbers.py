@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from otel_mlmon.stats.selection import compare, corrected_mean, standardised_difference
+from otel_mlmon.stats.drift.selection import compare, corrected_mean, standardised_difference
 
 
 def test_labels_by_chance_are_told_from_others_as_often_as_stated() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.stats.summary import mean, standard_deviation
+from otel_mlmon.stats.inference.summary import mean, standard_deviation
 
 
 @settings(deadline=None)

@@ -15,8 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.artefact import from_document, read_artefact, to_document, write_artefact
-from otel_mlmon.stats.estimation.boosting import boosted
-from otel_mlmon.stats.estimation.trees import Trees
+from otel_mlmon.stats.estimation.trees import Trees, boosted
 
 
 def test_the_trees_predict_what_scikit_learn_does() -> None:

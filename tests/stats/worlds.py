@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.slices import Codes
+from otel_mlmon.stats.slices.search import Codes
 
 TOWNS = 20
 Floats = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from batches import SECOND, predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.stats.bins import bin_index
+from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.store import Store
 from otel_mlmon.values import FREQUENT_VALUES as HEAVY
 from otel_mlmon.values import FieldProfile, FieldReference, Reference, WindowProfile

@@ -17,7 +17,7 @@ from sklearn import metrics
 
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
-from otel_mlmon.stats.performance import accuracy, f1, mae, mape, r2, rmse
+from otel_mlmon.stats.metrics.performance import accuracy, f1, mae, mape, r2, rmse
 from otel_mlmon.store import Store
 from otel_mlmon.values import Reference, WindowProfile
 from otel_mlmon.window import Plan, Windows

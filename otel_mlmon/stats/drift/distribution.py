@@ -1,17 +1,18 @@
-"""One side of a comparison: counts per cell, with what else is known of the values."""
+"""Counts per cell of one side of a comparison, and the result of comparing two sides."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from otel_mlmon.values import Counts
+    from otel_mlmon.values import Counts, Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +70,72 @@ def coarse(reference: Counts, cells: int = 10) -> npt.NDArray[np.int64]:
     _, index = np.unique(np.minimum((before + inner / 2) * cells // total, cells - 1), return_inverse=True)
     middle = index.reshape(-1) + 1
     return np.concatenate([[0], middle, [middle[-1] + 1]]).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A difference between reference and window.
+
+    `value` is its size, in the unit of the method. `p_value` is the probability, if nothing had changed, of a
+    difference at least as large. Both are NaN when a side is empty.
+
+    >>> Effect(value=0.25, p_value=0.001)
+    Effect(value=0.25, p_value=0.001)
+    """
+
+    value: float
+    p_value: float
+
+
+UNDEFINED: Final = Effect(math.nan, math.nan)
+
+
+def aligned(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
+    """Both vectors as floats, cell by cell comparable; None when a side has no rows.
+
+    Raises ValueError when they are not integer vectors of one length, or when a count is negative.
+
+    >>> import numpy as np
+    >>> aligned(np.array([1, 2]), np.array([3, 0]))
+    (array([1., 2.]), array([3., 0.]))
+    >>> aligned(np.array([1, 2]), np.array([0, 0])) is None
+    True
+    """
+    for side, counts in (("reference", reference), ("window", window)):
+        if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer):
+            raise ValueError(
+                f"{side} counts must be a vector of integers, found {counts.ndim} dimension(s) of {counts.dtype}"
+            )
+        if (counts < 0).any():
+            raise ValueError(f"{side} counts must not be negative, found {int(counts.min())}")
+    if len(reference) != len(window):
+        raise ValueError(f"reference and window must have the same cells, found {len(reference)} and {len(window)}")
+    if not reference.any() or not window.any():
+        return None
+    return reference.astype(np.float64), window.astype(np.float64)
+
+
+def occupied(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
+    """As `aligned`, without the cells that are empty on both sides: they hold no information.
+
+    >>> import numpy as np
+    >>> occupied(np.array([5, 0, 2]), np.array([3, 0, 0]))
+    (array([5., 2.]), array([3., 0.]))
+    """
+    pair = aligned(reference, window)
+    if pair is None:
+        return None
+    keep = (pair[0] + pair[1]) > 0
+    return pair[0][keep], pair[1][keep]
+
+
+def bin_index(x: Floats, edges: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Bin of each value: 0 below the first edge, i in [edges[i-1], edges[i]), the last bin closed, len(edges) above.
+
+    >>> bin_index(np.array([-1.0, 0.0, 1.0, 2.0, 3.0]), [0.0, 1.0, 2.0]).tolist()
+    [0, 1, 2, 2, 3]
+    """
+    bounds = np.asarray(edges)
+    index = np.searchsorted(bounds, x, side="right")
+    index[x == bounds[-1]] = len(bounds) - 1
+    return index.astype(np.int64)

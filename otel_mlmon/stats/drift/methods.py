@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otel_mlmon.stats.drift.cells import g_test, hellinger, l_infinity
-from otel_mlmon.stats.drift.chi_squared import chi_squared
-from otel_mlmon.stats.drift.distribution import Distribution, coarse
-from otel_mlmon.stats.drift.jensen_shannon import jensen_shannon
-from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
+from otel_mlmon.stats.drift.distances import g_test, hellinger, jensen_shannon, l_infinity, psi
+from otel_mlmon.stats.drift.distribution import Distribution, Effect, coarse
+from otel_mlmon.stats.drift.homogeneity import chi_squared
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift, wasserstein
-from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises
-from otel_mlmon.stats.drift.psi import psi
-from otel_mlmon.stats.effect import Effect
+from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises, kolmogorov_smirnov
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from otel_mlmon.stats.counts import aligned
-from otel_mlmon.stats.drift.kolmogorov_smirnov import kolmogorov_smirnov
-from otel_mlmon.stats.effect import UNDEFINED, Effect
-from otel_mlmon.stats.normal import two_sided
-from otel_mlmon.stats.summary import mean, standard_deviation
+from otel_mlmon.stats.drift.distribution import UNDEFINED, Effect, aligned
+from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
+from otel_mlmon.stats.inference.student import two_sided
+from otel_mlmon.stats.inference.summary import mean, standard_deviation
 
 if TYPE_CHECKING:
     from otel_mlmon.stats.drift.distribution import Distribution

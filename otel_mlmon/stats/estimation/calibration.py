@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from otel_mlmon.stats.estimation.held_out import OwnError, Rows, cross_fitted, mean_design_effects, own_error
-from otel_mlmon.stats.outcomes import Codes, Mask
+from otel_mlmon.stats.metrics.outcomes import Codes, Mask
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
@@ -202,7 +202,7 @@ def calibration(classes: tuple[str, ...], scores: Mapping[str, Floats], truth: C
 
 
 def _area(scores: Floats, positive: Mask) -> float:
-    from otel_mlmon.stats.row_metrics.roc_auc import midranks
+    from otel_mlmon.stats.metrics.ranking import midranks
 
     n = int(positive.sum())
     return float((midranks(scores)[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from otel_mlmon.stats.estimation.answers import Answers
 from otel_mlmon.stats.estimation.calibration import Calibration
-from otel_mlmon.stats.estimation.loss import Loss, LossModel
+from otel_mlmon.stats.estimation.dle import Loss, LossModel
+from otel_mlmon.stats.estimation.surrogate import Answers
 
 # How a metric is estimated: from the expectation of which loss; the others from calibrated scores.
 LOSS_OF: Mapping[str, Loss] = {"rmse": "squared_error", "mae": "absolute_error"}

@@ -1,0 +1,1 @@
+"""Performance metrics, their intervals and tests."""

@@ -1,0 +1,198 @@
+"""Metrics of order: ROC AUC, average precision, NDCG."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.metrics.influence import Influence, mean_of, mean_of_classes
+from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
+from otel_mlmon.stats.metrics.regression import both_numbers
+from otel_mlmon.stats.metrics.scores import scored
+
+if TYPE_CHECKING:
+    from otel_mlmon.values import Floats
+
+
+_TRUST: Final = 4.0  # how many times the expected misplaced rows the sample's own variance weighs
+
+
+def roc_auc(outcomes: Outcomes, options: MetricOptions) -> Influence:
+    """P(score of a positive > score of a negative) + half of P(equal): of one class (`scored.positive_class`), else the mean
+    over classes that have both positives and negatives (one against the rest, macro). NaN where there are none.
+
+    Variance: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), by midranks (Sun and Xu, IEEE Signal Processing Letters
+    21, 2014). It is 0 for scores that separate a small sample perfectly. So it is mixed with that of Hanley and McNeil
+    (Radiology 143, 1982; for exponential scores, which is large), where few rows are misplaced; the weights were chosen by
+    simulation. The interval is that of the logit of (U + 1/2) / (pairs + 1).
+
+    >>> from otel_mlmon.stats.metrics.outcomes import labelled
+    >>> e = roc_auc(labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]}), MetricOptions()).estimate(0.95)
+    >>> e.value, round(e.low, 2), round(e.high, 2)
+    (0.75, 0.08, 0.98)
+    """
+    rows = scored(outcomes, options)
+    parts, shrunk = [], []
+    for column in range(len(rows.classes)):
+        positive = rows.is_class(column)
+        count = int(positive.sum())
+        if count in (0, len(positive)):
+            continue
+        part, centre = _auc_of_class(rows.scores[:, column], positive)
+        parts.append(part)
+        shrunk.append(centre)
+    return mean_of_classes(parts, shrunk)
+
+
+def _auc_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
+    """The influence, and the area drawn away from 0 and 1."""
+    ranks, (of_positive, of_negative) = midranks(scores), (midranks(scores[positive]), midranks(scores[~positive]))
+    m, n = len(of_positive), len(of_negative)
+    above = (ranks[positive] - of_positive) / n  # share of the negatives below each positive
+    below = 1 - (ranks[~positive] - of_negative) / m  # share of the positives above each negative
+    area = float(above.mean())
+    of_rows = np.zeros(len(scores))
+    of_rows[positive] = (above - area) / math.sqrt(m * max(m - 1, 1))
+    of_rows[~positive] = (below - area) / math.sqrt(n * max(n - 1, 1))
+    centre = (area * m * n + 0.5) / (m * n + 1)
+    seen, large = float(of_rows @ of_rows), _exponential(max(centre, 1 - centre), m, n)
+    misplaced = _TRUST * min(m, n) * min(centre, 1 - centre)
+    excess = max(0.0, (seen * misplaced + large) / (misplaced + 1) - seen)
+    return Influence(area, of_rows, Law(area, math.nan, math.nan), excess), centre
+
+
+def _exponential(area: float, m: int, n: int) -> float:
+    """Variance of the area for exponential scores, the larger of the two with positives and negatives exchanged."""
+    one, two = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
+    mixed = max((m - 1) * one + (n - 1) * two, (n - 1) * one + (m - 1) * two)
+    return (area * (1 - area) + mixed) / (m * n)
+
+
+def midranks(values: Floats) -> Floats:
+    """Ranks from 1; equal values share the mean of theirs.
+
+    >>> midranks(np.array([3.0, 1.0, 3.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    order = np.argsort(values)
+    in_order = values[order]
+    first = np.flatnonzero(np.concatenate([[True], in_order[1:] != in_order[:-1]])[: len(values)])
+    size = np.diff(np.append(first, len(values)))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(first + (size + 1) / 2, size)
+    return ranks
+
+
+_TRUST_OF_POSITIVES: Final = 4.0  # how many times the expected missed positives the sample's own variance weighs
+_DRAWN: Final = 0.1  # positives of precision 0 that the interval counts beside those that were seen
+
+
+def average_precision(outcomes: Outcomes, options: MetricOptions) -> Influence:
+    """Sum over thresholds of (recall - recall before) × precision, without interpolation, as scikit-learn has it: of one class
+    (`scored.positive_class`), else the mean over classes that have both positives and negatives. NaN where there are none.
+
+    Variance: infinitesimal jackknife; for scores that find everything at once, which show none, mixed with that of a share of
+    the positives, by weights chosen by simulation. The interval is that of the logit, drawn a little away from 1, as Boyd, Eng
+    and Page recommend (Area under the precision-recall curve: point estimates and confidence intervals, ECML PKDD 2013). With
+    few positives the value itself is too high on average, and so is the interval.
+
+    >>> from otel_mlmon.stats.metrics.outcomes import labelled
+    >>> e = average_precision(labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]}), MetricOptions()).estimate(0.95)
+    >>> round(e.value, 4)
+    0.8333
+    """
+    rows = scored(outcomes, options)
+    parts, shrunk = [], []
+    for column in range(len(rows.classes)):
+        positive = rows.is_class(column)
+        if int(positive.sum()) in (0, len(positive)):
+            continue
+        part, centre = _precision_of_class(rows.scores[:, column], positive)
+        parts.append(part)
+        shrunk.append(centre)
+    return mean_of_classes(parts, shrunk)
+
+
+def _precision_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
+    order = np.argsort(-scores)
+    in_order, hits = scores[order], positive[order]
+    last = np.flatnonzero(np.append(in_order[1:] != in_order[:-1], True))  # of the rows that share a score
+    found, passed = np.cumsum(hits)[last], last + 1.0
+    of_group = np.diff(np.concatenate([[0], found]))  # positives per score
+    precision, m = found / passed, int(found[-1])
+    area = float(of_group @ precision) / m
+    # A row moves the precision at its own score and at every lower one.
+    hit = np.cumsum((of_group / passed)[::-1])[::-1]
+    miss = np.cumsum((of_group * precision / passed)[::-1])[::-1]
+    group = np.repeat(np.arange(len(last)), np.diff(np.concatenate([[-1], last])))
+    moved = hits * (precision[group] - area + hit[group]) - miss[group]
+    of_rows = np.empty(len(scores))
+    of_rows[order] = moved / m
+    centre = area * m / (m + _DRAWN)
+    seen, missed = float(of_rows @ of_rows), _TRUST_OF_POSITIVES * m * (1 - centre)
+    excess = max(0.0, (seen * missed + centre * (1 - centre) / m) / (missed + 1) - seen)
+    return Influence(area, of_rows, Law(area, math.nan, math.nan), excess), centre
+
+
+def ndcg(outcomes: Outcomes, options: MetricOptions) -> Influence:
+    """Mean over queries of DCG / best possible DCG, DCG = sum of truth / log2(place + 1) over the first `k` places (Järvelin and
+    Kekäläinen, ACM TOIS 20, 2002). Truth is relevance, the prediction ranks; equal predictions share their places (McSherry and
+    Najork, ECIR 2008). As scikit-learn's `ndcg_score`: a query without anything relevant has 0. One row alone is no ranking:
+    such queries are left out. The rows of the estimate are queries.
+
+    Raises ValueError without queries, for k below 1, and when a truth is negative.
+
+    >>> from otel_mlmon.stats.metrics.outcomes import numbers
+    >>> round(ndcg(numbers([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70], [7] * 5), MetricOptions()).value, 4)
+    0.6957
+    """
+    if outcomes.query is None:
+        raise ValueError("ndcg needs the query of each row, found none")
+    if options.k is not None and options.k < 1:
+        raise ValueError(f"k must be 1 or more, found {options.k}")
+    rows = ranked(outcomes, options)
+    truth, prediction = outcomes.truth[rows], outcomes.prediction[rows]
+    if len(truth) and truth.min() < 0:
+        raise ValueError(f"the truth of a ranking must not be negative, found {truth.min()}")
+    _, query = np.unique(outcomes.query[rows], return_inverse=True)
+    found, best = _gains(query, prediction, truth, options.k), _gains(query, truth, truth, options.k)
+    return mean_of(np.divide(found, best, out=np.zeros_like(found), where=best > 0), "mostly_high")
+
+
+def ranked(outcomes: Outcomes, options: MetricOptions) -> Mask:
+    """Rows of queries with at least two rows whose truth and prediction are finite.
+
+    >>> from otel_mlmon.stats.metrics.outcomes import numbers
+    >>> ranked(numbers([1, 2, 3], [1, 2, 3], [5, 6, 6]), MetricOptions()).tolist()
+    [False, True, True]
+    """
+    if outcomes.query is None:
+        return np.zeros(len(outcomes), np.bool_)
+    mask: Mask = both_numbers(outcomes, options) & (outcomes.query >= 0)
+    if not mask.any():
+        return mask
+    size = np.bincount(outcomes.query[mask])
+    alone = np.zeros_like(mask)
+    alone[mask] = size[outcomes.query[mask]] < 2
+    return mask & ~alone
+
+
+def _gains(query: npt.NDArray[np.int64], by: Floats, truth: Floats, k: int | None) -> Floats:
+    """Discounted cumulative gain of each query, its rows in falling order of `by`."""
+    if not len(query):
+        return np.zeros(0)
+    order = np.lexsort((-by, query))
+    query, by, truth = query[order], by[order], truth[order]
+    first = np.searchsorted(query, np.arange(query[-1] + 1))
+    place = np.arange(len(query)) - first[query]
+    discount = 1 / np.log2(place + 2)
+    if k is not None:
+        discount[place >= k] = 0.0
+    tied = np.flatnonzero(np.concatenate([[True], (query[1:] != query[:-1]) | (by[1:] != by[:-1])]))
+    size = np.diff(np.append(tied, len(query)))
+    gain = np.add.reduceat(truth, tied) / size * np.add.reduceat(discount, tied)
+    return np.bincount(query[tied], weights=gain).astype(np.float64)

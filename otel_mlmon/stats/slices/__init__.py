@@ -1,0 +1,1 @@
+"""Search for the slices of rows in which a model's loss is high."""
