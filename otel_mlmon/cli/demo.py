@@ -7,15 +7,14 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from otel_mlmon.lab.demo.run import Change, Demo
+from otel_mlmon.lab.demo.faults import FAULTS
+from otel_mlmon.lab.demo.run import DAYS, Change, Demo, temporary_directory
 
 
 @click.command()
@@ -27,8 +26,6 @@ def demo(seed: int, wait: bool | None) -> None:
     A real-estate price service runs for six weeks, in well under a minute; it is broken in six ways, one after
     the other. Exits with 0 only if all six were caught and nothing fired before the first.
     """
-    from otel_mlmon.lab.demo.run import DAYS, Demo, temporary_directory
-
     console = Console() if sys.stdout.isatty() else Console(width=150)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     with (
@@ -65,8 +62,6 @@ def demo(seed: int, wait: bool | None) -> None:
 
 
 def _announce(console: Console, day: float, told: set[str]) -> None:
-    from otel_mlmon.lab.demo.faults import FAULTS
-
     for fault in FAULTS:
         if day >= fault.first_day and fault.indicator not in told:
             told.add(fault.indicator)
@@ -86,8 +81,6 @@ def _tell(console: Console, change: Change) -> None:
 
 
 def _summary(console: Console, run: Demo) -> bool:
-    from otel_mlmon.lab.demo.faults import FAULTS
-
     table = Table(
         "indicator",
         "what was done",

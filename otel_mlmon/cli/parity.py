@@ -7,20 +7,26 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
+import requests
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from otel_mlmon.checks.case import Outcome
+from otel_mlmon.checks.parity import judge_pairs
+from otel_mlmon.cli.implementation import Unanswered, ask, load
 from otel_mlmon.cli.processor import processor_option
 from otel_mlmon.errors import ConfigError, MlmonError
-
-if TYPE_CHECKING:
-    from otel_mlmon.checks.case import Outcome
-    from otel_mlmon.rulefile import ParityRule
+from otel_mlmon.ingest.decode.assemble import prediction_batches
+from otel_mlmon.ingest.decode.single import PredictionRow
+from otel_mlmon.rulefile import ParityRule, parse_duration
+from otel_mlmon.server.prediction_routes import PATH
+from otel_mlmon.store import Store
+from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 _MISTAKE: Final = 2
 _SHOWN: Final = 3  # errors of the implementation
@@ -84,8 +90,6 @@ def _run(
     above: str,
     processor: str,
 ) -> bool:
-    from otel_mlmon.checks.parity import judge_pairs
-
     rule = _rule(tolerance, above)
     rows = [row for row in _logged(processor, model, version, since, until, limit) if "prediction" in row]
     if not rows:
@@ -107,8 +111,6 @@ def _run(
 
 
 def _rule(tolerance: float, above: str) -> ParityRule:
-    from otel_mlmon.rulefile import ParityRule
-
     try:
         return ParityRule(alert="parity", parity="rate", tolerance=tolerance, above=above)
     except ValueError as error:
@@ -119,11 +121,6 @@ def _rule(tolerance: float, above: str) -> ParityRule:
 def _logged(
     processor: str, model: str, version: str | None, since: str, until: str, limit: int
 ) -> list[dict[str, Any]]:
-    import requests
-
-    from otel_mlmon.rulefile import parse_duration
-    from otel_mlmon.server.prediction_routes import PATH
-
     query: dict[str, str | int] = {"model": model, "limit": limit}
     try:
         query["last"] = parse_duration(since)
@@ -158,8 +155,6 @@ def _time(text: str) -> int:
 
 def _ask(implementation: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Any]]:
     """Rows with what the implementation says of each, but for those of which it says nothing."""
-    from otel_mlmon.cli.implementation import Unanswered, ask, load
-
     names = dict.fromkeys(name for row in rows for name in row["features"])
     asked = load(implementation, list(names))
     again: list[tuple[dict[str, Any], Any]] = []
@@ -183,11 +178,6 @@ def _ask(implementation: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict
 
 def _block(model: str, again: Sequence[tuple[dict[str, Any], Any]]) -> Any:
     """The rows as the processor would have them, had the application sent these answers."""
-    from otel_mlmon.ingest.decode.assemble import prediction_batches
-    from otel_mlmon.ingest.decode.single import PredictionRow
-    from otel_mlmon.store import Store
-    from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
-
     rows = [
         PredictionRow(
             model, row["version"], row["id"], row["time"],

@@ -9,6 +9,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from otel_mlmon.errors import ConfigError
+from otel_mlmon.lab.replay import ReplayColumns, provider_to
+from otel_mlmon.lab.replay import replay as send
+from otel_mlmon.reference.table import read_table
+from otel_mlmon.rulefile import parse_duration
+from otel_mlmon.sdk.monitor import Monitor
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -46,13 +53,6 @@ def replay(
     mlmon replay log.parquet --model prices --timestamp-column at --prediction-column predicted \\
         --ground-truth-column sold_for --ground-truth-delay 7d
     """
-    from otel_mlmon.errors import ConfigError
-    from otel_mlmon.lab.replay import ReplayColumns, provider_to
-    from otel_mlmon.lab.replay import replay as send
-    from otel_mlmon.reference.table import read_table
-    from otel_mlmon.rulefile import parse_duration
-    from otel_mlmon.sdk.monitor import Monitor
-
     try:
         delay = parse_duration(ground_truth_delay)
     except ValueError as error:

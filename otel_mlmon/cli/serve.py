@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from otel_mlmon.server.config import Config, load_config
+from otel_mlmon.server.service import Service
 
 
 @click.command()
@@ -46,8 +47,6 @@ def serve(
     Options win over the configuration file. SIGHUP and changed rule files reload the rules: all of them, or none
     if one has a mistake. SIGTERM and Ctrl-C commit what was received and stop.
     """
-    from otel_mlmon.server.service import Service
-
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -41,7 +41,7 @@ def test_help_teaches(command: tuple[str, ...]) -> None:
 
 
 def test_rules_check_names_every_mistake_at_its_place(tmp_path: Path) -> None:
-    good = Path(__file__).parents[1] / "rules"
+    good = Path(__file__).parents[2] / "rules"
     assert _run("rules", "check", good).returncode == 0
     bad = tmp_path / "bad.yaml"
     bad.write_text(

@@ -1,0 +1,70 @@
+"""`mlmon rules infer`: a first rule file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from otel_mlmon.cli.mistakes import or_exit
+from otel_mlmon.cli.processor import call, processor_option
+from otel_mlmon.errors import ConfigError
+from otel_mlmon.lab.infer import infer as infer_rules
+from otel_mlmon.reference.api import PATH
+from otel_mlmon.reference.artefact import from_document, read_artefact
+from otel_mlmon.rulefile import parse_text
+from otel_mlmon.rulefile.quantities import parse_budget, parse_duration
+
+
+@click.command()
+@click.option(
+    "--reference",
+    "source",
+    default="training",
+    show_default=True,
+    help="A reference of the processor, or an artefact file.",
+)
+@click.option("--model", default="", help="The model, for a reference of the processor.")
+@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
+@click.option("--window", default="1h", show_default=True, help="How much is judged at once.")
+@click.option("--interval", default="", help="How often  [default: a twelfth of the window]")
+@click.option("--false-alarms", default="1 per quarter", show_default=True, help="How often it may cry wolf.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file  [default: print]")
+@processor_option
+def infer(
+    source: str,
+    model: str,
+    version: str,
+    window: str,
+    interval: str,
+    false_alarms: str,
+    output: Path | None,
+    processor: str,
+) -> None:
+    """Write a first rule file from a reference: few rules, with the figures that they came from as comments.
+
+    \b
+    mlmon rules infer --reference training --model prices --output rules/prices.yaml
+    mlmon rules infer --reference prices.training.yaml --false-alarms "1 per month"
+    """
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        reference = read_artefact(path)
+    elif not model:
+        raise ConfigError("--model is missing: whose reference? (or name the file of an artefact)")
+    else:
+        document = call("GET", processor, PATH, params={"model": model, "name": source, "version": version})
+        reference = from_document(document, f"reference {source!r} of model {model!r}")
+    try:
+        parse_budget(false_alarms)
+        step = parse_duration(interval) if interval else None
+        text = infer_rules(reference, window=parse_duration(window), interval=step, false_alarms=false_alarms)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    written = or_exit(lambda: parse_text(text, output or Path("inferred.yaml")))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    output.write_text(text, "utf-8")
+    n = sum(len(group.rules) for group in written.groups)
+    click.echo(f"{output}: {n} rules in {len(written.groups)} groups")
