@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldColumn, GroundTruthBatch, PredictionBatch
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -97,7 +98,9 @@ class _Model:
 
     def window(self) -> None:
         end = self.days * DAY
-        found = self.windows.window("m", "training", end - 28 * DAY, end, (), end + 2 * DELAY, fields=False)
+        found = self.windows.window(
+            WindowQuery("m", "training", end - 28 * DAY, end, (), end + 2 * DELAY, fields=False)
+        )
         counts = found[0].performance
         assert counts.with_truth == counts.predictions > 0
 

@@ -17,6 +17,7 @@ from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldColumn, PredictionBatch, Reference
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -60,7 +61,9 @@ def _round(data: dict[str, np.ndarray], reference: Reference, number: int) -> di
         "count with NumPy": _timed(numpy_counts),
         "commit": _timed(lambda: store.commit([batch], 0)),
         "profile its panes": _timed(touch_and_close),
-        "sum a window of an hour": _timed(lambda: windows.window("m", "training", 0, 60 * MINUTE, (), 61 * MINUTE)),
+        "sum a window of an hour": _timed(
+            lambda: windows.window(WindowQuery("m", "training", 0, 60 * MINUTE, (), 61 * MINUTE))
+        ),
     }
     store.close()
     return found

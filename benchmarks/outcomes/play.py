@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from otel_mlmon.rulefile import Group, PerformanceRule
 from otel_mlmon.stats.metrics.outcomes import performance_counts
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Reference, Verdict, WindowProfile
+from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.window.outcome_rows import outcomes
 
 DAYS = 60 * 24 * HOUR
@@ -56,10 +56,9 @@ class _Alerts(Engine):
 class _Outcomes(MemoryWindows):
     """Windows of a model whose features nobody asks about."""
 
-    def _window(
-        self, model: str, reference: str, start: int, end: int, segments: Sequence[str], known_by: int, fields: bool
-    ) -> list[WindowProfile]:
-        block = self.rows(model, start, end, segments, known_by)
+    def _window(self, query: WindowQuery) -> list[WindowProfile]:
+        model, start, end, segments = query.model, query.start, query.end, query.segments
+        block = self.rows(RowQuery(model, [(start, end)], segments, query.known_by))
         if block is None or not len(block):
             return []
         profiles = []

@@ -26,6 +26,7 @@ from otel_mlmon.ingest.decode.single import PredictionRow
 from otel_mlmon.rulefile import ParityRule, parse_duration
 from otel_mlmon.server.prediction_routes import PATH
 from otel_mlmon.store import Store
+from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 _MISTAKE: Final = 2
@@ -189,7 +190,7 @@ def _block(model: str, again: Sequence[tuple[dict[str, Any], Any]]) -> Any:
     store = Store(None)
     try:
         store.commit(prediction_batches(rows), max(times))
-        return store.rows(model, [], [(min(times), max(times) + 1)], with_ids=True)
+        return store.rows(RowQuery(model, [(min(times), max(times) + 1)], with_ids=True))
     finally:
         store.close()
 

@@ -5,8 +5,8 @@ Of a model and its shadow they are those where the two differ most.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,12 +22,9 @@ MOST: Final = 10
 _AT_ONCE: Final = 500  # predictions of one nanosecond (of one batch) that are searched for an id
 
 
-class ReadExamples(Protocol):
-    """Stored predictions in [start, end): prediction_id, time, trace_id, value (of `field`), prediction, ground_truth."""
-
-    def __call__(
-        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
-    ) -> list[dict[str, Any]]: ...
+# (target, start, end, limit) → stored predictions in [start, end): prediction_id, time, trace_id, value (of the target's field),
+# prediction, ground_truth.
+ReadExamples = Callable[[Target, int, int, int], list[dict[str, Any]]]
 
 
 def examples(
@@ -66,7 +63,7 @@ def examples(
 
 
 def _plain(read: ReadExamples, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]:
-    rows = read(target.model, target.version, target.segment, target.field, start, end, limit)
+    rows = read(target, start, end, limit)
     return [{**row, "slice": ""} for row in rows]
 
 

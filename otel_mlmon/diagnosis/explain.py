@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -12,12 +12,14 @@ from otel_mlmon.diagnosis.examples import examples
 from otel_mlmon.diagnosis.explanation import Changes, Explanation, Features, History
 from otel_mlmon.diagnosis.features import features
 from otel_mlmon.diagnosis.fired import fired
-from otel_mlmon.diagnosis.history import MOST, VerdictRow, first_breach, history
+from otel_mlmon.diagnosis.history import MOST, first_breach, history
 from otel_mlmon.diagnosis.notes import notes
 from otel_mlmon.diagnosis.outcomes import outcomes
 from otel_mlmon.diagnosis.subject import Evidence, Subject, Unknown, read
 from otel_mlmon.diagnosis.where import Found, where
-from otel_mlmon.values import ChangeEvent, RowBlock
+from otel_mlmon.values import ChangeEvent, RowBlock, Target
+from otel_mlmon.values.history import RevisionRow, VerdictRow
+from otel_mlmon.values.query import RowQuery
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -27,21 +29,11 @@ _MOST_CHANGES = 200
 class Past(Protocol):
     """What this package needs of the store."""
 
-    def rows(
-        self,
-        model: str,
-        segments: Sequence[str],
-        ranges: Sequence[tuple[int, int]],
-        known_before: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-    ) -> RowBlock | None: ...
+    def rows(self, query: RowQuery) -> RowBlock | None: ...
     def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]: ...
-    def revisions(self, alert: str, limit: int = 500) -> list[dict[str, Any]]: ...
+    def revisions(self, alert: str, limit: int = 500) -> list[RevisionRow]: ...
     def changes(self, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]: ...
-    def examples(
-        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
-    ) -> list[dict[str, Any]]: ...
+    def examples(self, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from otel_mlmon.diagnosis.explanation import History, Revision, Tick
 from otel_mlmon.diagnosis.what_if import direction, what_if
 from otel_mlmon.rulefile import RuleBase
+from otel_mlmon.values.history import RevisionRow, VerdictRow
 
 MOST: Final = 2000  # verdicts that are looked at
 _BY_SIZE: Final = (
@@ -19,55 +20,52 @@ _LATE: Final = (
     "those of ticks."
 )
 
-VerdictRow = tuple[
-    str, int, str, float | None, float | None, int
-]  # alert, window's end, status, value, threshold, tick
-
 
 def windows_of(rows: Iterable[VerdictRow], revisions: Sequence[Revision] = ()) -> list[Tick]:
     """A verdict for each window, oldest first; of one that was judged again, the newest."""
     latest = {one.end: one for one in revisions}
     found = {}
-    for _, end, status, value, threshold, _ in rows:
-        known = latest.get(end) if value is not None else None  # no interval of a value that nobody knew then
-        found[end] = Tick(end, value, threshold, status, known.low if known else None, known.high if known else None)
+    for row in rows:
+        known = latest.get(row.end) if row.value is not None else None  # no interval of a value that nobody knew then
+        low, high = (known.low, known.high) if known else (None, None)
+        found[row.end] = Tick(row.end, row.value, row.threshold, row.status, low, high)
     return [found[end] for end in sorted(found)]
 
 
 def ticks_of(rows: Iterable[VerdictRow]) -> list[Tick]:
     """A verdict for each tick, in their order: what the alert went by, whichever window it was about."""
-    return [Tick(time, value, threshold, status) for _, _, status, value, threshold, time in rows]
+    return [Tick(row.time, row.value, row.threshold, row.status) for row in rows]
 
 
-def revisions_of(rows: Iterable[Mapping[str, Any]]) -> list[Revision]:
+def revisions_of(rows: Iterable[RevisionRow]) -> list[Revision]:
     """What the store kept of what was known when, oldest first."""
     return [
         Revision(
-            start=row["start"],
-            end=row["end"],
-            known=row["known"],
-            predictions=row["predictions"],
-            with_truth=row["with_truth"],
-            coverage=row["with_truth"] / row["predictions"] if row["predictions"] else None,
-            maturity=row["maturity"],
-            status=row["status"],
-            value=row["value"],
-            low=row["low"],
-            high=row["high"],
+            start=row.start,
+            end=row.end,
+            known=row.known,
+            predictions=row.predictions,
+            with_truth=row.with_truth,
+            coverage=row.with_truth / row.predictions if row.predictions else None,
+            maturity=row.maturity,
+            status=row.status,
+            value=row.value,
+            low=row.low,
+            high=row.high,
         )
         for row in rows
     ]
 
 
 def history(
-    verdicts: Iterable[VerdictRow], revised: Iterable[Mapping[str, Any]], rule: RuleBase | None, method: str, end: int
+    verdicts: Iterable[VerdictRow], revised: Iterable[RevisionRow], rule: RuleBase | None, method: str, end: int
 ) -> History:
     """`end` is that of the window which the alert is about: its revisions are what is shown, else those of the window that has most."""
     revisions = revisions_of(revised)
     kept = list(verdicts)
     ticks = ticks_of(kept)
     worse = direction(ticks)
-    late = any(time > end for _, end, _, _, _, time in kept)
+    late = any(row.time > row.end for row in kept)
     counts: dict[int, int] = {}
     for one in revisions:
         counts[one.end] = counts.get(one.end, 0) + 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from otel_mlmon.checks.rows import WindowRows
 from otel_mlmon.rulefile import Group, Rule
 from otel_mlmon.values import Alert, Reference, RowBlock
+from otel_mlmon.values.query import RowQuery
 
 MOST_ROWS: Final = 50_000
 _SLOTS: Final = 400  # into which a window is cut that has far more rows than are looked at
@@ -24,18 +25,7 @@ class Unknown(Exception):
     """Something that cannot be found out, and why, in words for people."""
 
 
-class ReadRows(Protocol):
-    """Predictions in half-open ranges of time with the ground truth that became known before `known_before`."""
-
-    def __call__(
-        self,
-        model: str,
-        segments: Sequence[str],
-        ranges: Sequence[tuple[int, int]],
-        known_before: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-    ) -> RowBlock | None: ...
+ReadRows = Callable[[RowQuery], RowBlock | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ def read(subject: Subject, rows: ReadRows, seed: int) -> Evidence:
     key = target.segment.partition("=")[0]
     keys = sorted({*subject.segments, *([key] if key else [])})
     ranges = sample_ranges(subject.start, subject.end, subject.predictions, seed)
-    block = rows(target.model, keys, ranges, subject.known_by, None, True)
+    block = rows(RowQuery(target.model, ranges, keys, subject.known_by, with_ids=True))
     if block is None:
         raise Unknown("no prediction of the window is stored")
     _, mine = WindowRows(lambda _: block).select(target.version, target.segment)

@@ -19,6 +19,7 @@ from otel_mlmon.values import (
     SegmentReference,
     WindowProfile,
 )
+from otel_mlmon.values.query import WindowQuery
 
 _HORIZON = 4  # weeks in which a version must have been seen before another one to be the previous one
 
@@ -49,7 +50,7 @@ class Baselines:
         self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> dict[str, WindowProfile]:
         def read(first: int, last: int) -> dict[str, dict[str, WindowProfile]]:
-            return by_version(self._windows.window(model, baseline.name, first, last, segments, known_by, fields=True))
+            return by_version(self._windows.window(WindowQuery(model, baseline.name, first, last, segments, known_by)))
 
         if baseline.champion is not None:  # the champion is not compared with itself
             return read(start, end).get(baseline.champion, {}) if version != baseline.champion else {}
@@ -67,11 +68,12 @@ class Baselines:
         self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> dict[str, WindowProfile]:
         """The window of the version that was there before: its last week before this window's end."""
-        totals = self._windows.totals(model, baseline.name, end - _HORIZON * WEEK, end, known_by)
+        past = WindowQuery(model, baseline.name, end - _HORIZON * WEEK, end, segments, known_by)
+        totals = self._windows.totals(past)
         first: dict[str, int] = {}
         for pane, of in zip(totals["pane"].to_pylist(), totals["version"].to_pylist(), strict=True):
             first[of] = min(pane, first.get(of, pane))
-        found = by_version(self._windows.window(model, baseline.name, end - WEEK, end, segments, known_by, fields=True))
+        found = by_version(self._windows.window(replace(past, start=end - WEEK)))
         others = {v: by for v, by in found.items() if "" in by and first.get(v, end) < first.get(version, end)}
         if not others:
             return {}

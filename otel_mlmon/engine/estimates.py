@@ -11,12 +11,12 @@ from otel_mlmon.engine.ledger import Trust, due, entry, judged, score, trusted
 from otel_mlmon.engine.matured_windows import RipeWindows
 from otel_mlmon.engine.outcomes import performance_case
 from otel_mlmon.rulefile import EstimateRule
-from otel_mlmon.stats.estimation.entry import LedgerEntry
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.metrics.outcomes import MetricOptions
 from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
 from otel_mlmon.stats.metrics.table import estimate
 from otel_mlmon.values import Verdict
+from otel_mlmon.values.history import LedgerEntry
 
 KEPT: Final = 200  # of the newest estimates, in memory
 SHOWN: Final = 60  # of them, in reports

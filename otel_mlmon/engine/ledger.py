@@ -9,10 +9,10 @@ from typing import Final, NamedTuple, TypeVar
 
 from otel_mlmon.checks.case import Outcome
 from otel_mlmon.checks.estimate import CONFIDENCE
-from otel_mlmon.stats.estimation.entry import LedgerEntry
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.values import Target, Verdict
+from otel_mlmon.values.history import LedgerEntry
 
 LOOKED_AT: Final = 20  # of the newest scored estimates
 FEWEST: Final = 5

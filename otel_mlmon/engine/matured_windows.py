@@ -6,7 +6,7 @@ ripe, and judged again when more of it becomes known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
@@ -22,6 +22,7 @@ from otel_mlmon.engine.maturity import Maturity, maturity
 from otel_mlmon.engine.verdicts import by_version
 from otel_mlmon.rulefile import GroundTruthRule, Group
 from otel_mlmon.values import RowBlock, WindowProfile
+from otel_mlmon.values.query import RowQuery, WindowQuery
 
 _SLOWEST: Final = 0.99  # of the ground truth has come by then
 _STEPS: Final = 24  # of a window, in which delays are measured
@@ -32,43 +33,14 @@ class WindowSource(Protocol):
 
     pane_ns: int
 
-    def window(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        known_by: int | None,
-        *,
-        fields: bool,
-        selects: Callable[[str], bool] | None = None,
-    ) -> list[WindowProfile]: ...
-    def windows(
-        self,
-        model: str,
-        reference: str,
-        starts: Sequence[int],
-        width: int,
-        segments: Sequence[str],
-        known_by: int | None,
-    ) -> dict[int, list[WindowProfile]]: ...
-    def rows(
-        self,
-        model: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        known_by: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-        having: str | None = None,
-    ) -> RowBlock | None: ...
-    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
+    def window(self, query: WindowQuery) -> list[WindowProfile]: ...
+    def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]: ...
+    def rows(self, query: RowQuery) -> RowBlock | None: ...
+    def totals(self, query: WindowQuery) -> pa.Table:
         """The panes of a version in their order."""
         ...
 
-    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table: ...
+    def known(self, query: WindowQuery, step: int) -> pa.Table: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +93,8 @@ class RipeWindows:
         wanted = [start for start in starts if (start, start + width, tuple(segments)) not in self._read]
         if wanted:
             name = self._group.reference.name
-            for start, found in self._source.windows(self._model, name, wanted, width, segments, self._time).items():
+            query = WindowQuery(self._model, name, wanted[0], wanted[0] + width, segments, self._time)
+            for start, found in self._source.windows(query, wanted).items():
                 self._read[start, start + width, tuple(segments)] = by_version(found)
 
     def waiting(self) -> list[str]:
@@ -138,7 +111,9 @@ class RipeWindows:
         found = self._rows.get((start, end))
         if found is None:
             keys = sorted({key for rule in self._group.rules for key in rule.segments})
-            found = WindowRows(lambda keys: self._source.rows(self._model, start, end, keys, self._time), keys)
+            found = WindowRows(
+                lambda keys: self._source.rows(RowQuery(self._model, [(start, end)], keys, self._time)), keys
+            )
             self._rows[start, end] = found
         return found
 
@@ -160,11 +135,15 @@ class RipeWindows:
     def _step(self) -> int:
         return max(self._source.pane_ns, self._group.window // _STEPS)
 
+    @property
+    def _past(self) -> WindowQuery:
+        """All predictions whose ground truth may still come."""
+        start = self._time - self._horizon_ns - self._group.window
+        return WindowQuery(self._model, self._group.reference.name, start, self._time, known_by=self._time)
+
     @cached_property
     def _delays(self) -> pa.Table:
-        start = self._time - self._horizon_ns - self._group.window
-        name = self._group.reference.name
-        return self._source.known(self._model, name, start, self._time, self._time, self._step)
+        return self._source.known(self._past, self._step)
 
     def maturity(self, version: str) -> Maturity:
         """How long ground truth takes to come, as far as is known by now."""
@@ -174,8 +153,7 @@ class RipeWindows:
 
     @cached_property
     def _totals(self) -> pa.Table:
-        start = self._time - self._horizon_ns - self._group.window
-        return self._source.totals(self._model, self._group.reference.name, start, self._time, self._time)
+        return self._source.totals(self._past)
 
     def _sums(self, version: str) -> _Upto:
         if version not in self._upto:

@@ -8,12 +8,9 @@ from typing import Final
 
 from otel_mlmon.engine.matured_windows import RipeWindows
 from otel_mlmon.rulefile import Group
+from otel_mlmon.values.history import LastRevision
 
 GROWN: Final = 0.02  # of a window's predictions: how much more must be known before it is looked at again
-
-# (alert, start, end, known, predictions, with truth, maturity, status, value, low, high)
-RevisionRow = tuple[str, int, int, int, int, int, str, str, float | None, float | None, float | None]
-
 
 Key = tuple[str, str, str, str]  # group, rule, model, version
 
@@ -32,9 +29,9 @@ class Revisions:
     def __init__(self) -> None:
         self._seen: dict[Key, dict[int, tuple[int, str]]] = {}
 
-    def remember(self, key: Key, rows: Iterable[tuple[int, int, str]]) -> None:
-        """After a start: (end, with truth, maturity) of what was recorded last."""
-        self._seen[key] = {end: (with_truth, stage) for end, with_truth, stage in rows}
+    def remember(self, key: Key, rows: Iterable[LastRevision]) -> None:
+        """Take up what was recorded before a restart."""
+        self._seen[key] = {row.end: (row.with_truth, row.maturity) for row in rows}
 
     def knows(self, key: Key) -> bool:
         """Whether it has been told what was recorded before."""

@@ -27,7 +27,7 @@ from otel_mlmon.engine.matured_windows import RipeWindows, WindowSource
 from otel_mlmon.engine.multiple_testing import correct, sharers
 from otel_mlmon.engine.outcomes import Aggregate, judge_outcomes
 from otel_mlmon.engine.pooled_windows import accumulate
-from otel_mlmon.engine.revisions import RevisionRow, Revisions
+from otel_mlmon.engine.revisions import Revisions
 from otel_mlmon.engine.verdicts import (
     OutsideCounter,
     Scene,
@@ -39,11 +39,12 @@ from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group,
 from otel_mlmon.stats.metrics.outcomes import Outcomes
 from otel_mlmon.values import Alert, AlertState, Reference, RowBlock, Target, Verdict
 from otel_mlmon.values.alert_state import step
+from otel_mlmon.values.history import LastRevision, RevisionRow, VerdictRow
+from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 _log = logging.getLogger(__name__)
 _DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
-VerdictRow = tuple[str, int, str, float | None, float | None, int]  # alert, end, status, value, threshold, tick
 
 
 class AlertStore(LedgerStore, Protocol):
@@ -58,7 +59,7 @@ class AlertStore(LedgerStore, Protocol):
         verdicts: Sequence[VerdictRow],
         revisions: Sequence[RevisionRow],
     ) -> None: ...
-    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]: ...
+    def last_revisions(self, alert: str) -> list[LastRevision]: ...
 
 
 @dataclass(slots=True)
@@ -154,7 +155,16 @@ class Engine:
         # What is known of their outcomes is asked by those who judge it, of other windows.
         windows = by_version(
             self._windows.window(
-                model, name, start, time, segments, None, fields=bool(of_fields), selects=_selects(of_fields)
+                WindowQuery(
+                    model,
+                    name,
+                    start,
+                    time,
+                    segments,
+                    known_by=0,
+                    fields=bool(of_fields),
+                    selects=_selects(of_fields),
+                )
             )
         )
         status.end = time
@@ -164,7 +174,7 @@ class Engine:
         )
         status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
         ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
-        rows = WindowRows(lambda keys: self._windows.rows(model, start, time, keys, 0), segments)
+        rows = WindowRows(lambda keys: self._windows.rows(RowQuery(model, [(start, time)], keys, known_by=0)), segments)
         shadowed = self._shadowed(model, start, time, segments)
         fresh: dict[str, Alert] = {}
         late = ripe.waiting() if any(isinstance(rule, GroundTruthRule) for rule in group.rules) else []
@@ -204,7 +214,9 @@ class Engine:
         """The few predictions of a window that have a shadow: the two answers, and all columns for where they are apart."""
 
         def read(only: Collection[str] | None) -> Callable[[Sequence[str]], RowBlock | None]:
-            return lambda keys: self._windows.rows(model, start, end, keys, 0, only, with_ids=True, having=FIELD_SHADOW)
+            return lambda keys: self._windows.rows(
+                RowQuery(model, [(start, end)], keys, known_by=0, fields=only, with_ids=True, having=FIELD_SHADOW)
+            )
 
         return WindowRows(read((FIELD_PREDICTION, FIELD_SHADOW)), segments, WindowRows(read(None), segments))
 
@@ -289,7 +301,9 @@ class Engine:
         if champion is None or champion == scene.version:
             return None
         rows = WindowRows(
-            lambda keys: self._windows.rows(scene.model, scene.start, scene.end, keys, time, with_ids=True)
+            lambda keys: self._windows.rows(
+                RowQuery(scene.model, [(scene.start, scene.end)], keys, known_by=time, with_ids=True)
+            )
         )
         block, theirs = rows.select(champion, segment)
         return matched(block, theirs, rows.select(scene.version, segment)[1])
@@ -309,15 +323,23 @@ class Engine:
                 seen = known.get(verdict.target.segment)
                 if seen is not None and seen.performance.with_truth:
                     self._revised.append(
-                        (
-                            alert_id(group.name, rule.alert, verdict.target), window.start, window.end, scene.end,
-                            seen.rows, seen.performance.with_truth, verdict.maturity, verdict.status, verdict.value,
-                            verdict.low, verdict.high,
+                        RevisionRow(
+                            alert=alert_id(group.name, rule.alert, verdict.target),
+                            start=window.start,
+                            end=window.end,
+                            known=scene.end,
+                            predictions=seen.rows,
+                            with_truth=seen.performance.with_truth,
+                            maturity=verdict.maturity,
+                            status=verdict.status,
+                            value=verdict.value,
+                            low=verdict.low,
+                            high=verdict.high,
                         )
-                    )  # fmt: skip
+                    )
 
     def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any, int]:
-        totals = self._windows.totals(model, name, first, last, last)
+        totals = self._windows.totals(WindowQuery(model, name, first, last, known_by=last))
         mine = totals.filter(pc.equal(totals["version"], version)) if totals.num_rows else totals
         if not mine.num_rows:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), self._windows.pane_ns
@@ -354,7 +376,8 @@ class Engine:
         mine = {k: a for k, a in known.items() if a.group in groups}
         idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
         verdicts = [
-            (k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold, time) for k, a in fresh.items()
+            VerdictRow(k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold, time)
+            for k, a in fresh.items()
         ]
         self._store.judged(active, idle, verdicts, self._revised)
         self._revised = []

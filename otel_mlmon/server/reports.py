@@ -73,7 +73,7 @@ class Reports:
     def history(self, alert_id: str) -> list[HistoryPoint]:
         """Verdicts, oldest first."""
         rows = self._store.verdicts(alert_id)
-        return [HistoryPoint(end, value, threshold, status) for _, end, status, value, threshold, _ in rows]  # type: ignore[arg-type]
+        return [HistoryPoint(row.end, row.value, row.threshold, row.status) for row in rows]
 
     def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
         """Predictions of the alert's window that show best what is wrong."""
@@ -83,7 +83,7 @@ class Reports:
         target, verdict = alert.target, alert.verdict
         last = verdict.evidence.get("breach", {"start": verdict.start, "end": verdict.end})
         start, end = last["start"], last["end"]
-        found = self._store.examples(target.model, target.version, target.segment, target.field, start, end, EXAMPLES)
+        found = self._store.examples(target, start, end, EXAMPLES)
         return list(found)
 
     def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:

@@ -41,7 +41,7 @@ from otel_mlmon.store import Store
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.store.ground_truth_database import DatabaseQuery
 from otel_mlmon.store.ground_truth_query import GroundTruthQuery
-from otel_mlmon.values import Alert, Batch, ChangeBatch, GroundTruthLayout, Point, PredictionBatch, Target
+from otel_mlmon.values import Alert, Batch, ChangeBatch, GroundTruthLayout, Point, PredictionBatch
 from otel_mlmon.window import Windows
 from otel_mlmon.wire import semconv
 
@@ -101,7 +101,7 @@ class Service:
             self._windows,
             self.references.find,
             self.store,
-            self._count_outside,
+            self.store.count_outside,
             count_condition,
             aggregate=aggregate,
             ground_truth_horizon_ns=config.window.ground_truth_horizon,
@@ -240,11 +240,6 @@ class Service:
                 self.store.delete_before(model, before)
                 self.store.forget_verdicts([a.id for a in self.engine.alerts() if a.target.model == model], before)
         self.store.checkpoint()
-
-    def _count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
-        return self.store.count_outside(
-            target.model, target.version, target.segment, target.field, start, end, low, high
-        )
 
     def _take_table(self, form: Form, body: bytes, layout: GroundTruthLayout) -> TableReceipt:
         return self._pipeline.store(ground_truth_table(body, form, layout, received_ns=self._clock()))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import duckdb
+
+from otel_mlmon.values.history import LastRevision, RevisionRow, VerdictRow
 
 
 def put_documents(
@@ -30,11 +32,8 @@ def read_documents(cursor: duckdb.DuckDBPyConnection, kind: str) -> dict[str, An
     return {key: json.loads(body) for key, body in rows}
 
 
-VerdictRow = tuple[str, int, str, float | None, float | None, int]
-
-
 def append_verdicts(cursor: duckdb.DuckDBPyConnection, rows: Iterable[VerdictRow]) -> None:
-    """Append (alert id, window end, status, value, threshold, time of the tick)."""
+    """Append verdicts."""
     _append(cursor, "verdicts", list(rows))
 
 
@@ -45,7 +44,7 @@ def read_verdicts(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> 
         'WHERE alert = ? ORDER BY "time" DESC, rowid DESC LIMIT ?',
         [alert, limit],
     ).fetchall()
-    return [(a, e, s, v, t, at) for a, e, s, v, t, at in reversed(rows)]
+    return [VerdictRow._make(row) for row in reversed(rows)]
 
 
 def delete_verdicts(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:
@@ -55,14 +54,8 @@ def delete_verdicts(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], be
     )
 
 
-RevisionRow = tuple[str, int, int, int, int, int, str, str, float | None, float | None, float | None]
-REVISION: Final = (
-    "alert", "start", "end", "known", "predictions", "with_truth", "maturity", "status", "value", "low", "high",
-)  # fmt: skip
-
-
 def append_revisions(cursor: duckdb.DuckDBPyConnection, rows: Sequence[RevisionRow]) -> None:
-    """Append what was seen of past windows, in the order of REVISION."""
+    """Append looks at past windows."""
     _append(cursor, "revisions", rows)
 
 
@@ -73,21 +66,22 @@ def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[
         cursor.execute(f"INSERT INTO mlmon_state.{table} SELECT {values}", columns)
 
 
-def read_revisions(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[dict[str, Any]]:
+def read_revisions(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) -> list[RevisionRow]:
     """The newest revisions of an alert's windows, oldest first."""
     rows = cursor.execute(
         'SELECT * FROM mlmon_state.revisions WHERE alert = ? ORDER BY known DESC, "end" DESC LIMIT ?', [alert, limit]
     ).fetchall()
-    return [dict(zip(REVISION, row, strict=True)) for row in reversed(rows)]
+    return [RevisionRow._make(row) for row in reversed(rows)]
 
 
-def last_revisions(cursor: duckdb.DuckDBPyConnection, alert: str) -> list[tuple[int, int, str]]:
-    """(end, with truth, maturity) of each of an alert's windows, as last seen."""
-    return cursor.execute(
+def last_revisions(cursor: duckdb.DuckDBPyConnection, alert: str) -> list[LastRevision]:
+    """The last look at each of an alert's windows."""
+    rows = cursor.execute(
         'SELECT "end", last(with_truth ORDER BY known), last(maturity ORDER BY known) FROM mlmon_state.revisions '
         'WHERE alert = ? GROUP BY "end"',
         [alert],
     ).fetchall()
+    return [LastRevision._make(row) for row in rows]
 
 
 def delete_revisions(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from otel_mlmon.stats.estimation.entry import LedgerEntry
 from otel_mlmon.store import ledger
 from otel_mlmon.store.connected import Connected
 from otel_mlmon.store.documents import (
-    RevisionRow,
-    VerdictRow,
     append_revisions,
     append_verdicts,
     delete_revisions,
@@ -21,6 +18,7 @@ from otel_mlmon.store.documents import (
     read_revisions,
     read_verdicts,
 )
+from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, VerdictRow
 
 
 class History(Connected):
@@ -56,13 +54,13 @@ class History(Connected):
             append_verdicts(cursor, verdicts)
             append_revisions(cursor, revisions)
 
-    def revisions(self, alert: str, limit: int = 500) -> list[dict[str, Any]]:
+    def revisions(self, alert: str, limit: int = 500) -> list[RevisionRow]:
         """What was known when of an alert's past windows, oldest first."""
         with self._cursor() as cursor:
             return read_revisions(cursor, alert, limit)
 
-    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
-        """(end, with truth, maturity) of each of an alert's windows, as last seen."""
+    def last_revisions(self, alert: str) -> list[LastRevision]:
+        """The last look at each of an alert's windows."""
         with self._cursor() as cursor:
             return last_revisions(cursor, alert)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from otel_mlmon.stats.estimation.entry import LedgerEntry
+from otel_mlmon.values.history import LedgerEntry
 
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in LedgerEntry._fields)
 _TEXTS: Final = frozenset({"alert", "model", "version", "segment", "metric"})

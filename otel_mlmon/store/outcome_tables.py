@@ -12,8 +12,10 @@ import pyarrow as pa
 from otel_mlmon.store import outcomes as pane_outcomes
 from otel_mlmon.store.connected import Connected
 from otel_mlmon.store.rows import read_events
-from otel_mlmon.store.window_sums import Lines, read_window_sums
+from otel_mlmon.store.window_sums import read_window_sums
 from otel_mlmon.values import RowBlock
+from otel_mlmon.values.profiles import WindowSums
+from otel_mlmon.values.query import WindowQuery
 
 _EVER: Final = 2**62  # ns, further apart than any two times
 
@@ -53,20 +55,12 @@ class OutcomeTables(Connected):
         with self._database.transaction() as cursor:
             pane_outcomes.forget_outcomes(cursor, model)
 
-    def window_sums(
-        self,
-        model: str,
-        reference: str,
-        starts: Sequence[int],
-        width: int,
-        segments: Sequence[str],
-        known_by: int | None,
-    ) -> tuple[Lines, Lines, Lines, Lines]:
-        """Sums over windows of `width` ns, any number of widths apart: see `store.window_sums`."""
+    def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
+        """Sums over the query's window moved to each of `starts`, any number of widths apart."""
         with self._cursor() as cursor:
-            return read_window_sums(cursor, model, reference, starts, width, segments, known_by)
+            return read_window_sums(cursor, query, starts)
 
-    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
-        """When the ground truth of predictions in [start, end) became known, in steps of `step` ns."""
+    def known(self, query: WindowQuery, step: int) -> pa.Table:
+        """When the ground truth of the window's predictions became known, in steps of `step` ns."""
         with self._cursor() as cursor:
-            return pane_outcomes.read_known(cursor, model, reference, start, end, known_by, step)
+            return pane_outcomes.read_known(cursor, query, step)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import duckdb
 import pyarrow as pa
 
-# Values of the sums, in the order of the table; names as in PerformanceCounts.
-SUMS: Final = (
-    "with_truth", "numeric", "sum_error", "sum_abs_error", "sum_squared_error", "sum_fourth_error", "sum_truth",
-    "sum_squared_truth", "sum_abs_truth", "sum_abs_relative_error", "relative_rows",
-)  # fmt: skip
+from otel_mlmon.store.profiles import EVER, window_parameters
+from otel_mlmon.values.query import WindowQuery
 
 
 def event_query(table: str) -> str:
@@ -100,13 +95,15 @@ def outcome_progress(cursor: duckdb.DuckDBPyConnection, model: str, reference: s
     return int(rows[0][0]) if rows else 0
 
 
-def read_known(
-    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, known_by: int, step: int
-) -> pa.Table:
-    """How many predictions in [start, end) got their ground truth when: version, `at` and `known` in steps of `step` ns."""
+def read_known(cursor: duckdb.DuckDBPyConnection, query: WindowQuery, step: int) -> pa.Table:
+    """Count the window's predictions by version, time (`at`) and time of their ground truth (`known`), in steps of `step` ns."""
     return cursor.sql(
         "SELECT version, pane // $step * $step AS at, (known - 1) // $step * $step AS known, sum(with_truth) AS n "
         "FROM mlmon_state.outcomes WHERE model = $model AND reference = $reference AND segment = '' AND pane >= $start "
         "AND pane < $end AND known <= $known GROUP BY ALL",
-        params={"model": model, "reference": reference, "start": start, "end": end, "known": known_by, "step": step},
+        params={
+            **window_parameters(query),
+            "known": EVER if query.known_by is None else query.known_by,
+            "step": step,
+        },
     ).to_arrow_table()

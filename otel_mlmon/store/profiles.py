@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+
+from otel_mlmon.values.profiles import ValueCount
+from otel_mlmon.values.query import WindowQuery
+
+EVER: Final = 2**63 - 1  # later than any time, ns
 
 _PROFILE_COLUMNS = (
     "model, reference, version, segment, pane, field, counts, bins, total, squares, minimum, maximum, new, heavy"
@@ -40,16 +45,10 @@ def replace_panes(
 
 
 def read_profiles(
-    cursor: duckdb.DuckDBPyConnection,
-    model: str,
-    reference: str,
-    start: int,
-    end: int,
-    segments: Sequence[str],
-    fields: Sequence[str] | None = None,
+    cursor: duckdb.DuckDBPyConnection, query: WindowQuery, fields: Sequence[str] | None = None
 ) -> pa.Table:
-    """Profiles of the panes in [start, end): those of the whole and of the segment keys asked for; of all fields, or of these."""
-    where, about = _about(model, reference, start, end, segments, fields)
+    """Profiles of the window's panes, whole and by the query's segment keys; `fields` None: all fields."""
+    where, about = _about(query, fields)
     return cursor.sql(
         "SELECT version, segment, field, counts, bins, total, squares, minimum, maximum FROM mlmon_state.profiles "
         f"WHERE {where}",
@@ -59,20 +58,13 @@ def read_profiles(
 
 def read_values(
     cursor: duckdb.DuckDBPyConnection,
-    model: str,
-    reference: str,
-    start: int,
-    end: int,
-    segments: Sequence[str],
+    query: WindowQuery,
     limit: int,
     always: Sequence[str],
     fields: Sequence[str] | None = None,
-) -> list[tuple[str, str, str, str, str, int]]:
-    """Summed single values: (version, segment, field, "new" or "heavy", value, count).
-
-    Of each field the `limit` most frequent, and heavy ones that are in `always`.
-    """
-    where, about = _about(model, reference, start, end, segments, fields)
+) -> list[ValueCount]:
+    """The `limit` most frequent single values of each field, and top values that are in `always`."""
+    where, about = _about(query, fields)
     parts = [
         f"SELECT version, segment, field, '{kind}' AS kind, unnest(map_entries({kind}), recursive := true) "
         f"FROM mlmon_state.profiles WHERE {where}"
@@ -85,34 +77,35 @@ def read_values(
         "OR (kind = 'heavy' AND list_contains($always, key))",
         {**about, "limit": limit, "always": list(always)},
     ).fetchall()
-    return [(v, s, f, kind, key, int(n)) for v, s, f, kind, key, n in rows]
+    return [ValueCount._make(row) for row in rows]
 
 
-def _about(
-    model: str, reference: str, start: int, end: int, segments: Sequence[str], fields: Sequence[str] | None
-) -> tuple[str, dict[str, Any]]:
+def _about(query: WindowQuery, fields: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
     where = (
         "model = $model AND reference = $reference AND pane >= $start AND pane < $end "
         f"AND {in_segments('segment', '$segments')}"
     )
-    about = {"model": model, "reference": reference, "start": start, "end": end, "segments": list(segments)}
+    about = {**window_parameters(query), "segments": list(query.segments)}
     if fields is None:
         return where, about
     return f"{where} AND list_contains($fields, field)", {**about, "fields": list(fields)}
 
 
-def read_traffic(
-    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, start: int, end: int, known_by: int
-) -> pa.Table:
-    """Pane by pane in [start, end): version, pane, rows, and of how many of them the ground truth was known by `known_by`."""
+def read_traffic(cursor: duckdb.DuckDBPyConnection, query: WindowQuery) -> pa.Table:
+    """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""
     about = "model = $model AND reference = $reference AND segment = '' AND pane >= $start AND pane < $end"
     return cursor.sql(
         "SELECT version, pane, sum(rows)::BIGINT AS rows, sum(truth) AS truth FROM ("
         f"SELECT version, pane, rows, 0.0 AS truth FROM mlmon_state.pane_totals WHERE {about} UNION ALL "
         f"SELECT version, pane, 0, with_truth FROM mlmon_state.outcomes WHERE {about} AND known <= $known) "
         "GROUP BY version, pane ORDER BY version, pane",
-        params={"model": model, "reference": reference, "start": start, "end": end, "known": known_by},
+        params={**window_parameters(query), "known": EVER if query.known_by is None else query.known_by},
     ).to_arrow_table()
+
+
+def window_parameters(query: WindowQuery) -> dict[str, Any]:
+    """SQL parameters for the model, the reference and the bounds of a window."""
+    return {"model": query.model, "reference": query.reference, "start": query.start, "end": query.end}
 
 
 def in_segments(column: str, parameter: str = "?") -> str:

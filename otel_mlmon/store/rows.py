@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -15,8 +15,10 @@ from otel_mlmon.store import states
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
 from otel_mlmon.store.outcomes import event_query
+from otel_mlmon.store.profiles import EVER
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 from otel_mlmon.values.named import named
+from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -25,44 +27,34 @@ NEWEST_TRUTH = (
     "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND time < ? "
     "AND prediction_id IN ({ids}) QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
 )
-EVER = 2**63 - 1
 _NOTHING_KNOWN = "false AS _known, 0::BIGINT AS _known_at, NULL::DOUBLE AS _number, NULL::VARCHAR AS _text"
 _KNOWN = "t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text"
 
 
 def read_rows(
     cursor: duckdb.DuckDBPyConnection,
-    model: str,
     table: str,
     fields: dict[str, StoredField],
-    segments: Sequence[str],
-    ranges: Sequence[tuple[int, int]],
-    known_before: int | None = None,
-    only: Collection[str] | None = None,
-    with_ids: bool = False,
-    having: str | None = None,
+    query: RowQuery,
 ) -> RowBlock:
-    """Rows whose time lies in one of the half-open `ranges` (ns), and the segment keys asked for.
-
-    With the ground truth that became known before `known_before` (ns; None: all; 0: none is looked for). `only` names the fields
-    wanted; `having` one that rows must have.
-    """
-    where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in ranges) or "false"
+    """Read the rows of `table` that the query asks for."""
+    model, segments, known_by, having = query.model, query.segments, query.known_by, query.having
+    where = " OR ".join(f"(_time >= {int(a)} AND _time < {int(b)})" for a, b in query.ranges) or "false"
     if having is not None:
         there = (
             f"substr(_states, {fields[having].position + 1}, 1) NOT IN ('', '.', 'x')" if having in fields else "false"
         )
         where = f"({where}) AND {there}"
-    wanted = fields if only is None else {n: f for n, f in fields.items() if n in only or n in segments}
-    columns = f"{_meta(wanted)}{', p._id' if with_ids else ''}"
-    if known_before == 0:
+    wanted = fields if query.fields is None else {n: f for n, f in fields.items() if n in query.fields or n in segments}
+    columns = f"{_meta(wanted)}{', p._id' if query.with_ids else ''}"
+    if known_by == 0:
         found = cursor.sql(f"SELECT {columns}, {_NOTHING_KNOWN} FROM {table} p WHERE {where}").to_arrow_table()
     else:
         truth = NEWEST_TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {where}")
         found = cursor.sql(
             f"SELECT {columns}, {_KNOWN} FROM (SELECT * FROM {table} WHERE {where}) p LEFT JOIN ({truth}) t "
             "ON p._id = t.prediction_id AND t.text IS NOT NULL",
-            params=[model, EVER if known_before is None else known_before],
+            params=[model, EVER if known_by is None else known_by],
         ).to_arrow_table()
     return _block(model, found, wanted, len(fields), segments)
 

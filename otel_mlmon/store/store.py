@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from otel_mlmon.store.logged import read_logged
 from otel_mlmon.store.outcome_tables import OutcomeTables
 from otel_mlmon.store.rows import read_rows
 from otel_mlmon.store.window_rows import count_outside, read_examples
-from otel_mlmon.values import Batch, ChangeEvent, RowBlock
+from otel_mlmon.values import Batch, ChangeEvent, RowBlock, Target
+from otel_mlmon.values.profiles import ValueCount
+from otel_mlmon.values.query import RowQuery, WindowQuery
 
 HOUR_NS = 3600 * 10**9
 
@@ -65,68 +67,29 @@ class Store(OutcomeTables, History):
         """Models that ever sent a prediction."""
         return self._catalog.models()
 
-    def rows(
-        self,
-        model: str,
-        segments: Sequence[str],
-        ranges: Sequence[tuple[int, int]],
-        known_before: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-        having: str | None = None,
-    ) -> RowBlock | None:
-        """Predictions in the half-open time ranges (ns) with their ground truth; None for an unknown model.
-
-        `only` names the fields wanted, `having` one that predictions must have.
-        """
-        table = self._catalog.table(model)
+    def rows(self, query: RowQuery) -> RowBlock | None:
+        """Predictions with their ground truth; None for an unknown model."""
+        table = self._catalog.table(query.model)
         if table is None:
             return None
         with self._cursor() as cursor:
-            return read_rows(
-                cursor,
-                model,
-                table,
-                self._catalog.fields(model),
-                segments,
-                ranges,
-                known_before,
-                only,
-                with_ids,
-                having,
-            )
+            return read_rows(cursor, table, self._catalog.fields(query.model), query)
 
-    def examples(
-        self, model: str, version: str, segment: str, field: str, start: int, end: int, limit: int
-    ) -> list[dict[str, Any]]:
+    def examples(self, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]:
         """A few stored predictions of a window, for a person to look at."""
-        table = self._catalog.table(model)
+        table = self._catalog.table(target.model)
         if table is None:
             return []
         with self._cursor() as cursor:
-            return read_examples(
-                cursor, model, table, self._catalog.fields(model), version, segment, field, start, end, limit
-            )
+            return read_examples(cursor, table, self._catalog.fields(target.model), target, start, end, limit)
 
-    def count_outside(
-        self,
-        model: str,
-        version: str,
-        segment: str,
-        field: str,
-        start: int,
-        end: int,
-        low: float | None,
-        high: float | None,
-    ) -> int:
-        """Numbers of a field outside [low, high] in a window, read from the rows."""
-        table = self._catalog.table(model)
+    def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
+        """Count the finite numbers of the target's field outside [low, high] in [start, end); None is no bound."""
+        table = self._catalog.table(target.model)
         if table is None:
             return 0
         with self._cursor() as cursor:
-            return count_outside(
-                cursor, table, self._catalog.fields(model), version, segment, field, start, end, low, high
-            )
+            return count_outside(cursor, table, self._catalog.fields(target.model), target, start, end, low, high)
 
     def logged(self, model: str, version: str | None, start: int, end: int, limit: int) -> list[dict[str, Any]]:
         """A sample of predictions as they were sent; [] for an unknown model."""
@@ -220,38 +183,22 @@ class Store(OutcomeTables, History):
         """Fields that a model's predictions ever had."""
         return list(self._catalog.fields(model))
 
-    def profiles(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        fields: Sequence[str] | None = None,
-    ) -> pa.Table:
-        """Profiles of these fields (None: of all) of the panes in [start, end)."""
+    def profiles(self, query: WindowQuery, fields: Sequence[str] | None = None) -> pa.Table:
+        """Profiles of the window's panes, for these fields (None: all)."""
         with self._cursor() as cursor:
-            return pane_profiles.read_profiles(cursor, model, reference, start, end, segments, fields)
+            return pane_profiles.read_profiles(cursor, query, fields)
 
     def profile_values(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        limit: int,
-        always: Sequence[str] = (),
-        fields: Sequence[str] | None = None,
-    ) -> list[tuple[str, str, str, str, str, int]]:
-        """Summed single values of these fields (None: of all) in [start, end): the `limit` most frequent, and those of `always`."""
+        self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
+    ) -> list[ValueCount]:
+        """The `limit` most frequent single values of these fields (None: all), and the values in `always`."""
         with self._cursor() as cursor:
-            return pane_profiles.read_values(cursor, model, reference, start, end, segments, limit, always, fields)
+            return pane_profiles.read_values(cursor, query, limit, always, fields)
 
-    def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
-        """Predictions pane by pane, and of how many the ground truth was known by `known_by`."""
+    def traffic(self, query: WindowQuery) -> pa.Table:
+        """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""
         with self._cursor() as cursor:
-            return pane_profiles.read_traffic(cursor, model, reference, start, end, known_by)
+            return pane_profiles.read_traffic(cursor, query)
 
     # ---- housekeeping
 

@@ -8,7 +8,9 @@ import duckdb
 
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import quoted
-from otel_mlmon.store.rows import EVER, NEWEST_TRUTH
+from otel_mlmon.store.profiles import EVER
+from otel_mlmon.store.rows import NEWEST_TRUTH
+from otel_mlmon.values import Target
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 _STATE_NAMES = {"n": "null", ".": "absent", "x": "cut off by a limit", "o": "other type"}
@@ -16,32 +18,30 @@ _STATE_NAMES = {"n": "null", ".": "absent", "x": "cut off by a limit", "o": "oth
 
 def read_examples(
     cursor: duckdb.DuckDBPyConnection,
-    model: str,
     table: str,
     fields: dict[str, StoredField],
-    version: str,
-    segment: str,
-    field: str,
+    target: Target,
     start: int,
     end: int,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Predictions with their ids, trace ids and the value of `field` ("" for none).
+    """Predictions with their ids, trace ids and the value of the target's field ("" for none).
 
     For a field, cells without a value of the right type come first, then extreme values; for the model as a whole,
     the largest errors.
     """
+    field = target.field
     stored = fields.get(field)
     prediction = fields.get(FIELD_PREDICTION)
     value = f"p.{quoted(stored.column)}::VARCHAR" if stored and stored.column else "NULL"
     state = f"substr(p._states, {stored.position + 1}, 1)" if stored else "''"
     shown = f"p.{quoted(prediction.column)}" if prediction and prediction.column else "NULL"
     order = _order(stored, prediction)
-    condition, extra = _in_segment(fields, segment)
+    condition, extra = _in_segment(fields, target.segment)
     inside = "_version = ? AND _time >= ? AND _time < ?"
     truth = NEWEST_TRUTH.format(ids=f"SELECT _id FROM {table} WHERE {inside}")
-    window = (version, start, end)
-    parameters: list[Any] = [field, *window, model, EVER, *window, *extra]
+    window = (target.version, start, end)
+    parameters: list[Any] = [field, *window, target.model, EVER, *window, *extra]
     rows = cursor.execute(
         f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
         "coalesce(t.text, t.number::VARCHAR) "
@@ -84,26 +84,24 @@ def count_outside(
     cursor: duckdb.DuckDBPyConnection,
     table: str,
     fields: dict[str, StoredField],
-    version: str,
-    segment: str,
-    field: str,
+    target: Target,
     start: int,
     end: int,
     low: float | None,
     high: float | None,
 ) -> int:
-    """Finite numbers of `field` below `low` or above `high` in a window; None is no bound."""
-    stored = fields.get(field)
+    """Finite numbers of the target's field below `low` or above `high` in a window; None is no bound."""
+    stored = fields.get(target.field)
     if stored is None:
         return 0
     # Numbers that the column cannot hold are in `_other`; texts there are quoted and so are no numbers.
     own = f"p.{quoted(stored.column)}" if stored.type == "number" else "NULL"
-    condition, extra = _in_segment(fields, segment)
+    condition, extra = _in_segment(fields, target.segment)
     least, most = float("-inf") if low is None else low, float("inf") if high is None else high
     (count,) = cursor.execute(
         f"SELECT count(*) FROM (SELECT coalesce({own}, TRY_CAST(p._other[?] AS DOUBLE)) AS x FROM {table} p "
         f"WHERE p._version = ? AND p._time >= ? AND p._time < ?{condition}) WHERE isfinite(x) AND (x < ? OR x > ?)",
-        [field, version, start, end, *extra, least, most],
+        [target.field, target.version, start, end, *extra, least, most],
     ).fetchall()[0]
     return int(count)
 

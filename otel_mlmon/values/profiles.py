@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from otel_mlmon.values.arrays import Counts
@@ -73,6 +73,60 @@ class PerformanceCounts:
     sum_abs_relative_error: float = 0.0  # over rows whose truth is not 0
     relative_rows: int = 0
     confusion: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+# The counts that the store keeps as columns, in the order of its table.
+SUMS: Final = tuple(f.name for f in fields(PerformanceCounts) if f.name not in ("predictions", "confusion"))
+
+
+class ValueCount(NamedTuple):
+    """How often one single value of a field occurs, as JSON text; `kind` is "new" (an unknown category) or "heavy" (a top value)."""
+
+    version: str
+    segment: str
+    field: str
+    kind: str
+    value: str
+    n: int
+
+
+class RowSums(NamedTuple):
+    """Predictions of one window, model version and segment: how many, how many were cut off, how many have a broken feature."""
+
+    start: int
+    version: str
+    segment: str
+    rows: int
+    lost: int
+    broken: int
+
+
+class DroppedRows(NamedTuple):
+    """Predictions of one window and model version that their sender lost."""
+
+    start: int
+    version: str
+    rows: int
+
+
+class ClassCount(NamedTuple):
+    """How often one window, model version and segment has this pair of true and predicted class."""
+
+    start: int
+    version: str
+    segment: str
+    truth: str
+    prediction: str
+    n: int
+
+
+class WindowSums(NamedTuple):
+    """Sums over several windows. Lines of `sums` are the window's start, version and segment, then SUMS in their order."""
+
+    rows: list[RowSums]
+    dropped: list[DroppedRows]
+    sums: list[tuple[Any, ...]]
+    classes: list[ClassCount]
 
 
 @dataclass(frozen=True, slots=True)

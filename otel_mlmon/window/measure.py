@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock, WindowProfile
+from otel_mlmon.values.profiles import ValueCount
 from otel_mlmon.window.performance import outcome_tables
 from otel_mlmon.window.profile import profile_panes
 from otel_mlmon.window.sums import Key, sum_outcomes, sum_profiles, sum_totals
-
-Values = Sequence[tuple[str, str, str, str, str, int]]
 
 
 def measure(
@@ -48,12 +47,12 @@ def measure_pane(
     return fields, counted, sum_outcomes(sums, classes, counted)
 
 
-def single_values(fields: pa.Table) -> Values:
+def single_values(fields: pa.Table) -> list[ValueCount]:
     """New and frequent values of profiles that were just made, in the shape that `sum_profiles` wants them."""
     if not fields.num_rows:
         return []
     return [
-        (row["version"], row["segment"], row["field"], kind, key, count)
+        ValueCount(row["version"], row["segment"], row["field"], kind, key, count)
         for row in fields.select(["version", "segment", "field", "new", "heavy"]).to_pylist()
         for kind in ("new", "heavy")
         for key, count in row[kind]

@@ -11,16 +11,12 @@ import pyarrow as pa
 
 from otel_mlmon.values import FieldCells, FieldReference, PerformanceCounts, Reference, RowBlock, Texts
 from otel_mlmon.values.named import named
+from otel_mlmon.values.profiles import SUMS
 from otel_mlmon.window.cells import Groups
 from otel_mlmon.window.grouping import concat, groupings, keys
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
-# Names as in PerformanceCounts, and in the store.
-SUMS: Final = (
-    "with_truth", "numeric", "sum_error", "sum_abs_error", "sum_squared_error", "sum_fourth_error", "sum_truth",
-    "sum_squared_truth", "sum_abs_truth", "sum_abs_relative_error", "relative_rows",
-)  # fmt: skip
 _COUNTED: Final = ("with_truth", "numeric", "relative_rows")
 MAX_CLASSES: Final = 50  # more different whole numbers than this are amounts, not classes
 A_CLASS: Final = 0.01  # share of rows from which a whole number may be a class

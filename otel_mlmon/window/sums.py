@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts
+from otel_mlmon.values.profiles import SUMS, ValueCount, WindowSums
 from otel_mlmon.window.cells import COUNTS
 from otel_mlmon.window.forms import FORMS
-from otel_mlmon.window.performance import SUMS, performance_counts
+from otel_mlmon.window.performance import performance_counts
 
 _TYPES = ("int", "float", "string", "bool", "array", "map")
 Key = tuple[str, str]  # version, segment
-Lines = list[tuple[Any, ...]]
 
 
 class Counted(NamedTuple):
@@ -31,7 +31,7 @@ class Counted(NamedTuple):
 
 def sum_profiles(
     panes: pa.Table,
-    values: Iterable[tuple[str, str, str, str, str, int]],
+    values: Iterable[ValueCount],
     references: Mapping[str, Mapping[str, FieldReference]],
 ) -> dict[Key, dict[str, FieldProfile]]:
     """Field profiles of a window by (version, segment), from those of its panes.
@@ -122,19 +122,17 @@ def sum_outcomes(
     }
 
 
-def sum_windows(totals: Lines, dropped: Lines, sums: Lines, classes: Lines) -> dict[int, dict[Key, Counted]]:
-    """Windows by their start, version and segment, from the store's lines of each: rows, lost, broken; lost before they came; SUMS;
-    counts of (truth, prediction).
-    """
-    away = {(start, version): n for start, version, n in dropped}
-    added = {(start, version, segment): values for start, version, segment, *values in sums}
+def sum_windows(lines: WindowSums) -> dict[int, dict[Key, Counted]]:
+    """Windows by start, then by version and segment, from the store's lines."""
+    away = {(start, version): n for start, version, n in lines.dropped}
+    added = {(start, version, segment): values for start, version, segment, *values in lines.sums}
     confusion: dict[tuple[int, str, str], dict[tuple[str, str], int]] = {}
-    for start, version, segment, truth, prediction, n in classes:
+    for start, version, segment, truth, prediction, n in lines.classes:
         if n:
             confusion.setdefault((start, version, segment), {})[truth, prediction] = n
     found: dict[int, dict[Key, Counted]] = {}
     none = [0.0] * len(SUMS)
-    for start, version, segment, rows, lost, broken in sorted(totals):
+    for start, version, segment, rows, lost, broken in sorted(lines.rows):
         key = (start, version, segment)
         counts = performance_counts(rows, dict(zip(SUMS, added.get(key, none), strict=True)), confusion.get(key, {}))
         more = 0 if segment else away.get((start, version), 0)

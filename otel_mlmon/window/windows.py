@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,9 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.values import FREQUENT_VALUES, FieldProfile, Reference, RowBlock, WindowProfile
+from otel_mlmon.values.profiles import ValueCount, WindowSums
+from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.window.performance import outcome_tables
 from otel_mlmon.window.profile import profile_panes
-from otel_mlmon.window.sums import Lines, sum_profiles, sum_windows
+from otel_mlmon.window.sums import sum_profiles, sum_windows
 
 PANES_AT_ONCE = 2000
 EVENTS_AT_ONCE = 200_000
@@ -24,16 +26,7 @@ class PaneStore(Protocol):
     """What this stage needs of the store."""
 
     def models(self) -> list[str]: ...
-    def rows(
-        self,
-        model: str,
-        segments: Sequence[str],
-        ranges: Sequence[tuple[int, int]],
-        known_before: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-        having: str | None = None,
-    ) -> RowBlock | None: ...
+    def rows(self, query: RowQuery) -> RowBlock | None: ...
     def seq(self) -> int: ...
     def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
     def progress(self, model: str) -> int: ...
@@ -42,43 +35,19 @@ class PaneStore(Protocol):
         self, model: str, reference: str, panes: Sequence[int], fields: pa.Table, totals: pa.Table
     ) -> None: ...
     def fields(self, model: str) -> Iterable[str]: ...
-    def profiles(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        fields: Sequence[str] | None = None,
-    ) -> pa.Table: ...
+    def profiles(self, query: WindowQuery, fields: Sequence[str] | None = None) -> pa.Table: ...
     def profile_values(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        limit: int,
-        always: Sequence[str] = (),
-        fields: Sequence[str] | None = None,
-    ) -> list[tuple[str, str, str, str, str, int]]: ...
-    def traffic(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table: ...
+        self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
+    ) -> list[ValueCount]: ...
+    def traffic(self, query: WindowQuery) -> pa.Table: ...
     def outcome_progress(self, model: str, reference: str) -> int: ...
     def outcome_events(
         self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
     ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None: ...
     def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None: ...
     def forget_outcomes(self, model: str) -> None: ...
-    def window_sums(
-        self,
-        model: str,
-        reference: str,
-        starts: Sequence[int],
-        width: int,
-        segments: Sequence[str],
-        known_by: int | None,
-    ) -> tuple[Lines, Lines, Lines, Lines]: ...
-    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table: ...
+    def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums: ...
+    def known(self, query: WindowQuery, step: int) -> pa.Table: ...
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
 
@@ -191,9 +160,8 @@ class Windows:
                 self._dirty[model].pop(pane, None)
         try:
             for name, segments in plan.segments.items():
-                rows = self._store.rows(
-                    model, segments, _ranges(panes, self.pane_ns), 0
-                )  # profiles need no ground truth
+                # Profiles need no ground truth.
+                rows = self._store.rows(RowQuery(model, _ranges(panes, self.pane_ns), segments, known_by=0))
                 if rows is None:
                     continue
                 references = {v: self._reference_for(model, v, name) for v in rows.versions.labels}
@@ -212,99 +180,63 @@ class Windows:
             seq = min([newest - 1, *(s - 1 for s in waiting)])
         self._store.set_progress(model, max(seq, 0))
 
-    def window(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        known_by: int | None,
-        *,
-        fields: bool = True,
-        selects: Callable[[str], bool] | None = None,
-    ) -> list[WindowProfile]:
-        """The model's predictions in [start, end) ns: one profile per version, whole and per segment value.
+    def window(self, query: WindowQuery) -> list[WindowProfile]:
+        """The window as one profile per version, whole and per segment value."""
+        (windows,) = self.windows(query, [query.start]).values()
+        if not query.fields:
+            return windows
+        profiles = self._fields(query, {window.version for window in windows})
+        return [replace(window, fields=profiles.get((window.version, window.segment), {})) for window in windows]
 
-        Performance counts the ground truth that was known by `known_by` (None: none). Without `fields` it is all there is;
-        `selects` says which of them are wanted.
-        """
-        (found,) = self.windows(model, reference, [start], end - start, segments, known_by).values()
-        if not fields:
-            return found
-        named = self._fields(model, reference, start, end, segments, {window.version for window in found}, selects)
-        return [replace(window, fields=named.get((window.version, window.segment), {})) for window in found]
-
-    def windows(
-        self,
-        model: str,
-        reference: str,
-        starts: Sequence[int],
-        width: int,
-        segments: Sequence[str],
-        known_by: int | None,
-    ) -> dict[int, list[WindowProfile]]:
-        """Windows of `width` ns that begin at `starts`, any number of widths apart, without their fields, by start."""
-        found = sum_windows(*self._store.window_sums(model, reference, starts, width, segments, known_by))
+    def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
+        """The window moved to each of `starts`, any number of widths apart, without field profiles, by start."""
+        sums = sum_windows(self._store.window_sums(query, starts))
         return {
             start: [
                 WindowProfile(
-                    model, version, segment, start, start + width, of.rows, of.lost, {}, of.performance, of.broken
+                    query.model,
+                    version,
+                    segment,
+                    start,
+                    start + query.width,
+                    counted.rows,
+                    counted.lost,
+                    {},
+                    counted.performance,
+                    counted.broken,
                 )
-                for (version, segment), of in found.get(start, {}).items()
+                for (version, segment), counted in sums.get(start, {}).items()
             ]
             for start in starts
         }
 
-    def _fields(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        versions: Iterable[str],
-        selects: Callable[[str], bool] | None,
-    ) -> dict[tuple[str, str], dict[str, FieldProfile]]:
-        references = {v: r.fields for v in versions if (r := self._reference_for(model, v, reference)) is not None}
+    def _fields(self, query: WindowQuery, versions: Iterable[str]) -> dict[tuple[str, str], dict[str, FieldProfile]]:
+        found = {version: self._reference_for(query.model, version, query.reference) for version in versions}
+        references = {version: reference.fields for version, reference in found.items() if reference is not None}
         constants = {value for fields in references.values() for field in fields.values() for value in field.constants}
         names: list[str] | None = None
-        if selects is not None:
-            there = {*self._store.fields(model), *(name for fields in references.values() for name in fields)}
-            names = sorted(filter(selects, there))
+        if query.selects is not None:
+            known = {*self._store.fields(query.model), *(name for fields in references.values() for name in fields)}
+            names = sorted(filter(query.selects, known))
         return sum_profiles(
-            self._store.profiles(model, reference, start, end, segments, names),
-            self._store.profile_values(
-                model, reference, start, end, segments, FREQUENT_VALUES, sorted(constants), names
-            ),
+            self._store.profiles(query, names),
+            self._store.profile_values(query, FREQUENT_VALUES, sorted(constants), names),
             references,
         )
 
-    def rows(
-        self,
-        model: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        known_by: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-        having: str | None = None,
-    ) -> RowBlock | None:
-        """The predictions in [start, end) themselves, of all versions, with the ground truth that was known by `known_by`.
+    def rows(self, query: RowQuery) -> RowBlock | None:
+        """The predictions themselves, of all versions. `known_by` is rounded down to a whole pane, as in the sums."""
+        if query.known_by is not None:
+            query = replace(query, known_by=query.known_by // self.pane_ns * self.pane_ns)
+        return self._store.rows(query)
 
-        `only` names the fields wanted, `having` one that predictions must have.
-        """
-        before = None if known_by is None else known_by // self.pane_ns * self.pane_ns
-        return self._store.rows(model, segments, [(start, end)], before, only, with_ids, having)
+    def totals(self, query: WindowQuery) -> pa.Table:
+        """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""
+        return self._store.traffic(query)
 
-    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
-        """Pane by pane: version, pane, rows, and the `truth` that was known, to find the newest window with enough of it."""
-        return self._store.traffic(model, reference, start, end, known_by)
-
-    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+    def known(self, query: WindowQuery, step: int) -> pa.Table:
         """When ground truth became known: version, `at` (of predictions) and `known` in steps of `step` ns, n."""
-        return self._store.known(model, reference, start, end, known_by, step)
+        return self._store.known(query, step)
 
 
 def _ranges(panes: list[int], pane_ns: int) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values.query import RowQuery, WindowQuery
 
 HOUR = 3_600_000_000_000
 NAMES = Columns(prediction="predicted", ground_truth="price")
@@ -62,7 +63,7 @@ def all_of(block: RowBlock) -> npt.NDArray[np.int64]:
 def case(block: RowBlock, made: Reference | None, *segments: str) -> OutcomeCase:
     """The hour as a check of outcomes sees it."""
     windows = MemoryWindows(block, lambda model, version, name: made, HOUR)
-    profiles = windows.window("houses", "training", 0, HOUR, segments, 10 * HOUR)
+    profiles = windows.window(WindowQuery("houses", "training", 0, HOUR, segments, 10 * HOUR))
     return OutcomeCase(
         "houses",
         "v1",
@@ -71,6 +72,6 @@ def case(block: RowBlock, made: Reference | None, *segments: str) -> OutcomeCase
         10 * HOUR,
         {profile.segment: profile for profile in profiles},
         made,
-        WindowRows(lambda keys: windows.rows("houses", 0, HOUR, keys)),
+        WindowRows(lambda keys: windows.rows(RowQuery("houses", [(0, HOUR)], keys))),
         lambda start, end: {},
     )

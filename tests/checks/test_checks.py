@@ -92,7 +92,7 @@ class World:
         self._number = 0
 
     def _count(self, target: Any, start: int, end: int, low: float | None, high: float | None) -> int:
-        return self.store.count_outside("m", target.version, target.segment, target.field, start, end, low, high)
+        return self.store.count_outside(target, start, end, low, high)
 
     def send(
         self, rows: list[dict[str, Any]], values: list[Any] | None = None, *, window: int = 0, version: str = "v1"

@@ -18,6 +18,7 @@ from otel_mlmon.ingest.decode.single import PredictionRow
 from otel_mlmon.rulefile import DriftRule, Missing, ParityRule
 from otel_mlmon.store import Store
 from otel_mlmon.values import Alert, AlertState, RowBlock, Target, Verdict
+from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire import semconv
 
 NOTHING = object()
@@ -39,7 +40,7 @@ def block(production: Model, intended: Model, n: int = 1_000) -> RowBlock:
         rows.append(PredictionRow("m", "1", f"id{i}", i, {**features, **given}))
     store = Store(None)
     store.commit(prediction_batches(rows), n)
-    found = store.rows("m", [], [(0, n)], with_ids=True)
+    found = store.rows(RowQuery("m", [(0, n)], with_ids=True))
     store.close()
     assert found is not None
     return found

@@ -10,6 +10,8 @@ import pytest
 from engine.world import DAY, HOUR, World, firing, spread
 from references import reference_of
 
+from otel_mlmon.values.history import RevisionRow
+
 
 def _prices(
     rng: np.random.Generator, n: int, start: int, end: int, *, sigma: float = 10.0, delay: int = 0
@@ -178,15 +180,15 @@ def test_a_figure_is_provisional_until_hardly_more_is_to_come_and_each_revision_
     assert all(0.1 <= c <= 0.5 for c in coverages[5:])
     whole = world.engine.alerts()[0].id
     revisions = world.store.revisions(whole, 10_000)
-    by_window: dict[int, list[dict]] = {}
+    by_window: dict[int, list[RevisionRow]] = {}
     for revision in revisions:
-        by_window.setdefault(revision["end"], []).append(revision)
+        by_window.setdefault(revision.end, []).append(revision)
     old = by_window[10 * DAY]
-    known = [r["with_truth"] for r in old]
+    known = [r.with_truth for r in old]
     assert known == sorted(known) and len(known) > 4
-    assert [r["maturity"] for r in old][-1] == "final" and {r["maturity"] for r in old[:-1]} == {"provisional"}
-    assert old[-1]["with_truth"] == pytest.approx(140, abs=25)
-    widths = [r["high"] - r["low"] for r in old if r["low"] is not None]
+    assert [r.maturity for r in old][-1] == "final" and {r.maturity for r in old[:-1]} == {"provisional"}
+    assert old[-1].with_truth == pytest.approx(140, abs=25)
+    widths = [r.high - r.low for r in old if r.low is not None]
     assert widths[-1] < widths[0], "the interval narrows"
     delays = world.engine.groups["g", "m"].delays["1"]
     assert delays["0.5"] == pytest.approx(2 * np.log(2) * 86400, rel=0.25)

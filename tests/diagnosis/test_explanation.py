@@ -14,9 +14,10 @@ from diagnosis.towns import HOUR, PRICES_OFF, World, houses, reference
 
 from otel_mlmon.diagnosis import Limits, Subject, explain, subject
 from otel_mlmon.diagnosis.explanation import Revision
-from otel_mlmon.diagnosis.history import VerdictRow, windows_of
+from otel_mlmon.diagnosis.history import windows_of
 from otel_mlmon.diagnosis.subject import sample_ranges
 from otel_mlmon.server.explanations import Explanations
+from otel_mlmon.values.history import VerdictRow
 from otel_mlmon.wire.semconv import FIELD_SHADOW
 
 BAD = ("N03", "N08", "N16")
@@ -364,7 +365,7 @@ def test_the_last_breach_is_explained_while_the_newest_verdict_is_none() -> None
 
 def test_a_window_that_had_no_value_when_it_was_judged_has_no_interval_either() -> None:
     later = Revision(0, 5, 9, 100, 80, 0.8, "provisional", "ok", 50.0, 40.0, 60.0)
-    rows: list[VerdictRow] = [("1", 5, "no_data", None, None, 9), ("1", 6, "ok", 51.0, 70.0, 9)]
+    rows: list[VerdictRow] = [VerdictRow("1", 5, "no_data", None, None, 9), VerdictRow("1", 6, "ok", 51.0, 70.0, 9)]
     assert [(one.value, one.low, one.high) for one in windows_of(rows, [later, replace(later, end=6)])] == [
         (None, None, None), (51.0, 40.0, 60.0),
     ]  # fmt: skip

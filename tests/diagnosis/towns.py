@@ -94,7 +94,7 @@ class World:
         return self.reference
 
     def _count(self, target: Any, start: int, end: int, low: float | None, high: float | None) -> int:
-        return self.store.count_outside("m", target.version, target.segment, target.field, start, end, low, high)
+        return self.store.count_outside(target, start, end, low, high)
 
     def send(self, frame: pd.DataFrame, hour: int, *, version: str = "v1", known: float = 1.0) -> None:
         """An hour's predictions, evenly spread, with trace ids; the ground truth of the first `known` of them comes at once."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from otel_mlmon.stats.metrics.performance import accuracy, rmse
 from otel_mlmon.store import Store
+from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.window import Plan, Windows
 
 PANE = 10 * SECOND
@@ -75,7 +76,10 @@ class World:
 
 
 def _same(world: World, start: int, end: int, by: int) -> None:
-    found = {w.segment: w for w in world.windows.window("m", "training", start, end, ("town",), by, fields=False)}
+    found = {
+        w.segment: w
+        for w in world.windows.window(WindowQuery("m", "training", start, end, ("town",), by, fields=False))
+    }
     for segment, town in (("", None), ("town=a", "a"), ("town=b", "b")):
         expected = world.errors(start, end, by, town)
         if segment not in found:
@@ -137,7 +141,7 @@ def test_a_day_of_labels_is_added_and_nothing_is_read_again() -> None:
     world.windows.close("m", EVER)
     world.tell([(i, 100, 2.0) for i in range(13)])
     assert world.windows.close("m", EVER) == 0, "no pane is redone"
-    (whole,) = [w for w in world.windows.window("m", "training", 0, EVER, (), EVER) if not w.segment]
+    (whole,) = [w for w in world.windows.window(WindowQuery("m", "training", 0, EVER, (), EVER)) if not w.segment]
     assert whole.performance.with_truth == 13
     assert rmse(whole.performance) == 1.0
 
@@ -150,7 +154,9 @@ def test_a_correction_changes_what_is_known_from_then_on_only() -> None:
     world.windows.close("m", EVER)
     seen = {}
     for by in (10, 20, 50, 60):
-        (whole,) = [w for w in world.windows.window("m", "training", 0, EVER, (), by * SECOND) if not w.segment]
+        (whole,) = [
+            w for w in world.windows.window(WindowQuery("m", "training", 0, EVER, (), by * SECOND)) if not w.segment
+        ]
         seen[by] = (whole.performance.with_truth, whole.performance.sum_error)
     assert seen == {10: (0, 0.0), 20: (1, -2.0), 50: (1, -2.0), 60: (1, -1.0)}
 
@@ -162,9 +168,11 @@ def test_rows_as_they_were_known_agree_with_the_sums() -> None:
     world.tell([(i, 10 * i + 5, float(-i)) for i in range(0, 13, 2)])
     world.windows.close("m", EVER)
     for by in range(0, 200, 10):
-        block = world.windows.rows("m", 0, EVER, (), by * SECOND)
+        block = world.windows.rows(RowQuery("m", [(0, EVER)], (), by * SECOND))
         assert block is not None
-        (whole,) = [w for w in world.windows.window("m", "training", 0, EVER, (), by * SECOND) if not w.segment]
+        (whole,) = [
+            w for w in world.windows.window(WindowQuery("m", "training", 0, EVER, (), by * SECOND)) if not w.segment
+        ]
         assert int(block.truth_known.sum()) == whole.performance.with_truth
         assert np.nansum(1.0 - block.truth_numbers[block.truth_known]) == pytest.approx(whole.performance.sum_error)
 
@@ -180,7 +188,7 @@ def test_classes_of_a_correction_move_from_one_cell_to_another() -> None:
         store.commit([ground_truth(ids, truths)], 0)
         windows.touch_ground_truth("m")
         windows.close("m", EVER)
-    (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
+    (whole,) = windows.window(WindowQuery("m", "training", 0, EVER, (), EVER))
     assert whole.performance.confusion == {("yes", "yes"): 1, ("no", "no"): 1}
     assert accuracy(whole.performance.confusion) == 1.0
 
@@ -196,10 +204,10 @@ def test_a_history_that_comes_at_once_is_summed_and_what_comes_beyond_the_horizo
     windows.touch("m", np.array(times))
     windows.touch_ground_truth("m")
     windows.close("m", EVER)
-    (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
+    (whole,) = windows.window(WindowQuery("m", "training", 0, EVER, (), EVER))
     assert (whole.rows, whole.performance.with_truth) == (200, 199)
     store.commit([ground_truth(["199"], [2.0], times=[times[199] + 20 * PANE])], 0)
     windows.touch_ground_truth("m")
     windows.close("m", EVER)
-    (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
+    (whole,) = windows.window(WindowQuery("m", "training", 0, EVER, (), EVER))
     assert whole.performance.with_truth == 199

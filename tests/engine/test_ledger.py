@@ -11,10 +11,10 @@ import pytest
 
 from otel_mlmon.checks.case import Outcome
 from otel_mlmon.engine.ledger import due, entry, judged, score, trusted
-from otel_mlmon.stats.estimation.entry import LedgerEntry
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.store import Store
 from otel_mlmon.values import Target
+from otel_mlmon.values.history import LedgerEntry
 
 HIT, ABOVE, BELOW = 5.2, 7.0, 3.0
 

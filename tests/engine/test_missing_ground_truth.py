@@ -59,9 +59,9 @@ def test_missing_at_random_leaves_figures_and_intervals_right_and_nothing_is_sai
         assert verdict.coverage == pytest.approx(0.6, abs=0.05)
         assert verdict.maturity == "final"
         for revision in world.store.revisions(world.engine.alerts()[0].id, 1000):
-            if revision["maturity"] == "final":
-                part = frame[(frame["time"] >= revision["start"]) & (frame["time"] < revision["end"])]
-                covered += revision["low"] <= _rmse(part) <= revision["high"]
+            if revision.maturity == "final":
+                part = frame[(frame["time"] >= revision.start) & (frame["time"] < revision.end)]
+                covered += revision.low <= _rmse(part) <= revision.high
                 windows += 1
         biased += world.engine.groups["g", "m"].biased.get("1", False)
         world.store.close()

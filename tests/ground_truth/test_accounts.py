@@ -11,6 +11,7 @@ from batches import SECOND, ground_truth, predictions
 
 from otel_mlmon.server.ground_truth_accounts import GroundTruthAccounts
 from otel_mlmon.store import Store
+from otel_mlmon.values.query import RowQuery
 
 
 def _outcomes(store: Store, model: str = "m") -> dict[str, int]:
@@ -19,7 +20,7 @@ def _outcomes(store: Store, model: str = "m") -> dict[str, int]:
 
 
 def _known(store: Store) -> int:
-    rows = store.rows("m", [], [(0, 2**62)])
+    rows = store.rows(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     return int(rows.truth_known.sum())
 

@@ -14,6 +14,7 @@ from otel_mlmon.errors import StoreUnavailable
 from otel_mlmon.ingest.decode.assemble import field_column
 from otel_mlmon.store import Store
 from otel_mlmon.values import GroundTruthBatch
+from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.columns import column
 
 DAY = 86_400 * SECOND
@@ -32,7 +33,7 @@ def keyed(values: list[Any], *, times: list[int] | None = None, **keys: list[Any
 
 def _known(store: Store) -> dict[str, Any]:
     """Id → the ground truth that holds, as the store joins it."""
-    rows = store.rows("m", [], [(0, 2**62)])
+    rows = store.rows(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     ids = [id_ for (id_,) in store.query("SELECT _id FROM predictions.m ORDER BY rowid")]
     order = [id_ for (id_,) in store.query("SELECT _id FROM predictions.m")]

@@ -16,6 +16,7 @@ from otel_mlmon.reference.create import QUANTILES
 from otel_mlmon.stats.drift.distances import psi
 from otel_mlmon.store import Store
 from otel_mlmon.values import FieldProfile, Reference
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 
 EVER = 10**6 * SECOND
@@ -37,7 +38,8 @@ def _window(
     windows.plan("m", Plan({"training": segments}), "plan", 0)
     windows.close("m", EVER)
     return {
-        w.segment: (dict(w.fields), w.performance) for w in windows.window("m", "training", 0, EVER, segments, EVER)
+        w.segment: (dict(w.fields), w.performance)
+        for w in windows.window(WindowQuery("m", "training", 0, EVER, segments, EVER))
     }
 
 

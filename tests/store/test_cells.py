@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_mlmon.store import Store
-from otel_mlmon.values import FieldColumn, RowBlock
+from otel_mlmon.values import FieldColumn, RowBlock, Target
+from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.columns import ABSENT
 
 EVER = [(0, 2**62)]
 
 
 def _rows(store: Store, *segments: str) -> RowBlock:
-    found = store.rows("m", segments, EVER)
+    found = store.rows(RowQuery("m", EVER, segments))
     assert found is not None
     return found
 
@@ -208,7 +209,8 @@ def test_the_last_of_several_ground_truths_wins_within_a_batch_and_within_a_comm
         {1: 2.0, 2: 4.0, 3: math.nan}, nan_ok=True
     )
     shown = {
-        example["prediction_id"]: example["ground_truth"] for example in store.examples("m", "v1", "", "", 0, 9, 5)
+        example["prediction_id"]: example["ground_truth"]
+        for example in store.examples(Target("m", "v1", "", ""), 0, 9, 5)
     }
     assert shown == {"a": "2", "b": "4", "c": None}
 
@@ -246,7 +248,7 @@ def test_a_segment_does_not_depend_on_what_else_is_read() -> None:
     store.commit([predictions([{"town": "a"}], ids=["1"], times=[1])], 0)
     store.commit([predictions([{"town": "b"}], ids=["2"], times=[2], segments={"town": ["given"]})], 0)
     for ranges in ([(0, 9)], [(0, 2)], [(2, 9)]):
-        rows = store.rows("m", ["town"], ranges)
+        rows = store.rows(RowQuery("m", ranges, ["town"]))
         assert rows is not None
         for time, code in zip(rows.times.tolist(), rows.segments["town"].codes, strict=True):
             assert rows.segments["town"].labels[code] == {1: "a", 2: "given"}[time]

@@ -13,6 +13,9 @@ from batches import SECOND, ground_truth, predictions
 
 from otel_mlmon.errors import ConfigError, RejectedInput, StoreUnavailable
 from otel_mlmon.store import Store
+from otel_mlmon.values import Target
+from otel_mlmon.values.history import VerdictRow
+from otel_mlmon.values.query import RowQuery, WindowQuery
 
 HOUR = 3600 * SECOND
 
@@ -41,7 +44,7 @@ def test_two_versions_may_answer_the_same_request_and_one_ground_truth_is_of_bot
         both = [predictions([{"x": 1}], ids=["a"], version=version) for version in ("champion", "challenger")]
         found = store.commit([*both, ground_truth(["a"], [1.0])], 0)
     assert [(a.stored, a.duplicates) for a in found] == [(0, 1)] * 3
-    rows = store.rows("m", [], [(0, HOUR)])
+    rows = store.rows(RowQuery("m", [(0, HOUR)]))
     assert rows is not None
     assert (sorted(rows.versions.labels), rows.truth_known.tolist()) == (["challenger", "champion"], [True, True])
     store.settle_ground_truth()
@@ -74,7 +77,7 @@ def test_rows_that_the_sender_lost_are_told_once_however_often_the_batch_comes()
 
 
 def _dropped(store: Store) -> dict[str, int]:
-    _, dropped, _, _ = store.window_sums("m", "training", [0], HOUR, (), None)
+    dropped = store.window_sums(WindowQuery("m", "training", 0, HOUR, known_by=0), [0]).dropped
     return {version: rows for _, version, rows in dropped}
 
 
@@ -82,7 +85,7 @@ def test_models_whose_names_differ_in_case_only_may_come_in_one_commit() -> None
     store = Store(None)
     store.commit([predictions([{"x": n}], ids=[m], model=m) for n, m in enumerate(["Prices", "prices", "PRICES"])], 0)
     for n, model in enumerate(["Prices", "prices", "PRICES"]):
-        rows = store.rows(model, [], [(0, HOUR)])
+        rows = store.rows(RowQuery(model, [(0, HOUR)]))
         assert rows is not None
         assert rows.fields["x"].numbers.tolist() == [n]  # type: ignore[union-attr]
 
@@ -172,7 +175,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_the_file_may_have_any_name(tmp_path: Path, stem: str) -> None:
     store = Store(tmp_path / f"{stem}.duckdb")
     store.commit([predictions([{"x": 1}], ids=["a"]), ground_truth(["a"], [1.0])], 0)
-    rows = store.rows("m", [], [(0, 2**62)])
+    rows = store.rows(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     assert rows.truth_known.all()
 
@@ -244,12 +247,12 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
         seen = 0
         try:
             while not done.is_set():
-                rows = store.rows("m", ["x"], [(0, HOUR)])
+                rows = store.rows(RowQuery("m", [(0, HOUR)], ["x"]))
                 assert rows is not None
                 assert len(rows) % 10 == 0
                 assert len(rows) >= seen
                 seen = len(rows)
-                assert store.count_outside("m", "v1", "", "x", 0, HOUR, 0, 1000) == 0
+                assert store.count_outside(Target("m", "v1", "", "x"), 0, HOUR, 0, 1000) == 0
         except BaseException as error:
             failures.append(error)
 
@@ -278,6 +281,8 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
 
 def test_retention_forgets_old_verdicts_of_the_alerts_that_are_named() -> None:
     store = Store(None)
-    store.judged({}, (), [(alert, end, "ok", 0.0, None, end) for alert in ("a", "b") for end in (1, 2, 3)], ())
+    store.judged(
+        {}, (), [VerdictRow(alert, end, "ok", 0.0, None, end) for alert in ("a", "b") for end in (1, 2, 3)], ()
+    )
     store.forget_verdicts(["a"], 3)
     assert [[end for _, end, *_ in store.verdicts(alert)] for alert in ("a", "b")] == [[3], [1, 2, 3]]

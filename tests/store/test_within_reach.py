@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_mlmon.store import Store
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 
 PANE = 10 * SECOND
@@ -77,7 +78,9 @@ def test_ground_truth_within_reach_is_counted_and_corrected_whatever_comes_with_
     world.windows.close("m", EVER)
     for known in (by * PANE, EVER):
         expected = world.errors(known)
-        whole = [w.performance for w in world.windows.window("m", "training", 0, EVER, (), known, fields=False)]
+        whole = [
+            w.performance for w in world.windows.window(WindowQuery("m", "training", 0, EVER, (), known, fields=False))
+        ]
         assert sum(counts.with_truth for counts in whole) == len(expected)
         assert sum(counts.sum_error for counts in whole) == pytest.approx(sum(expected), abs=1e-9)
     world.store.close()
@@ -93,6 +96,6 @@ def test_a_correction_takes_back_what_a_far_older_batch_had_told() -> None:
     world.windows.close("m", EVER)
     world.tell([(1, 250, 3.0)])
     world.windows.close("m", EVER)
-    (whole,) = world.windows.window("m", "training", 0, EVER, (), EVER, fields=False)
+    (whole,) = world.windows.window(WindowQuery("m", "training", 0, EVER, (), EVER, fields=False))
     assert (whole.performance.with_truth, whole.performance.sum_error) == (2, (5.0 - 3.0) + (5.0 - 4.0))
     world.store.close()

@@ -17,6 +17,7 @@ from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.store import Store
 from otel_mlmon.values import FREQUENT_VALUES as HEAVY
 from otel_mlmon.values import FieldProfile, FieldReference, Reference, WindowProfile
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows, profile
 from otel_mlmon.wire.columns import ABSENT, json_text
 
@@ -40,7 +41,7 @@ def _window(store: Store, reference: Reference | None, *segments: str) -> dict[s
     windows = Windows(store, lambda *_: reference, pane_ns=10 * SECOND)
     windows.plan("m", Plan({"training": segments}), "plan", 0)
     windows.close("m", EVER)
-    return {w.segment: w for w in windows.window("m", "training", 0, EVER, segments, EVER)}
+    return {w.segment: w for w in windows.window(WindowQuery("m", "training", 0, EVER, segments, EVER))}
 
 
 def _expected(values: list[Any], reference: FieldReference) -> FieldProfile:

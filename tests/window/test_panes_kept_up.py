@@ -14,6 +14,7 @@ from batches import SECOND, ground_truth, predictions
 from otel_mlmon.errors import StoreUnavailable
 from otel_mlmon.store import Store
 from otel_mlmon.values import RowBlock
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 
 PANE = 10 * SECOND
@@ -58,7 +59,7 @@ def _commit(store: Store, windows: Windows | None, seconds: Sequence[int], **giv
 
 
 def _state(windows: Windows) -> tuple[int, int, float]:
-    (whole,) = windows.window("m", "training", 0, EVER, (), EVER)
+    (whole,) = windows.window(WindowQuery("m", "training", 0, EVER, (), EVER))
     return whole.rows, whole.performance.with_truth, whole.performance.sum_error
 
 
@@ -130,7 +131,7 @@ def test_a_changed_plan_is_carried_out_even_when_a_crash_comes_first(tmp_path: P
     windows = Windows(store, lambda *_: None, pane_ns=PANE)
     windows.plan("m", Plan({"another": ()}), "another plan", 0)
     windows.close("m", EVER)
-    (whole,) = windows.window("m", "another", 0, EVER, (), EVER)
+    (whole,) = windows.window(WindowQuery("m", "another", 0, EVER, (), EVER))
     assert whole.rows == 31
 
 
@@ -195,5 +196,5 @@ def test_versions_are_apart() -> None:
     _commit(store, windows, [1, 2, 3])
     _commit(store, windows, [1, 2], version="v2", dropped=4)
     windows.close("m", EVER)
-    found = windows.window("m", "training", 0, EVER, (), EVER)
+    found = windows.window(WindowQuery("m", "training", 0, EVER, (), EVER))
     assert [(w.version, w.rows, w.lost_rows) for w in found] == [("v1", 3, 0), ("v2", 2, 4)]

@@ -20,6 +20,7 @@ from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.stats.metrics.performance import accuracy, f1, mae, mape, r2, rmse
 from otel_mlmon.store import Store
 from otel_mlmon.values import Reference, WindowProfile
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 
 EVER = 10**6 * SECOND
@@ -40,7 +41,7 @@ def _windows(store: Store, reference: Reference | None = None, segments: tuple[s
 def _read(
     windows: Windows, start: int = 0, end: int = EVER, segments: tuple[str, ...] = ()
 ) -> dict[str, WindowProfile]:
-    found = windows.window("m", "training", start, end, segments, EVER)
+    found = windows.window(WindowQuery("m", "training", start, end, segments, EVER))
     return {window.segment: window for window in found}
 
 
@@ -210,7 +211,7 @@ def test_a_window_can_be_seen_as_it_was_known_at_a_time() -> None:
     windows = _windows(store)
     windows.close("m", EVER)
     known = [
-        windows.window("m", "training", 0, EVER, (), at * SECOND)[0].performance.with_truth
+        windows.window(WindowQuery("m", "training", 0, EVER, (), at * SECOND))[0].performance.with_truth
         for at in (50, 110, 490, 510)
     ]
     assert known == [0, 1, 1, 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.values import FieldCells, Reference, RowBlock, Target, Texts, WindowProfile
+from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.window.measure import measure
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -27,82 +28,45 @@ class MemoryWindows:
         self._asked: object = None
         self._found: list[WindowProfile] = []
 
-    def rows(
-        self,
-        model: str,
-        start: int,
-        end: int,
-        segments: Sequence[str] = (),
-        known_by: int | None = None,
-        only: Collection[str] | None = None,
-        with_ids: bool = False,
-        having: str | None = None,
-    ) -> RowBlock | None:
-        """Predictions in [start, end), with a column of texts for each segment key; all fields and rows are there anyhow, and no ids."""
-        if model != self.history.model:
+    def rows(self, query: RowQuery) -> RowBlock | None:
+        """Predictions with a column of texts for each segment key. All fields and rows are in memory anyhow; there are no ids."""
+        if query.model != self.history.model:
             return None
-        first, last = np.searchsorted(self.history.times, (start, end))
-        block = cut(self.history, int(first), int(last))
-        if known_by is not None:
-            block = replace(block, truth_known=block.truth_known & self._known(block, known_by))
-        return replace(block, segments={key: _segment(block, key) for key in segments})
+        ((start, end),) = query.ranges
+        block = self._between(start, end)
+        if query.known_by is not None:
+            block = replace(block, truth_known=block.truth_known & self._known(block, query.known_by))
+        return replace(block, segments={key: _segment(block, key) for key in query.segments})
 
-    def window(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        known_by: int | None,
-        *,
-        fields: bool = True,
-        selects: Callable[[str], bool] | None = None,
-    ) -> list[WindowProfile]:
-        """One profile per version, whole and per segment value, with the ground truth that was known by `known_by`; of all fields."""
-        asked = (model, reference, start, end, tuple(segments), known_by, fields)
+    def window(self, query: WindowQuery) -> list[WindowProfile]:
+        """One profile per version, whole and per segment value; of all fields, whatever the query selects."""
+        asked = replace(query, segments=tuple(query.segments), selects=None)
         if asked != self._asked:  # groups with one window ask for the same
-            self._asked, self._found = asked, self._window(*asked)
+            self._asked, self._found = asked, self._window(asked)
         return self._found
 
-    def windows(
-        self,
-        model: str,
-        reference: str,
-        starts: Sequence[int],
-        width: int,
-        segments: Sequence[str],
-        known_by: int | None,
-    ) -> dict[int, list[WindowProfile]]:
+    def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
         """Several windows of one width, without their fields, by start."""
-        return {
-            start: self.window(model, reference, start, start + width, segments, known_by, fields=False)
-            for start in starts
-        }
+        query = replace(query, fields=False)
+        return {start: self.window(query.at(start)) for start in starts}
 
-    def _window(
-        self,
-        model: str,
-        reference: str,
-        start: int,
-        end: int,
-        segments: Sequence[str],
-        known_by: int | None,
-        fields: bool,
-    ) -> list[WindowProfile]:
-        block = self.rows(model, start, end, segments, known_by)
+    def _window(self, query: WindowQuery) -> list[WindowProfile]:
+        block = self.rows(RowQuery(query.model, [(query.start, query.end)], query.segments, query.known_by))
         if block is None or not len(block):
             return []
-        references = {v: self._reference_for(model, v, reference) for v in block.versions.labels}
-        if not fields:
+        references = {v: self._reference_for(query.model, v, query.reference) for v in block.versions.labels}
+        if not query.fields:
             block = replace(block, fields={n: c for n, c in block.fields.items() if n == FIELD_PREDICTION})
-        return measure(block, references, segments, start, end)
+        return measure(block, references, query.segments, query.start, query.end)
 
-    def totals(self, model: str, reference: str, start: int, end: int, known_by: int) -> pa.Table:
-        """Rows and known ground truths of each pane, as the store has them."""
+    def _between(self, start: int, end: int) -> RowBlock:
         first, last = np.searchsorted(self.history.times, (start, end))
-        block = cut(self.history, int(first), int(last))
-        known = block.truth_known & self._known(block, known_by)
+        return cut(self.history, int(first), int(last))
+
+    def totals(self, query: WindowQuery) -> pa.Table:
+        """Rows and known ground truths of each pane, as the store has them."""
+        block = self._between(query.start, query.end)
+        known = block.truth_known & self._known(block, query.known_by)
         width = max(len(block.versions.labels), 1)
         keys = block.times // self.pane_ns * width + block.versions.codes
         found, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
@@ -116,11 +80,10 @@ class MemoryWindows:
             }
         )
 
-    def known(self, model: str, reference: str, start: int, end: int, known_by: int, step: int) -> pa.Table:
+    def known(self, query: WindowQuery, step: int) -> pa.Table:
         """When ground truth became known, as the store has it."""
-        first, last = np.searchsorted(self.history.times, (start, end))
-        block = cut(self.history, int(first), int(last))
-        there = block.truth_known & self._known(block, known_by)
+        block = self._between(query.start, query.end)
+        there = block.truth_known & self._known(block, query.known_by)
         ends = (block.truth_times[there] // self.pane_ns + 1) * self.pane_ns
         return (
             pa.table(
@@ -136,14 +99,16 @@ class MemoryWindows:
             .rename_columns(["version", "at", "known", "n"])
         )
 
-    def _known(self, block: RowBlock, known_by: int) -> npt.NDArray[np.bool_]:
+    def _known(self, block: RowBlock, known_by: int | None) -> npt.NDArray[np.bool_]:
+        if known_by is None:
+            return np.ones(len(block), dtype=bool)
         by: npt.NDArray[np.bool_] = (block.truth_times // self.pane_ns + 1) * self.pane_ns <= known_by
         return by
 
     def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
         """Finite numbers of the target's field outside [low, high]."""
         key, _, value = target.segment.partition("=")
-        block = self.rows(target.model, start, end, [key] if key else [])
+        block = self.rows(RowQuery(target.model, [(start, end)], [key] if key else []))
         if block is None or target.field not in block.fields or target.version not in block.versions.labels:
             return 0
         mask = block.versions.codes == block.versions.labels.index(target.version)

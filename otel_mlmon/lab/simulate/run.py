@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from otel_mlmon.engine.revisions import RevisionRow
-from otel_mlmon.engine.tick import Engine, VerdictRow
+from otel_mlmon.engine.tick import Engine
 from otel_mlmon.lab.simulate.memory import MemoryWindows
 from otel_mlmon.rulefile import Group
-from otel_mlmon.stats.estimation.entry import LedgerEntry
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference, RowBlock
+from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, VerdictRow
 
 MINUTE = 60_000_000_000
 _HORIZON = 60 * 86_400_000_000_000
@@ -50,7 +49,7 @@ class MemoryStore:
         """Nothing from before."""
         return []
 
-    def last_revisions(self, alert: str) -> list[tuple[int, int, str]]:
+    def last_revisions(self, alert: str) -> list[LastRevision]:
         """Nothing from before."""
         return []
 
