@@ -1,4 +1,4 @@
-"""Many predictions given at once, to tables that stay columnar all the way."""
+"""Turn many predictions or ground truths, given as columns, into tables or rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def prediction_tables(
     context: tuple[int, int] | None,
     max_rows: int,
 ) -> Iterator[Table]:
-    """Tables of up to `max_rows` rows of `source`. `columns` are the columns beside the features, by their names on the wire."""
+    """Yield tables of up to `max_rows` rows of `source`. `columns`: those beside the features, by name on the wire."""
     for start, frame in source.frames(max_rows):
         part = {name: values[start : start + frame.rows] for name, values in columns.items()}
         yield _table(frame, part, segment_features, context)
@@ -46,7 +46,7 @@ def _table(
 def other_columns(
     rows: int, now: int, *, predictions: Any, ids: Any, timestamps: Any, scores: Any, segments: Mapping[str, Any] | None
 ) -> dict[str, list[Any]]:
-    """What stands beside the features of a batch, as columns by their names on the wire."""
+    """Make the columns of a batch beside its features, by name on the wire."""
     columns: dict[str, list[Any]] = {
         semconv.COLUMN_ID: named(rows, ids),
         semconv.COLUMN_TIME: timed(rows, timestamps, now),
@@ -73,56 +73,56 @@ def _score_columns(scores: Any) -> dict[str, list[Any]]:
         return {str(name): listed(values) for name, values in scores.items()}
     if hasattr(scores, "iloc") and getattr(scores, "ndim", 0) == 2:
         return {str(name): listed(scores.iloc[:, index]) for index, name in enumerate(scores.columns)}
-    # What predict_proba returns: a column per class, named by position.
+    # The array of predict_proba: a column per class, named by position.
     return {str(index): list(values) for index, values in enumerate(zip(*listed(scores), strict=True))}
 
 
 def named(rows: int, ids: Any) -> list[str]:
-    """Ids as text; new ones where none are given."""
-    return [new_id() for _ in range(rows)] if ids is None else [str(given) for given in listed(ids)]
+    """Return the ids as text, or new ids for None."""
+    return [new_id() for _ in range(rows)] if ids is None else [str(id_) for id_ in listed(ids)]
 
 
 def timed(rows: int, timestamps: Any, now: int) -> list[int]:
-    """Times in ns: one for each row, the same for all, or now."""
+    """Return a time in ns for each row; `timestamps`: one per row, one for all, or None for `now`."""
     if timestamps is None:
         return [now] * rows
     kind = getattr(getattr(timestamps, "dtype", None), "kind", "")
     if not hasattr(timestamps, "__len__"):
         return [to_ns(timestamps)] * rows
-    if kind == "M" and not hasattr(timestamps, "iloc"):  # to a list it would become ints or datetimes, by its unit
+    if kind == "M" and not hasattr(timestamps, "iloc"):  # in a list it would become ints or datetimes, by its unit
         timestamps = timestamps.astype("datetime64[ns]").astype("int64")
-    return [to_ns(given) for given in listed(timestamps)]
+    return [to_ns(time) for time in listed(timestamps)]
 
 
 def key_map(key: Mapping[Any, Any]) -> dict[str, Any]:
-    """Values of features that name predictions. Raises ValueError when there is none, or one is missing."""
-    found = {str(name): value for name, value in key.items()}
-    if not found or any(value is None or is_nan(value) for value in found.values()):
-        raise ValueError(f"key: found {found!r}; allowed are features, each with a value")
-    return found
+    """Return the feature values of a key, by name. Raises ValueError if the key is empty or a value is missing."""
+    values = {str(name): value for name, value in key.items()}
+    if not values or any(value is None or is_nan(value) for value in values.values()):
+        raise ValueError(f"key: found {values!r}; allowed are features, each with a value")
+    return values
 
 
 def keyed_rows(keys: Mapping[Any, Any], values: Any, timestamps: Any, now: int) -> list[GroundTruthRow]:
-    """Rows of ground truths by columns of keys. Raises ValueError if the lengths differ, or a value of a key is missing."""
-    found, columns = listed(values), {str(name): listed(column) for name, column in keys.items()}
-    times = timed(len(found), timestamps, now)
-    if any(len(column) != len(found) for column in (*columns.values(), times)):
+    """Make rows of ground truths by key. Raises ValueError if the lengths differ or a value of a key is missing."""
+    truths, columns = listed(values), {str(name): listed(column) for name, column in keys.items()}
+    times = timed(len(truths), timestamps, now)
+    if any(len(column) != len(truths) for column in (*columns.values(), times)):
         lengths = {name: len(column) for name, column in columns.items()}
         raise ValueError(
-            f"found keys {lengths}, {len(found)} values, {len(times)} timestamps; allowed are as many of each"
+            f"found keys {lengths}, {len(truths)} values, {len(times)} timestamps; allowed are as many of each"
         )
     rows = [key_map(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
-    if len(rows) != len(found):
+    if len(rows) != len(truths):
         raise ValueError("keys: found no column; allowed are features, each with a column of values")
-    return [GroundTruthRow("", *row) for row in zip(found, times, rows, strict=True)]
+    return [GroundTruthRow("", *row) for row in zip(truths, times, rows, strict=True)]
 
 
 def ground_truth_rows(ids: Any, values: Any, timestamps: Any, now: int) -> list[GroundTruthRow]:
-    """Rows of ground truths. Raises ValueError if the lengths differ."""
-    found_ids, found = named(0, ids), listed(values)
-    times = timed(len(found_ids), timestamps, now)
-    if not len(found_ids) == len(found) == len(times):
+    """Make rows of ground truths by id. Raises ValueError if the lengths differ."""
+    names, truths = named(0, ids), listed(values)
+    times = timed(len(names), timestamps, now)
+    if not len(names) == len(truths) == len(times):
         raise ValueError(
-            f"found {len(found_ids)} ids, {len(found)} values, {len(times)} timestamps; allowed are as many of each"
+            f"found {len(names)} ids, {len(truths)} values, {len(times)} timestamps; allowed are as many of each"
         )
-    return [GroundTruthRow(*row) for row in zip(found_ids, found, times, strict=True)]
+    return [GroundTruthRow(*row) for row in zip(names, truths, times, strict=True)]

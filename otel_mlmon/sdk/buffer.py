@@ -1,4 +1,4 @@
-"""Rows that wait for the next flush: bounded, appended to without a lock."""
+"""A bounded buffer of rows that wait for the next flush; rows are appended without a lock."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Row = tuple[Any, ...]
 
 
 class Buffer:
-    """Single rows and whole tables of one kind. The newest rows are refused when it is full.
+    """Hold single rows and whole tables of one kind. A full buffer refuses new rows.
 
-    `on_wait` is called for the first row and whenever `wake_rows` or more wait; `on_refuse` with the rows refused.
+    `on_wait` is called for the first row, and for each new row while `wake_rows` or more wait.
+    `on_refuse` is called with the number of refused rows.
     """
 
     def __init__(
@@ -28,11 +29,11 @@ class Buffer:
         self.renew()
 
     def renew(self) -> None:
-        """Forget everything: in a forked child, these rows are the parent's."""
+        """Start empty; in a forked child, the waiting rows are the parent's."""
         self._rows: deque[Row] = deque()
         self._tables: deque[Table] = deque()
         self._table_rows = 0
-        self._slow_from = 0  # the first row takes the slow way, on which the flush thread is started
+        self._slow_from = 0  # the first row takes the slow path, which starts the flush thread
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ class Buffer:
         self._rows.append(row)
 
     def add_table(self, table: Table) -> None:
-        """Append a table, all of it or nothing."""
+        """Append all rows of a table, or none."""
         if not self._admit(len(table)):
             return
         with self._lock:
@@ -61,8 +62,8 @@ class Buffer:
         return True
 
     def take(self) -> tuple[list[Row], list[Table]]:
-        """Everything that waits, which is the caller's from now on."""
-        # Not by swapping the deque: another thread may be about to append to the old one.
+        """Remove and return the waiting rows and tables."""
+        # The deque is not swapped: another thread may be about to append to it.
         rows = [self._rows.popleft() for _ in range(len(self._rows))]
         with self._lock:
             tables = list(self._tables)

@@ -1,4 +1,4 @@
-"""The life cycle of one instrumented prediction: start, then stop or fail, once."""
+"""One instrumented prediction in progress: it starts, then it stops or fails, once."""
 
 # ruff: noqa: A002 - `id` is the word that users of the SDK write
 
@@ -15,7 +15,7 @@ from otel_mlmon.wire.columns import ABSENT
 
 
 class Owner(Protocol):
-    """What a call needs of its monitor."""
+    """The part of a monitor that a call uses."""
 
     def begin(self, call: Call) -> OpenSpan | None:
         """Take the features as they are now; open the span."""
@@ -25,9 +25,9 @@ class Owner(Protocol):
 
 
 class Call:
-    """One prediction in progress. Set `value`, and `scores` if there are any; usable as a context manager, also async.
+    """One prediction in progress; a context manager, also async. Set `value`, and `scores` if there are any.
 
-    `id` names the prediction and is what its ground truth is sent with.
+    `id` names the prediction; send its ground truth with this id.
     """
 
     __slots__ = ("_done", "_owner", "_span", "_started", "features", "id", "scores", "segments", "timestamp", "value")
@@ -56,11 +56,11 @@ class Call:
         return self
 
     def stop(self) -> None:
-        """The prediction is made. Does nothing after the first stop or fail."""
+        """Finish the prediction. Does nothing after the first stop or fail."""
         self._finish(None)
 
     def fail(self, error: BaseException) -> None:
-        """The prediction ended in `error`, which is recorded by its type and left to the caller."""
+        """Finish the prediction with `error`: its type is recorded. The caller handles the error itself."""
         self._finish(type(error).__qualname__)
 
     def _finish(self, error_type: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The decorator: from a function's arguments to the features of a call."""
+"""The decorator: it takes the features of a prediction from the arguments of a function."""
 
 # ruff: noqa: A002 - `id` is the word that users of the SDK write
 
@@ -26,7 +26,7 @@ class Starter(Protocol):
 
 
 def instrument(function: Function, prediction: Starter, features: Selector | None, id: Selector | None) -> Function:
-    """`function`, each call of which is recorded. Raises ConfigError if it cannot be instrumented."""
+    """Wrap `function` so that each call is recorded. Raises ConfigError for a generator or an unknown argument."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(
             f"{function.__qualname__} is a generator: what it yields is no single prediction; "
@@ -43,7 +43,7 @@ def instrument(function: Function, prediction: Starter, features: Selector | Non
             chosen = select_features(*args, **kwargs)
             chosen_id = None if select_id is None else select_id(*args, **kwargs)
         except TypeError as error:
-            if _binds(signature, args, kwargs):  # else it is the caller's mistake, and the function is about to say so
+            if _binds(signature, args, kwargs):  # otherwise the call itself is wrong, and the function raises
                 guard.caught("reading the features of a call", error)
         except Exception as error:
             guard.caught("reading the features of a call", error)
@@ -68,29 +68,29 @@ def instrument(function: Function, prediction: Starter, features: Selector | Non
     return cast("Function", calling)
 
 
-def _selector(signature: inspect.Signature, selector: Selector, what: str) -> Callable[..., Any]:
+def _selector(signature: inspect.Signature, selector: Selector, role: str) -> Callable[..., Any]:
     if callable(selector):
         return selector
     if selector not in signature.parameters:
-        raise ConfigError(f"{what}: found {selector!r}; allowed are the arguments {', '.join(signature.parameters)}")
+        raise ConfigError(f"{role}: found {selector!r}; allowed are the arguments {', '.join(signature.parameters)}")
     name = selector
 
     def by_name(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return as_mapping(bound.arguments[name]) if what == "features" else bound.arguments[name]
+        return as_mapping(bound.arguments[name]) if role == "features" else bound.arguments[name]
 
     return by_name
 
 
 def _default(signature: inspect.Signature) -> Callable[..., Any]:
-    """The first argument that is a mapping or a table; where there is none, all arguments by name."""
+    """Select the first argument that is a mapping or a table, or else all arguments by name."""
 
     def first_mapping(*args: Any, **kwargs: Any) -> Any:
         for value in (*args, *kwargs.values()):
-            found = as_mapping(value)
-            if isinstance(found, Mapping) or is_tabular(found):
-                return found
+            features = as_mapping(value)
+            if isinstance(features, Mapping) or is_tabular(features):
+                return features
         return _by_name(signature, args, kwargs)
 
     return first_mapping
@@ -99,16 +99,16 @@ def _default(signature: inspect.Signature) -> Callable[..., Any]:
 def _by_name(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
-    found = {}
+    features = {}
     for index, (name, value) in enumerate(bound.arguments.items()):
         kind = signature.parameters[name].kind
         if index == 0 and name in {"self", "cls"}:
             continue
         if kind is inspect.Parameter.VAR_KEYWORD:
-            found.update(value)
+            features.update(value)
         elif kind is not inspect.Parameter.VAR_POSITIONAL or value:
-            found[name] = value
-    return found
+            features[name] = value
+    return features
 
 
 def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

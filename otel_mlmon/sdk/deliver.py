@@ -1,7 +1,7 @@
-"""Log records to the exporter, without the losses of the stock batch processor.
+"""Deliver log records to the exporter, without the losses of OpenTelemetry's own batch processor.
 
-Its queue is bounded by bytes, so are its requests; what could not be exported is kept and tried again. Any record of
-the application may pass through it, not only ours.
+The queue and the requests are bounded by bytes. A failed export is kept and tried again. The application may send its
+own records through this processor too.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class _Item(NamedTuple):
 
 
 class DeliveringLogRecordProcessor(LogRecordProcessor):
-    """Exports each `interval_s`, or earlier when a request is full. Owns `exporter`.
+    """Export every `interval_s`, or earlier when a request is full. Owns `exporter`.
 
-    `answer` tells the last HTTP status, which decides whether a failure is worth another try (None: always).
+    `answer`: the last HTTP response; its status decides whether a failed export is tried again (None: always).
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
         os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
 
     def _renew(self) -> None:
-        """Start empty; in a forked child what waits is the parent's."""
+        """Start empty; in a forked child, the waiting records are the parent's."""
         self._lock = threading.Lock()
         self._exporting = threading.Lock()
         self._queue: deque[_Item] = deque()
@@ -82,7 +82,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
     # ---- in ---------------------------------------------------------------------------------------------------------
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Queue one record; the oldest make room for it when the queue is full."""
+        """Queue one record; a full queue drops its oldest records."""
         record = ReadableLogRecord(
             log_record.log_record,
             log_record.resource,  # type: ignore[arg-type]  # a provider always sets it
@@ -114,7 +114,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
     def _make_room(self, size: int) -> list[_Item]:
         dropped: list[_Item] = []
         if self._bytes + size > self._max_bytes and self._request and not self._exporting.locked():
-            # The oldest, and should it be what the server chokes on, it must not block the queue for ever.
+            # This request is the oldest. If the server cannot take it, it must not block the queue for ever.
             dropped.extend(self._request)
             self._bytes -= sum(item.size for item in self._request)
             self._request = []
@@ -126,14 +126,14 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
     # ---- out --------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        own = self._wake  # after a fork there is another one
-        while own is self._wake and not self._closed:
-            own.wait(max(self._interval_s if not self._retry_at else 0.0, self._retry_at - self._clock()))
-            own.clear()
+        wake = self._wake  # a forked child has a new event
+        while wake is self._wake and not self._closed:
+            wake.wait(max(self._interval_s if not self._retry_at else 0.0, self._retry_at - self._clock()))
+            wake.clear()
             try:
                 while self._export_next(patient=True) in {"sent", "refused"}:
                     pass
-            except Exception as error:  # the thread must outlive anything
+            except Exception as error:  # no error may end the thread
                 guard.note("exporting", error)
                 self._back_off()
         if self._closed:
@@ -142,7 +142,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
     def _export_next(self, *, patient: bool, wait_s: float = -1) -> Outcome:
         """Export one request. `patient`: not before the back-off of the last failure is over.
 
-        `wait_s`: how long to wait for an export that is under way (-1: as long as it takes).
+        `wait_s`: limit of the wait for a running export (-1: no limit).
         """
         if not self._exporting.acquire(timeout=wait_s):
             return "busy"
@@ -164,7 +164,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
             self._backoff_s = self._retry_at = 0.0
             if not sent:
                 message = self._answer.message if self._answer is not None else ""
-                guard.say_once(f"the OTLP endpoint refuses log records with status {status}: {message}")
+                guard.warn_once(f"the OTLP endpoint refuses log records with status {status}: {message}")
                 _drop(request, "rejected")
                 return "refused"
             return "sent"
@@ -183,7 +183,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
         finally:
             detach(token)
         if self._answer is not None and self._answer.rejected:
-            guard.say_once(f"the OTLP endpoint rejected some records: {self._answer.message}")
+            guard.warn_once(f"the OTLP endpoint rejected some records: {self._answer.message}")
         return result is LogRecordExportResult.SUCCESS
 
     def _next_request(self) -> list[_Item]:
@@ -200,7 +200,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
         self._retry_at = self._clock() + self._backoff_s
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export everything, trying again until the time is up; an export under way may outlast it."""
+        """Export everything; try again until the time is up. A running export may take longer."""
         deadline = self._clock() + timeout_millis / 1000
         patient = False  # the first try does not wait for the back-off
         while True:
@@ -214,7 +214,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
             time.sleep(pause)
 
     def shutdown(self) -> None:
-        """Export what waits, for a few seconds at most; what is left then is counted and said."""
+        """Export the waiting records, for a few seconds at most; count the rest as lost and log it."""
         if self._closed:
             return
         self._closed = True
@@ -240,7 +240,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
 
 
 def _size(record: ReadableLogRecord) -> int:
-    """About the bytes of `record` in a request, from above."""
+    """Estimate an upper bound of the bytes of `record` in a request."""
     log = record.log_record
     body: Any = log.body
     size = len(body) if isinstance(body, bytes) else 2 * len(repr(body).encode("utf-8", "replace"))
@@ -248,7 +248,7 @@ def _size(record: ReadableLogRecord) -> int:
 
 
 def _drop(items: list[_Item], reason: str) -> None:
-    """Count the rows of batches that will not arrive; other records are the application's own, and only logged."""
+    """Count the rows of batches that will not arrive; the application's own records are only logged."""
     if not items:
         return
     rows = 0
@@ -256,11 +256,11 @@ def _drop(items: list[_Item], reason: str) -> None:
         log = item.record.log_record
         attributes = log.attributes or {}
         model, size = attributes.get(semconv.MODEL_NAME), attributes.get(semconv.BATCH_SIZE)
-        told = attributes.get(semconv.BATCH_DROPPED)
+        already_dropped = attributes.get(semconv.BATCH_DROPPED)
         if isinstance(model, str) and isinstance(size, int) and log.event_name:
             rows += size
             LEDGER.drop(model, log.event_name, reason, size)
-            if isinstance(told, int):
-                LEDGER.report_again(model, log.event_name, told)
-    guard.say_once(f"log records could not be delivered ({reason}); rows lost are counted")
+            if isinstance(already_dropped, int):
+                LEDGER.report_again(model, log.event_name, already_dropped)
+    guard.warn_once(f"log records could not be delivered ({reason}); rows lost are counted")
     _logger.debug("%d log records with %d rows dropped: %s", len(items), rows, reason)

@@ -1,4 +1,4 @@
-"""The only module that touches the logs API of OpenTelemetry, which in Python is still marked private."""
+"""Emit log records. Only this module uses OpenTelemetry's logs API, which Python still marks as private."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from otel_mlmon.wire import semconv
 
 __all__ = ["Emitter", "LoggerProvider", "get_logger_provider", "set_logger_provider", "size_aware"]
 
-# A stock batch processor exports whatever waits, up to 512 records, in one request. So it is flushed before more than
-# this waits, and the request stays under the 4 MiB that the Collector takes by default.
+# OpenTelemetry's own batch processor exports up to 512 waiting records in one request. It is flushed before more than
+# this waits, so that the request stays under the Collector's default limit of 4 MiB.
 _PACE_BYTES: Final = 3 * 1024 * 1024
 
-size_aware: Final[weakref.WeakSet[Any]] = weakref.WeakSet()  # providers whose requests are bounded by bytes anyway
+size_aware: Final[weakref.WeakSet[Any]] = weakref.WeakSet()  # providers that bound their requests by bytes themselves
 
 
 class _Pace:
@@ -43,22 +43,22 @@ os.register_at_fork(after_in_child=_paces.clear)
 
 
 class Emitter:
-    """Emits events to `provider`, or to the global one as it is at that moment."""
+    """Emit events to `provider`; None: to the provider that is global at that moment."""
 
     def __init__(self, provider: LoggerProvider | None) -> None:
         self._given = provider
 
     @property
     def provider(self) -> LoggerProvider:
-        """Where events go now."""
+        """The provider that takes the events now."""
         return get_logger_provider() if self._given is None else self._given
 
     def enabled(self, event: str) -> bool:
-        """Whether anybody takes the event: False without a provider, with OTEL_SDK_DISABLED, or by configuration."""
+        """Whether a provider takes the event: False without one, with OTEL_SDK_DISABLED, or by configuration."""
         return bool(self._logger().enabled(event_name=event))
 
     def emit(self, event: str, time: int, body: bytes, attributes: Mapping[str, str | int]) -> None:
-        """One log record; flushes the provider first if its next export would become too large."""
+        """Emit one log record; first flush the provider if its next export would become too large."""
         provider = self.provider
         if provider not in size_aware:
             pace = _paces.setdefault(provider, _Pace())
@@ -68,7 +68,7 @@ class Emitter:
                 self.flush(30.0)
             with pace.lock:
                 pace.waiting += len(body) + 1024
-        # The batch belongs to no span: not to one that happens to be active where flush() is called.
+        # The batch belongs to no span, also if flush() is called inside one.
         token = attach(Context())
         try:
             self._logger().emit(
@@ -84,7 +84,7 @@ class Emitter:
             detach(token)
 
     def flush(self, timeout_s: float) -> bool:
-        """Have the provider export everything; False if it could not, or not in time."""
+        """Make the provider export everything. Return False if it failed or was late."""
         provider = self.provider
         flush = getattr(provider, "force_flush", None)
         done = bool(flush(max(1, int(timeout_s * 1000)))) if callable(flush) else True
@@ -94,7 +94,7 @@ class Emitter:
         return done
 
     def end_round(self) -> None:
-        """Flush what this round of flushing emitted, so that the next starts from nothing."""
+        """Flush the records of this round, so that the next round starts at 0 bytes."""
         pace = _paces.get(self.provider)
         if pace is not None and pace.waiting:
             self.flush(30.0)

@@ -1,4 +1,4 @@
-"""A table to one Arrow IPC stream, with nanoarrow. Pure."""
+"""Encode a table as one Arrow IPC stream, with nanoarrow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ARRAY_CODE: Final = {"int": "q", "float": "d", "int32": "i"}
 
 
 def encode(table: Table) -> bytes:
-    """The bytes of `table` as semconv declares a batch. Raises if a value has no representation at all."""
+    """Encode `table` with the columns that semconv declares. Raises if a value has no representation."""
     names: list[str] = []
     types: list[str] = []
     children: list[Any] = []
@@ -60,7 +60,7 @@ def encode(table: Table) -> bytes:
     return out.getvalue()
 
 
-@lru_cache(maxsize=64)  # a schema takes as long to build as a column of a thousand rows, and models keep theirs
+@lru_cache(maxsize=64)  # a schema takes as long to build as a column of 1,000 rows, and a model's schema rarely changes
 def _struct(names: tuple[str, ...], types: tuple[str, ...]) -> Any:
     if len(set(names)) != len(names):  # for instance features 1 and "1"
         raise ValueError("two features of one batch have the same name as text")
@@ -70,7 +70,7 @@ def _struct(names: tuple[str, ...], types: tuple[str, ...]) -> Any:
 def _arrow(kind: str, values: Sequence[Any]) -> Any:
     size = len(values)
     if kind == "string":
-        if not any(values) and all(value is None for value in values):  # no trace, no error: the usual case
+        if not any(values) and all(value is None for value in values):  # the usual case: no trace, no error
             return na.c_array_from_buffers(
                 _SCHEMA[kind], size, [bytes(size // 8 + 1), bytes(4 * (size + 1)), b""], null_count=size
             )
@@ -85,7 +85,7 @@ def _arrow(kind: str, values: Sequence[Any]) -> Any:
 
 
 def _score_column(values: list[Any]) -> Column:
-    """A score's column is float64 whatever the caller gave: ints become floats, the rest goes to the companion."""
+    """Make a score's column, always float64: ints become floats; other types go to the `other` column."""
     cells = column([float(value) if type(value) is int else value for value in values])
     if cells.type == "float":
         return cells
@@ -98,7 +98,7 @@ def _score_column(values: list[Any]) -> Column:
 
 
 def _utf8(text: str) -> str:
-    """`text`, with lone surrogates written as backslash escapes."""
+    """Write lone surrogates of `text` as backslash escapes."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A table of any size to events that each stay under the size limit, whatever a row weighs."""
+"""Cut a table of any size into events that each stay under the size limit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _KEEP_FIRST: Final = (semconv.COLUMN_PREDICTION, semconv.COLUMN_GROUND_TRUTH)
 
 
 class Fitter:
-    """Cuts tables of one model into batches; remembers how many rows fitted last time.
+    """Cut tables of one model into batches; remember how many rows fitted last time.
 
-    `on_drop(reason, rows)` is told of rows that could not be encoded at all.
+    `on_drop(reason, rows)` is called for rows that cannot be encoded.
     """
 
     def __init__(self, on_drop: Callable[[str, int], None], max_bytes: int = semconv.MAX_EVENT_BYTES) -> None:
@@ -29,7 +29,7 @@ class Fitter:
         self._rows = _FIRST_GUESS_ROWS
 
     def batches(self, table: Table) -> Iterator[tuple[Table, bytes]]:
-        """All rows of `table`, in batches, each with its encoding."""
+        """Yield all rows of `table` in batches, each with its encoded bytes."""
         start = 0
         while start < len(table):
             part = table.rows(start, start + self._rows)
@@ -45,7 +45,7 @@ class Fitter:
         if body is not None and len(body) <= self._limit:
             yield table, body
         elif len(table) > 1:
-            # Too large, or one row cannot be encoded: halves find the row, and the others go on.
+            # Too large, or one row cannot be encoded: halving isolates that row, and the others are sent.
             middle = len(table) // 2
             yield from self._fit(table.rows(0, middle))
             yield from self._fit(table.rows(middle, len(table)))
@@ -53,10 +53,10 @@ class Fitter:
             yield from self._shrink(table)
 
     def _shrink(self, row: Table) -> Iterator[tuple[Table, bytes]]:
-        """One row that is too large or holds a cell that cannot be encoded, without the largest or broken cells.
+        """Leave out the largest cells, and those that cannot be encoded, of a batch of one row.
 
-        A cell that is cut off leaves no column at all in its batch of one row, neither a null nor an absent or other
-        mark: receivers read `lost` first and then take a missing column as unknown, never as a missing value.
+        The batch then has no column for such a cell, not even a null or a mark. Receivers read `lost` first: if it is
+        above 0, they take a missing column as unknown, never as a missing value.
         """
         sizes = {name: size for name, cells in row.fields.items() if (size := _cell_size(name, cells[0])) is not None}
         budget = self._limit
@@ -64,11 +64,11 @@ class Fitter:
         while budget > 1024:
             kept = _smallest(sizes, budget)
             lost = len(row.fields) - len(kept)
-            counted = row.lost is not None  # ground truth has no such column: without its value it is not sent
+            counted = row.lost is not None  # ground truth has no `lost` column: without its value it is not sent
             if lost and not counted:
                 break
             fields = {name: cells for name, cells in row.fields.items() if name in kept}
-            # A prediction that was cut off is told from one that never was by the count alone.
+            # Only the count distinguishes a prediction that was cut off from one without a value.
             part = Table(row.ids, row.times, fields, row.texts, row.durations, [lost] if counted else None)
             body = self._try(part)
             if body is not None and len(body) <= self._limit:
@@ -81,13 +81,13 @@ class Fitter:
     def _try(self, table: Table) -> bytes | None:
         try:
             return encode(table)
-        except Exception as error:  # any object may stand in a cell, so anything may be raised; its row is found
+        except Exception as error:  # a cell may hold any object, so it may raise anything; halving isolates its row
             guard.note("encoding a batch", error)
             return None
 
 
 def _cell_size(name: str, value: Any) -> int | None:
-    """About how many bytes a cell takes in a batch of one row; None if it cannot be encoded."""
+    """Estimate the bytes of a cell in a batch of one row; None if it cannot be encoded."""
     try:
         cells = column([value])
         content = value if cells.type == "string" and isinstance(value, str) else ""
@@ -97,7 +97,7 @@ def _cell_size(name: str, value: Any) -> int | None:
             content = json_text(value)
         companions = 1 + (cells.other is not None) + (cells.absent is not None)
         return _bytes(content) + companions * (_bytes(name) + _CELL_OVERHEAD)
-    except Exception:  # a value whose own methods raise, or nested without end: lost, and counted as such
+    except Exception:  # the value's own methods raise, or it contains itself: the cell is counted as lost
         return None
 
 
@@ -106,7 +106,7 @@ def _bytes(text: str) -> int:
 
 
 def _smallest(sizes: dict[str, int], budget: int) -> set[str]:
-    """The columns that fit into `budget`: the prediction if it can be, then from the smallest up."""
+    """Choose the columns that fit into `budget` bytes: the prediction first if it fits, then the smallest ones."""
     kept = set()
     for name in sorted(sizes, key=lambda name: (name not in _KEEP_FIRST, sizes[name])):
         budget -= sizes[name]

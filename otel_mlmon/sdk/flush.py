@@ -1,4 +1,4 @@
-"""The one background thread of the SDK: flushes every model's outbox each second, after a fork, and at exit."""
+"""The SDK's background thread: it flushes the outbox of every model each second, after a fork, and at exit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IDLE_S: Final = 1.0
 
 
 class Flusher:
-    """Holds the outboxes of the process. The thread starts with the first row and again in a forked child."""
+    """Flush the outboxes of the process. The thread starts with the first row, and again in a forked child."""
 
     def __init__(self) -> None:
         self._outboxes: list[Outbox] = []
@@ -41,7 +41,7 @@ class Flusher:
     def retire(self, outbox: Outbox) -> None:
         """Flush `outbox` once more, then forget it."""
         try:
-            outbox.close(0.0)  # rows that it lets go of are part of the last flush
+            outbox.close(0.0)  # the rows that wait for a shadow join the last flush
         except Exception as error:
             guard.note("retiring a monitor", error)
         with self._lock:
@@ -61,29 +61,29 @@ class Flusher:
         self.go_first_at_exit()
         try:
             threading.Thread(target=self._run, name="otel-mlmon-flush", daemon=True).start()
-        except RuntimeError as error:  # the interpreter is ending: what waits is flushed by the exit handler
+        except RuntimeError as error:  # the interpreter is ending: the exit handler flushes the waiting rows
             guard.note("starting the flush thread", error)
 
     def go_first_at_exit(self) -> None:
-        """Make our exit handler run before those of providers that exist by now, which shut themselves down there."""
+        """Run our exit handler before those of the existing providers, which shut them down."""
         atexit.unregister(self.at_exit)
         atexit.register(self.at_exit)  # handlers run last in, first out
         multiprocessing = sys.modules.get("multiprocessing.util")
         process = sys.modules.get("multiprocessing.process")
         if multiprocessing is not None and process is not None and process.parent_process() is not None:
-            # Children of multiprocessing leave by os._exit, without exit handlers, but run these.
+            # Children of multiprocessing end by os._exit: they run finalizers, but no exit handlers.
             multiprocessing.Finalize(None, self.at_exit, kwargs={"alone": True}, exitpriority=100)
 
     def at_exit(self, *, alone: bool = False) -> None:
-        """Flush everything, with a deadline per provider. `alone`: no provider shuts itself down after this."""
+        """Flush everything, with a deadline per provider. `alone`: no provider shuts down after this."""
         try:
             outboxes = self._take_outboxes()
-            # Our own delivery drains itself when its provider shuts down right after this, within a limit; waiting
-            # here as well would double the time that a process takes to end while the receiver is away.
+            # Our own log processor drains itself, within a limit, when its provider shuts down right after this.
+            # Waiting here too would double the time to end a process while the receiver is away.
             waiting = [outbox for outbox in outboxes if alone or outbox.emitter.provider not in size_aware]
-            until = time.monotonic() + _SHADOW_TIMEOUT_S
+            deadline = time.monotonic() + _SHADOW_TIMEOUT_S
             for outbox in outboxes:
-                outbox.close(max(0.0, until - time.monotonic()))
+                outbox.close(max(0.0, deadline - time.monotonic()))
             for outbox in outboxes:
                 outbox.drain()
             self.flush(waiting, _EXIT_TIMEOUT_S)
@@ -91,18 +91,20 @@ class Flusher:
             guard.note("flushing at exit", error)
 
     def flush(self, outboxes: list[Outbox], timeout_s: float) -> bool:
-        """Emit what waits and have the providers export it; False if one could not, or not in time."""
+        """Emit the waiting rows and make the providers export them. Return False if one failed or was late."""
         for outbox in outboxes:
             outbox.drain()
         emitters = {id(outbox.emitter.provider): outbox.emitter for outbox in outboxes}
-        outcomes = [emitter.flush(timeout_s) for emitter in emitters.values()]  # all of them, whatever the first says
-        return all(outcomes)
+        flushed = [
+            emitter.flush(timeout_s) for emitter in emitters.values()
+        ]  # a list: a failure must not stop the rest
+        return all(flushed)
 
     def flush_with_shadow(self, outbox: Outbox, timeout_s: float) -> bool:
-        """The same, with the rows that wait for their shadow. Some of the time is kept for the exporter."""
-        until = time.monotonic() + timeout_s
+        """Flush `outbox` with the rows that wait for their shadow; keep some of the time for the exporter."""
+        deadline = time.monotonic() + timeout_s
         settled = outbox.settle(_SHADOW_SHARE * timeout_s)
-        return self.flush([outbox], max(0.0, until - time.monotonic())) and settled
+        return self.flush([outbox], max(0.0, deadline - time.monotonic())) and settled
 
     def _take_outboxes(self) -> list[Outbox]:
         with self._lock:
@@ -115,16 +117,16 @@ class Flusher:
             return min((outbox.interval_s for outbox in self._outboxes), default=_IDLE_S)
 
     def _run(self) -> None:
-        own = self._wake  # after a fork the child has another one, and no such thread
+        wake = self._wake  # a forked child has a new event, and no such thread
         seen: set[int] = set()
-        while own is self._wake:
+        while wake is self._wake:
             try:
-                own.wait(self._interval_s())
-                own.clear()
+                wake.wait(self._interval_s())
+                wake.clear()
                 self._round(seen)
-            except Exception as error:  # the thread must outlive anything
+            except Exception as error:  # no error may end the thread
                 guard.note("flushing", error)
-                own.wait(_IDLE_S)
+                wake.wait(_IDLE_S)
 
     def _round(self, seen: set[int]) -> None:
         outboxes = self._take_outboxes()
@@ -138,7 +140,7 @@ class Flusher:
             outbox.emitter.end_round()
 
     def after_fork_in_child(self) -> None:
-        """The rows that wait here belong to the parent, which still has them; threads did not come along."""
+        """Start empty: the parent still has the waiting rows, and threads do not survive a fork."""
         self._start_afresh()
         self._retired = []
         for outbox in self._outboxes:

@@ -1,4 +1,4 @@
-"""The boundary that no error of ours crosses into the application: log once, count, go on."""
+"""Keep the SDK's own errors out of the application: log each kind once, count it, go on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ RAISE_VARIABLE: Final = "OTEL_PYTHON_MLMON_RAISE"
 failures: Final[Counter[str]] = Counter()  # by place
 _logger = logging.getLogger("otel_mlmon")
 _logged: Final[set[tuple[str, type]]] = set()
-_said: Final[set[str]] = set()
+_warned: Final[set[str]] = set()
 
 
 def note(where: str, error: BaseException) -> None:
-    """Count `error` and log it, with its traceback, the first time that its type turns up at `where`."""
+    """Count `error`; log it with its traceback if its type is new at `where`."""
     failures[where] += 1
     if (where, type(error)) not in _logged:
         _logged.add((where, type(error)))
@@ -28,14 +28,14 @@ def note(where: str, error: BaseException) -> None:
 
 
 def caught(where: str, error: BaseException) -> None:
-    """As `note`; call it from an except clause. In our own tests the error is raised again instead of hidden."""
+    """Note the error of an except clause; raise it again when OTEL_PYTHON_MLMON_RAISE is true, as in the tests."""
     note(where, error)
     if os.environ.get(RAISE_VARIABLE, "").strip().lower() == "true":
         raise error
 
 
-def say_once(message: str) -> None:
-    """Warn about something that would otherwise be repeated at every flush."""
-    if message not in _said:
-        _said.add(message)
+def warn_once(message: str) -> None:
+    """Log a warning that would otherwise be repeated at every flush."""
+    if message not in _warned:
+        _warned.add(message)
         _logger.warning(message)

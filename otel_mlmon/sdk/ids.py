@@ -1,4 +1,4 @@
-"""Ids of predictions: a prefix that is unique to the process, and a counter. A UUID each would cost ten times as much."""
+"""Ids of predictions: a prefix unique to the process, and a counter. A UUID would take ten times as long."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 
 
 class Ids:
-    """Ids that no other process, and no other call in this one, returns."""
+    """Ids that are unique across processes."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """A new prefix: in a forked child, the old one is the parent's."""
+        """Take a new prefix; in a forked child, the old prefix is the parent's."""
         self._prefix = f"{os.urandom(8).hex()}-"
         self._next = itertools.count(1).__next__
 
     def new(self) -> str:
-        """The next id."""
+        """Return the next id."""
         return f"{self._prefix}{self._next()}"
 
 

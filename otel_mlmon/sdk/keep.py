@@ -1,4 +1,4 @@
-"""From a finished prediction, or a table of them, to the outbox."""
+"""Put finished predictions, single or as a table, into the outbox."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from otel_mlmon.sdk.times import to_ns
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.columns import ABSENT
 
-_PATIENCE_S: Final = 10.0
-_CHUNK_ROWS: Final = 16_384  # of a large table turned into Python values at a time
+_FLUSH_TIMEOUT_S: Final = 10.0
+_CHUNK_ROWS: Final = 16_384  # rows of a large table that are turned into Python values at a time
 
 
 class Keeper:
-    """Owner of the calls of one monitor. May raise: its callers are the boundary."""
+    """Keep the predictions of one monitor. May raise; the callers catch the errors."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Keeper:
         self._clock = clock
 
     def begin(self, call: Call) -> OpenSpan | None:
-        """Keep the features of `call` as they are before the model can change them; open its span."""
+        """Copy the features of `call` before the model can change them; open its span."""
         if not self.enabled:
             return None
         features, call.features = call.features, UNREAD
@@ -53,7 +53,7 @@ class Keeper:
         return self._spans.start(None, None)
 
     def end(self, call: Call, duration: float, error_type: str | None) -> None:
-        """Keep the finished prediction, or predictions."""
+        """Keep the finished prediction or table of predictions."""
         if not self.enabled:
             return
         try:
@@ -74,7 +74,9 @@ class Keeper:
                 scores=call.scores,
                 segments=call.segments,
             )
-        elif not isinstance(call.features, dict):  # they could not be read, which must not look like dropped features
+        elif not isinstance(
+            call.features, dict
+        ):  # the features could not be read; this must not look like missing features
             self._outbox.refuse(semconv.EVENT_PREDICTION_BATCH, "failed", 1)
         else:
             self._outbox.add(
@@ -94,14 +96,14 @@ class Keeper:
     def table(
         self, source: Source, predictions: Any, *, error_type: str | None = None, ids: Any = None, **beside: Any
     ) -> list[str]:
-        """Keep many predictions; returns their ids. `beside`: timestamps, scores, segments."""
+        """Keep many predictions. Return their ids. `beside`: timestamps, scores, segments."""
         columns = other_columns(source.rows, self._clock(), predictions=predictions, ids=ids, **beside)
         columns[semconv.COLUMN_ERROR_TYPE] = [error_type] * source.rows
-        patient = True
+        may_wait = True
         context = active_context()
         for table in prediction_tables(source, columns, self._segment_features, context, self._chunk_rows):
-            # A batch may be larger than the buffer. Its caller can wait a little, unlike that of one prediction.
-            if patient and len(self._outbox.predictions) + len(table) > self._full_rows:
-                patient = FLUSHER.flush([self._outbox], _PATIENCE_S)
+            # A batch may be larger than the buffer. Its caller may wait a little; that of a single prediction may not.
+            if may_wait and len(self._outbox.predictions) + len(table) > self._full_rows:
+                may_wait = FLUSHER.flush([self._outbox], _FLUSH_TIMEOUT_S)
             self._outbox.add_table(table)
         return columns[semconv.COLUMN_ID]

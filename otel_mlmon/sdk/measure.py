@@ -1,6 +1,6 @@
-"""What the SDK counts about itself: ints, bumped on the flush thread, read by observable counters.
+"""The SDK's counts of itself: the flush thread increments them, observable counters read them.
 
-No histogram is recorded here: `Histogram.record` costs 14 µs a call. The duration of a prediction travels in its row,
+No histogram is recorded here: `Histogram.record` takes 14 µs a call. The duration of a prediction is sent in its row,
 and the processor makes the histogram from it.
 """
 
@@ -28,7 +28,7 @@ class Ledger:
         self.renew()
 
     def renew(self) -> None:
-        """Start from zero: in a forked child, what was counted is the parent's."""
+        """Start from zero; in a forked child, the old counts are the parent's."""
         self._lock = threading.Lock()
         self._predictions: Counter[tuple[str, str, str]] = Counter()
         self._dropped: Counter[tuple[str, str]] = Counter()
@@ -42,28 +42,28 @@ class Ledger:
                 self._predictions[model, model_version, error_type or ""] += number
 
     def drop(self, model: str, event: str, reason: str, rows: int) -> None:
-        """Count rows that will never arrive; the next batch of this model and event says so."""
+        """Count rows that will never arrive; the next batch of this model and event reports the number."""
         with self._lock:
             self._dropped[model, reason] += rows
             self._unreported[model, event] += rows
 
     def miss(self, model: str, reason: str) -> None:
-        """Count a prediction that goes without its shadow; nothing of the prediction itself is lost."""
+        """Count a prediction that is sent without its shadow; the prediction itself is complete."""
         with self._lock:
             self._missed[model, reason] += 1
 
     def missed(self) -> dict[tuple[str, str], int]:
-        """Predictions that went without their shadow, by (model, reason)."""
+        """Predictions sent without their shadow, by (model, reason)."""
         with self._lock:
             return dict(self._missed)
 
     def report_again(self, model: str, event: str, rows: int) -> None:
-        """The batch that said that `rows` were dropped was itself lost."""
+        """Report `rows` in the next batch again: the batch that reported them as dropped was lost."""
         with self._lock:
             self._unreported[model, event] += rows
 
     def take_unreported(self, model: str, event: str) -> int:
-        """Rows dropped that no batch has told of yet; the caller tells."""
+        """Return the number of dropped rows that no batch has reported; the caller must report them."""
         with self._lock:
             return self._unreported.pop((model, event), 0)
 

@@ -1,9 +1,10 @@
-"""What an application holds: one Monitor per model, through which its predictions and ground truths leave."""
+"""The Monitor: an application holds one per model and records predictions and ground truths through it."""
 
 # ruff: noqa: A001, A002 - `id` is the word that users of the SDK write
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import weakref
@@ -13,11 +14,11 @@ from typing import Any, Final, TypeVar, overload
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel_mlmon.errors import ConfigError
 from otel_mlmon.sdk import guard
 from otel_mlmon.sdk.batch import ground_truth_rows, key_map, keyed_rows, named
 from otel_mlmon.sdk.call import Call
 from otel_mlmon.sdk.capture import Selector, instrument
-from otel_mlmon.sdk.check import check_monitor
 from otel_mlmon.sdk.emit import Emitter, LoggerProvider
 from otel_mlmon.sdk.flush import FLUSHER
 from otel_mlmon.sdk.ids import new_id
@@ -31,20 +32,25 @@ from otel_mlmon.sdk.table import named_scores, segment_map
 from otel_mlmon.sdk.times import to_ns
 from otel_mlmon.wire import semconv
 
-_PATIENCE_S: Final = 5.0  # with the shadow, when the monitor is closed
+_LONGEST_NAME: Final = 1024
+_CLOSE_SHADOW_TIMEOUT_S: Final = 5.0
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Monitor:
-    """Records the predictions of one model version. Thread-safe; no method raises because of telemetry.
+    """Record the predictions of one model version. Thread-safe; no method raises because of telemetry.
 
-    `segments` names features whose value also says which segment a prediction belongs to. `features` is an allow-list
-    (None: all), `hash_features` names those sent as a hash under `hash_key` (True: all). At most `max_buffer_rows`
-    rows wait for a flush, every `flush_interval_s`; more are dropped and counted. Providers: None means the global
-    ones. `clock` gives ns since the epoch. `shadow` is the intended model: it is called with the features of a share
-    `shadow_rate` of the predictions, in a thread of its own, and what it says travels with them.
-    Raises ConfigError for arguments that cannot be meant.
+    `segments`: features whose value also names the segment of a prediction.
+    `features`: the features that are sent (None: all).
+    `hash_features`: the features that are sent as a hash under `hash_key` (True: all).
+    `flush_interval_s`, `max_buffer_rows`: rows wait for the next flush; above this number they are dropped and counted.
+    `shadow`: the intended model. A thread of its own calls it with the features of a share `shadow_rate` of the
+    predictions; its answer is sent with the prediction.
+    `tracer_provider`, `logger_provider`, `meter_provider`: None means the global one.
+    `clock`: the time in ns since the epoch.
+
+    Raises ConfigError for an argument out of range or of the wrong type.
     """
 
     def __init__(
@@ -66,7 +72,7 @@ class Monitor:
         meter_provider: MeterProvider | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        check_monitor(
+        _check_arguments(
             name,
             version,
             segments=segments,
@@ -99,7 +105,7 @@ class Monitor:
         self._keeper = Keeper(self._outbox, spans, tuple(segments), max_buffer_rows, clock)
         self._add = self._outbox.add
         self._add_truth = self._outbox.ground_truths.add
-        # A monitor that is forgotten does not take its last rows along.
+        # The last rows of a monitor that is garbage-collected are still sent.
         self._retire = weakref.finalize(self, FLUSHER.retire, self._outbox)
         self._retire.atexit = False
         self._keeper.enabled = self._enabled
@@ -120,10 +126,10 @@ class Monitor:
         duration: float | None = None,
         segments: Mapping[str, Any] | None = None,
     ) -> str:
-        """Keep one prediction; about a microsecond. Returns its id, under which the ground truth may come later.
+        """Keep one prediction; about a microsecond. Return its id, to send the ground truth with.
 
         `timestamp`: ns (int), seconds (float) or datetime (naive: UTC); None is now. `duration`: seconds. `scores`: by
-        class. `segments`: further keys with few values. The mapping is copied, values that it holds are not.
+        class. `segments`: further keys with few values. The mapping is copied; its values are not.
         """
         try:
             if id is None:
@@ -131,7 +137,7 @@ class Monitor:
             elif type(id) is not str:
                 id = str(id)
             if self._enabled:
-                # The fields of a PredictionRow; a plain tuple costs a fifth of one.
+                # The fields of a PredictionRow, as a plain tuple: that takes a fifth of the time.
                 self._add(
                     (
                         id,
@@ -158,7 +164,7 @@ class Monitor:
         segments: Mapping[str, Any] | None = None,
         timestamp: Any = None,
     ) -> Call:
-        """A context manager (also async) around one prediction: set `value`, and `scores`, on what it yields."""
+        """Return a context manager (also async) around one prediction; set `value` and `scores` on the yielded call."""
         try:
             id = new_id() if id is None else str(id)
         except Exception as error:
@@ -176,10 +182,10 @@ class Monitor:
     def __call__(
         self, function: Function | None = None, /, *, features: Selector | None = None, id: Selector | None = None
     ) -> Function | Callable[[Function], Function]:
-        """Decorate a function, plain or async: its arguments are the features, what it returns the prediction.
+        """Decorate a function, plain or async: its arguments are the features, its result is the prediction.
 
         `features` and `id` each name an argument, or are a function of the same arguments. By default the features
-        are the first argument that is a mapping or a table, else all arguments by name.
+        are the first argument that is a mapping or a table, or else all arguments by name.
         """
         if function is not None:
             return instrument(function, self.prediction, features, id)
@@ -200,11 +206,11 @@ class Monitor:
         segments: Mapping[str, Any] | None = None,
         feature_names: Sequence[str] | None = None,
     ) -> list[str]:
-        """Keep many predictions; returns their ids, or an empty list if `data` cannot be read.
+        """Keep many predictions. Return their ids, or an empty list if `data` cannot be read.
 
         `data`: pandas DataFrame, 2-D NumPy array (with `feature_names`), Arrow table, list of dicts, dict of columns.
-        `timestamps`: one per row or one for all. `scores`: by class, or as `predict_proba` returns them. `segments`:
-        a value for all rows or a column of them, by key. May wait for the exporter when the buffer is half full.
+        `timestamps`: one per row or one for all. `scores`: by class, or the array that `predict_proba` returns.
+        `segments`: by key, one value for all rows or a column. May wait for the exporter when the buffer is half full.
         """
         try:
             if not self._enabled:
@@ -227,9 +233,10 @@ class Monitor:
     def ground_truth(
         self, id: str | None, value: Any, *, timestamp: Any = None, key: Mapping[str, Any] | None = None
     ) -> None:
-        """The true outcome of the prediction `id`; or, with None and a `key`, of all whose features have these values.
+        """Keep the ground truth of the prediction `id`, or of all predictions whose features have the values of `key`.
 
-        `timestamp`: when it became known; None is now. Example of a key: {"customer": 42, "day": "2026-01-02"}.
+        Give either `id` or `key`, such as {"customer": 42, "day": "2026-01-02"}.
+        `timestamp`: the time at which the ground truth became known; None is now.
         """
         try:
             if self._enabled:
@@ -244,9 +251,9 @@ class Monitor:
     def ground_truth_batch(
         self, ids: Any = None, values: Any = None, *, timestamps: Any = None, keys: Mapping[str, Any] | None = None
     ) -> None:
-        """The true outcomes of many predictions, as columns; `timestamps`: one per row or one for all.
+        """Keep the ground truths of many predictions, given as columns.
 
-        `keys`: a column per feature, in place of `ids`.
+        Give either `ids` or `keys`, a column per feature. `timestamps`: one per row or one for all.
         """
         try:
             if self._enabled:
@@ -267,9 +274,9 @@ class Monitor:
     # ---- deployments ----------------------------------------------------------------------------------------------
 
     def deployed(self, version: str = "", description: str = "") -> None:
-        """Say that a version of the model (None given: this monitor's) is in use from now on, or what else changed.
+        """Report that a version of the model (empty: this monitor's) is in use from now on, or another change.
 
-        Verdicts are explained by what was deployed just before.
+        The explanation of an alert lists the deployments just before it.
         """
         try:
             if self._enabled:
@@ -277,10 +284,10 @@ class Monitor:
         except Exception as error:
             guard.caught("deployed", error)
 
-    # ---- the way out ----------------------------------------------------------------------------------------------
+    # ---- flush and close ------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float = 10.0) -> bool:
-        """Send what waits now; False if the exporter could not, or not in time. Never needed in normal operation."""
+        """Send the waiting rows now; not needed in normal operation. Return False if the export fails or is late."""
         try:
             return not self._enabled or FLUSHER.flush_with_shadow(self._outbox, timeout_s)
         except Exception as error:
@@ -288,9 +295,9 @@ class Monitor:
             return False
 
     def close(self) -> None:
-        """Flush and record no more. May be called twice."""
+        """Flush, then record nothing more. A second call does nothing."""
         try:
-            self._outbox.close(_PATIENCE_S)
+            self._outbox.close(_CLOSE_SHADOW_TIMEOUT_S)
         except Exception as error:
             guard.caught("close", error)
         self.flush()
@@ -301,3 +308,34 @@ class Monitor:
 def _length(data: Any) -> int:
     columns = list(data.values()) if isinstance(data, Mapping) else [data]
     return len(columns[0]) if columns and hasattr(columns[0], "__len__") else 1
+
+
+def _check_arguments(
+    name: str,
+    version: str,
+    *,
+    segments: Sequence[str],
+    features: Collection[str] | None,
+    hash_features: Collection[str] | bool,
+    flush_interval_s: float,
+    max_buffer_rows: int,
+    shadow: Any,
+    shadow_rate: float,
+) -> None:
+    """Raise ConfigError for an argument out of range or of the wrong type. The SDK raises nowhere else."""
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+        raise ConfigError(f"Monitor: name: found {name!r}; allowed is text of 1 to {_LONGEST_NAME} characters")
+    if not isinstance(version, str) or len(version) > _LONGEST_NAME:
+        raise ConfigError(f"Monitor: version: found {version!r}; allowed is text of up to {_LONGEST_NAME} characters")
+    for key, names in (("segments", segments), ("features", features), ("hash_features", hash_features)):
+        if isinstance(names, str):  # would be taken as a collection of letters
+            raise ConfigError(f"Monitor: {key}: found the text {names!r}; allowed is a list of names: [{names!r}]")
+    if not flush_interval_s > 0:
+        raise ConfigError(f"Monitor: flush_interval_s: found {flush_interval_s!r}; allowed is a number above 0")
+    if not max_buffer_rows > 0:
+        raise ConfigError(f"Monitor: max_buffer_rows: found {max_buffer_rows!r}; allowed is a number above 0")
+    if shadow is not None and (not callable(shadow) or inspect.iscoroutinefunction(shadow)):
+        found = f"the async function {shadow.__qualname__}" if callable(shadow) else repr(shadow)
+        raise ConfigError(f"Monitor: shadow: found {found}; allowed is a plain function of a mapping of features")
+    if isinstance(shadow_rate, bool) or not isinstance(shadow_rate, (int, float)) or not 0 < shadow_rate <= 1:
+        raise ConfigError(f"Monitor: shadow_rate: found {shadow_rate!r}; allowed is a share above 0, up to 1")

@@ -1,4 +1,4 @@
-"""One model's way out: its buffers, and what a flush makes of them."""
+"""The outbox of one model: its buffers, and the batches that a flush makes from them."""
 
 from __future__ import annotations
 
@@ -68,9 +68,13 @@ class Outbox:
         self.shadow: Shadow | None = None
         if shadow is not None:
             self.shadow = Shadow(
-                shadow, shadow_rate, on=self.predictions.add, on_table=self.predictions.add_table,
-                answered=self.shadowed.add, missed=partial(LEDGER.miss, model),
-            )  # fmt: skip
+                shadow,
+                shadow_rate,
+                forward=self.predictions.add,
+                forward_table=self.predictions.add_table,
+                answered=self.shadowed.add,
+                missed=partial(LEDGER.miss, model),
+            )
             self.add, self.add_table = self.shadow.add, self.shadow.add_table
         self._draining = threading.Lock()
         self._fitters = {
@@ -82,7 +86,7 @@ class Outbox:
         return Buffer(max_rows, _WAKE_ROWS, wake, partial(self.refuse, event, "buffer_full"))
 
     def renew(self) -> None:
-        """In a forked child: what waits is the parent's, and a lock may be held by a thread that is no more."""
+        """Start empty; in a forked child the waiting rows are the parent's, and a lost thread may hold the lock."""
         self.predictions.renew()
         self.ground_truths.renew()
         self.shadowed.renew()
@@ -95,15 +99,15 @@ class Outbox:
         LEDGER.drop(self.model, event, reason, rows)
 
     def refuse(self, event: str, reason: str, rows: int) -> None:
-        """Count rows that do not even enter the buffer."""
+        """Count rows that do not enter the buffer."""
         self.drop(event, reason, rows)
-        if event == semconv.EVENT_PREDICTION_BATCH:  # made they were, all the same
+        if event == semconv.EVENT_PREDICTION_BATCH:  # the predictions were made nevertheless
             LEDGER.made(self.model, self.version, {None: rows})
 
     def deployed(self, version: str, description: str) -> None:
-        """Emit a deployment at once: there are few of them, and what follows is to be told from what was before."""
+        """Emit a deployment at once: deployments are rare, and the predictions after it must come later."""
         if not self.emitter.enabled(semconv.EVENT_DEPLOYMENT):
-            guard.say_once(_NO_PROVIDER)
+            guard.warn_once(_NO_PROVIDER)
             return
         attributes: dict[str, str | int] = {
             semconv.MODEL_NAME: self.model,
@@ -114,19 +118,19 @@ class Outbox:
         self.emitter.emit(semconv.EVENT_DEPLOYMENT, self._clock(), b"", attributes)
 
     def settle(self, timeout_s: float) -> bool:
-        """Wait for the shadow's answers; False if they are not all there in time."""
+        """Wait for the shadow's answers. Return False on timeout."""
         return self.shadow is None or self.shadow.settle(timeout_s)
 
     def close(self, timeout_s: float) -> None:
-        """Wait no longer than this for the shadow's answers, now and ever."""
+        """Wait up to `timeout_s` for the shadow's answers; later rows get none."""
         if self.shadow is not None:
             self.shadow.close(timeout_s)
 
     def drain(self) -> None:
-        """Emit everything that waits, but for rows whose shadow has some time left. Never raises."""
+        """Emit all waiting rows except those whose shadow has time left. Never raises."""
         with self._draining:
             if self.shadow is not None:
-                self.shadow.hurry()
+                self.shadow.release_late()
             rows, tables = self.predictions.take()
             build = partial(from_predictions, segment_features=self._segment_features)
             self._send(semconv.EVENT_PREDICTION_BATCH, rows, build)
@@ -136,11 +140,11 @@ class Outbox:
             for table in tables:
                 self._send(semconv.EVENT_PREDICTION_BATCH, [table], _only)
             truths, _ = self.ground_truths.take()
-            for group in by_keys(truths):  # type: ignore[arg-type]  # plain tuples, which cost a fifth
+            for group in by_keys(truths):  # type: ignore[arg-type]  # plain tuples, which take a fifth of the time
                 self._send(semconv.EVENT_GROUND_TRUTH_BATCH, group, from_ground_truths)
 
     def _send(self, event: str, items: list[Any], build: Callable[[list[Any]], Table]) -> None:
-        """Emit `items`, which are rows, or tables one at a time."""
+        """Emit `items`: rows, or one table."""
         if not items:
             return
         size = _rows(items)
@@ -148,7 +152,7 @@ class Outbox:
             if event == semconv.EVENT_PREDICTION_BATCH:
                 LEDGER.made(self.model, self.version, _by_error(items))
             if not self.emitter.enabled(event):
-                guard.say_once(_NO_PROVIDER)
+                guard.warn_once(_NO_PROVIDER)
                 self.drop(event, "no_provider", size)
                 return
             for start in range(0, len(items), _CHUNK_ROWS):
@@ -161,7 +165,7 @@ class Outbox:
             guard.caught("sending a batch", error)
 
     def _tables(self, event: str, chunk: list[Any], build: Callable[[list[Any]], Table]) -> Iterator[Table]:
-        """`chunk` as one table; row by row if it holds one that cannot be built, so that the others go on."""
+        """Build one table of `chunk`; if that fails, one table a row, so that the good rows are sent."""
         try:
             yield self._redacted(build(chunk))
         except Exception as error:

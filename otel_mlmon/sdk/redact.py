@@ -1,4 +1,4 @@
-"""Which features leave the process, and which only as a hash. Applied on the flush thread, not in the user's call."""
+"""Redact features: some are not sent, some only as a hash. Applied on the flush thread, not in the user's call."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Redaction:
         self.active = self._allow is not None or self._hash_all or bool(self._hashed)
 
     def fields(self, fields: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """`fields` with the features among them reduced to what may leave the process.
+        """Drop or hash the feature columns of `fields`; keep the others.
 
-        Keys are hashed as their features are, or nothing would match. Raises ValueError for a key that may not leave.
+        Keys are hashed like their features, so that they match. Raises ValueError for a key that must not be sent.
         """
         if not self.active:
             return fields
@@ -42,7 +42,7 @@ class Redaction:
         return kept
 
     def features(self, features: Mapping[Any, Any]) -> dict[str, Any]:
-        """The same for the features of one prediction."""
+        """Drop or hash the features of one prediction."""
         return {
             str(name): self._hash(value) if self._is_hashed(str(name)) else value
             for name, value in features.items()
@@ -61,7 +61,7 @@ class Redaction:
         return self._hash_all or name in self._hashed
 
     def _hash(self, value: Any) -> Any:
-        # Null, absent and NaN stay what they are: whether a value is missing is the first thing to be watched.
+        # Null, absent and NaN are not hashed: rules must see that a value is missing.
         if value is None or value is ABSENT or is_nan(value):
             return value
         content = json_text(value).encode("utf-8", "replace")

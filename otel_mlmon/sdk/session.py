@@ -1,4 +1,4 @@
-"""HTTP sessions for the OTLP exporters: safe across a fork, and telling what the server answered."""
+"""HTTP sessions for the OTLP exporters: they survive a fork and note the server's last response."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _sessions: Final[weakref.WeakSet[requests.Session]] = weakref.WeakSet()
 
 
 class Answer(threading.local):
-    """The last answer on this thread. `status` is None when there was none. `rejected`: records refused for good."""
+    """The last response on this thread. `status`: None without a response. `rejected`: records refused for good."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Before a request."""
+        """Forget the last response; called before a request."""
         self.status: int | None = None
         self.rejected = 0
         self.message = ""
 
 
 def new_session(answer: Answer | None = None) -> requests.Session:
-    """A session whose answers are noted in `answer`, which the exporters themselves keep to themselves."""
+    """Make a session that notes its responses in `answer`; the exporters themselves do not show them."""
     session = requests.Session()
     if answer is not None:
 
@@ -46,15 +46,15 @@ def new_session(answer: Answer | None = None) -> requests.Session:
 def _partial_success(response: requests.Response) -> tuple[int, str]:
     try:
         partial = ExportLogsServiceResponse.FromString(response.content).partial_success
-    except Exception:  # a server that answers 200 with something else accepted the request all the same
+    except Exception:  # status 200 with another body: the server has accepted the request
         return 0, ""
     return partial.rejected_log_records, partial.error_message
 
 
 def _renew() -> None:
-    # A kept-alive connection that parent and child both write to mixes up their requests, and a lock that the
-    # exporting thread held in the parent is never released in the child: those of pools and cookies are made anew here,
-    # and that of an import is avoided by importing nothing on the way of an export.
+    # Parent and child would write to the same kept-alive connection. A lock that the parent's exporting thread held is
+    # never released in the child. So pools and cookie jars are made anew; the import lock is avoided: an export
+    # imports nothing.
     for session in list(_sessions):
         session.cookies = RequestsCookieJar()
         for scheme in list(session.adapters):

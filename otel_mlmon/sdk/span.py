@@ -1,4 +1,4 @@
-"""The span of one prediction: small, optional, under the application's own sampler."""
+"""The optional span of one prediction. The application's own sampler decides about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_mlmon.wire.columns import json_text
 
 
 def active_context() -> tuple[int, int] | None:
-    """Trace id and span id of the span that is active here."""
+    """Return the trace id and span id of the active span."""
     span = trace.get_current_span()
     if span is INVALID_SPAN:
         return None
@@ -24,7 +24,7 @@ def active_context() -> tuple[int, int] | None:
 
 
 class Spans:
-    """Starts the spans of one model. `reveal` says what of the features a span may show; None: nothing."""
+    """Start the spans of one model. `reveal` selects the features that a span shows; None: no features."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Spans:
         self._reveal = reveal
 
     def start(self, prediction_id: str | None, features: Mapping[Any, Any] | None) -> OpenSpan | None:
-        """A span that is active until its end; None, at almost no cost, where the application does not trace."""
+        """Start a span and make it active. Return None, at almost no cost, if the application does not trace."""
         if self._provider is None and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             return None
         attributes = dict(self._attributes)
@@ -55,7 +55,7 @@ class Spans:
 
 
 class OpenSpan:
-    """A span that is the active one until `end`."""
+    """A span that is active until `end`."""
 
     __slots__ = ("_span", "_token")
 
@@ -64,7 +64,7 @@ class OpenSpan:
         self._token = attach(trace.set_span_in_context(span, None))
 
     def end(self, error_type: str | None) -> None:
-        """End the span, as an error if there was one."""
+        """End the span, with an error status if there is an error type."""
         detach(self._token)
         if error_type is not None:
             self._span.set_attribute(semconv.ERROR_TYPE, error_type)

@@ -1,4 +1,4 @@
-"""Rows turned into columns of plain lists: the form in which a batch is redacted, split and encoded."""
+"""Turn rows into tables: columns of plain lists, which are then redacted, split and encoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Texts = list[str | None]
 
 
 class PredictionRow(NamedTuple):
-    """One prediction as it waits in the buffer. `context`: the active span's (trace id, span id), if any."""
+    """One prediction in the buffer. `context`: (trace id, span id) of the active span, if any."""
 
     id: str
     time: int
@@ -28,7 +28,7 @@ class PredictionRow(NamedTuple):
 
 
 class GroundTruthRow(NamedTuple):
-    """One ground truth as it waits in the buffer. `keys`: values of features, in place of the id."""
+    """One ground truth in the buffer. `keys`: values of features, in place of the id."""
 
     id: str
     value: Any
@@ -38,7 +38,7 @@ class GroundTruthRow(NamedTuple):
 
 @dataclass(slots=True)
 class Table:
-    """Columns of equal length by their names on the wire. `fields` hold values of any type or ABSENT, `texts` text."""
+    """Columns of equal length by name on the wire. `fields` hold values of any type or ABSENT, `texts` hold text."""
 
     ids: list[str]
     times: list[int]
@@ -75,13 +75,13 @@ class Table:
 
 
 def from_predictions(rows: Sequence[PredictionRow], segment_features: Sequence[str] = ()) -> Table:
-    """A table of single predictions. The value of each of `segment_features` becomes a segment too."""
-    # Column by column with zip: several times cheaper than a loop over attributes.
+    """Make a table of single predictions. The values of `segment_features` become segments too."""
+    # zip, column by column, is several times faster than a loop over attributes.
     ids, times, features, predictions, scores, durations, segments, errors, contexts = zip(*rows, strict=True)
     fields = {semconv.COLUMN_PREDICTION: [scalar(value) for value in predictions]}
     fields.update(gather(features, semconv.COLUMN_FEATURE_PREFIX))
-    if any(given is not None for given in scores):
-        fields.update(gather([given or {} for given in scores], semconv.COLUMN_SCORE_PREFIX))
+    if any(by_class is not None for by_class in scores):
+        fields.update(gather([by_class or {} for by_class in scores], semconv.COLUMN_SCORE_PREFIX))
     texts: dict[str, Texts] = {
         semconv.COLUMN_TRACE_ID: [None if c is None else f"{c[0]:032x}" for c in contexts],
         semconv.COLUMN_SPAN_ID: [None if c is None else f"{c[1]:016x}" for c in contexts],
@@ -89,22 +89,22 @@ def from_predictions(rows: Sequence[PredictionRow], segment_features: Sequence[s
     }
     texts.update(segment_texts(fields, segment_features))
     if any(segments):
-        for name, values in gather([given or {} for given in segments], semconv.COLUMN_SEGMENT_PREFIX).items():
-            # What the call says wins over the feature of the same name.
+        for name, values in gather([by_key or {} for by_key in segments], semconv.COLUMN_SEGMENT_PREFIX).items():
+            # A segment given with the call wins over the feature of the same name.
             fallback = texts.get(name) or [None] * len(values)
             texts[name] = [f if v is ABSENT else v for v, f in zip(values, fallback, strict=True)]
     return Table(list(ids), list(times), fields, texts, list(durations), [0] * len(ids))
 
 
 def from_shadowed(rows: Sequence[tuple[Any, ...]], segment_features: Sequence[str] = ()) -> Table:
-    """A table of predictions that each have one more element: what the shadow says of the same features."""
+    """Make a table of predictions whose rows have one more element: the shadow's answer to the same features."""
     table = from_predictions([PredictionRow(*row[:-1]) for row in rows], segment_features)
     table.fields[semconv.COLUMN_SHADOW] = [row[-1] for row in rows]
     return table
 
 
 def from_ground_truths(rows: Sequence[GroundTruthRow]) -> Table:
-    """A table of ground truths that all have ids, or all have keys for the same features."""
+    """Make a table of ground truths; all have ids, or all have keys of the same features."""
     ids, values, times, keys = zip(*rows, strict=True)
     fields = {semconv.COLUMN_GROUND_TRUTH: list(values)}
     if keys[0] is not None:
@@ -113,7 +113,7 @@ def from_ground_truths(rows: Sequence[GroundTruthRow]) -> Table:
 
 
 def by_keys(rows: Iterable[GroundTruthRow]) -> list[list[GroundTruthRow]]:
-    """Rows that go into one table each."""
+    """Group the rows so that each group can become one table."""
     groups: dict[frozenset[str] | None, list[GroundTruthRow]] = {}
     for row in rows:
         keys = row[3]  # rows in a buffer are plain tuples
@@ -122,7 +122,7 @@ def by_keys(rows: Iterable[GroundTruthRow]) -> list[list[GroundTruthRow]]:
 
 
 def gather(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, list[Any]]:
-    """A list per key that any of `rows` has, ABSENT where a row lacks it."""
+    """Make one list for each key of `rows`, with ABSENT where a row lacks the key."""
     names: dict[Any, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
@@ -130,35 +130,35 @@ def gather(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, list[Any
 
 
 def segment_texts(fields: Mapping[str, list[Any]], names: Iterable[str]) -> dict[str, Texts]:
-    """Segment columns made from the features `names`, as far as they are there."""
-    found = ((name, fields.get(semconv.COLUMN_FEATURE_PREFIX + name)) for name in names)
+    """Make segment columns from the features `names`; names without a column are skipped."""
+    columns = ((name, fields.get(semconv.COLUMN_FEATURE_PREFIX + name)) for name in names)
     return {
         semconv.COLUMN_SEGMENT_PREFIX + name: [text(value) for value in values]
-        for name, values in found
+        for name, values in columns
         if values is not None
     }
 
 
 def text(value: Any) -> str | None:
-    """A segment's value: text as it is, anything else as JSON text, nothing for nothing."""
+    """Return a segment's value as text: text unchanged, other values as JSON text, None for null and ABSENT."""
     if type(value) is str or value is None:
         return value
     return None if value is ABSENT else json_text(value)
 
 
 def segment_map(segments: Mapping[str, Any] | None) -> dict[str, str | None] | None:
-    """What a call gave as segments, as text."""
+    """Convert the segments of a call to text."""
     return {str(name): text(value) for name, value in segments.items()} if segments else None
 
 
 def named_scores(scores: Any) -> Mapping[Any, Any]:
-    """Scores by class; a plain sequence, such as a row of `predict_proba`, is named by position."""
+    """Return scores by class; the classes of a plain sequence, such as a row of `predict_proba`, are its positions."""
     if scores is None:
         return {}
     return dict(scores) if isinstance(scores, Mapping) else dict(enumerate(scores))
 
 
 def scalar(value: Any) -> Any:
-    """What `model.predict([one])` meant: the single element of a NumPy array that has just one."""
+    """Unpack a NumPy array of one element, as `model.predict([row])` returns it; return other values unchanged."""
     item: Callable[[], Any] | None = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "size", 0) == 1 else value

@@ -1,4 +1,4 @@
-"""The forms in which callers give a time, as nanoseconds since the epoch."""
+"""Convert the times that callers give to nanoseconds since the epoch."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ _LAST: Final = 2**63 - 1
 
 
 def to_ns(value: Any) -> int:
-    """Nanoseconds since the epoch from an int (ns), a float (seconds), a datetime (naive: UTC) or a NumPy datetime64.
+    """Convert an int (ns), a float (seconds), a datetime (naive: UTC) or a NumPy datetime64 to ns since the epoch.
 
     Raises ValueError for anything else and for times before 1970 or after 2262.
     """
     if isinstance(value, bool):
-        found = None
+        ns = None
     elif isinstance(value, float):
-        found = _from_seconds(value)
+        ns = _from_seconds(value)
     elif isinstance(value, datetime):
-        found = _from_datetime(value)
+        ns = _from_datetime(value)
     elif getattr(getattr(value, "dtype", None), "kind", "") == "M":
-        found = int(value.astype("datetime64[ns]").astype("int64"))
+        ns = int(value.astype("datetime64[ns]").astype("int64"))
     elif hasattr(value, "__index__"):
-        found = operator.index(cast("SupportsIndex", value))
+        ns = operator.index(cast("SupportsIndex", value))
     else:
-        found = None
-    if found is None or not 0 <= found <= _LAST:
+        ns = None
+    if ns is None or not 0 <= ns <= _LAST:
         raise ValueError(
             f"timestamp: found {value!r}; allowed are an int (ns since the epoch), a float (s), a datetime"
         )
-    return found
+    return ns
 
 
 def _from_seconds(value: float) -> int | None:
     if not 0 <= value < _LAST / 1e9:  # NaN and the infinities too
         return None
-    whole = int(value)  # apart, because a double does not hold today's nanoseconds
+    whole = int(value)  # separate from the fraction: a double cannot hold today's time in ns
     return whole * 10**9 + round((value - whole) * 1e9)
 
 

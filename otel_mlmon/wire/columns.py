@@ -1,6 +1,6 @@
-"""Rows to columns, without losing what a value was: absent, null, NaN, `1`, `1.0`, `"1"` and `True` stay apart.
+"""Turn rows into columns that keep absent, null, NaN, `1`, `1.0`, `"1"` and `True` apart.
 
-Used by the SDK before encoding and by the processor for records that come one by one. Standard library only.
+The SDK uses this before it encodes a batch, the processor for single records. Standard library only.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ ABSENT: Final = _Absent()
 class Column:
     """Values of one field, row by row.
 
-    `values[i]` is None where the value is null, absent or of another type; `absent[i]` tells the second case and
-    `other[i]`, JSON text, the third. `absent` and `other` are None when no row needs them.
+    `values[i]` is None if the value is null, absent or of another type. `absent[i]` is True if it is absent. `other[i]`
+    is its JSON text if it is of another type. `absent` and `other` are None when no row needs them.
     """
 
     type: ColumnType
@@ -46,7 +46,7 @@ class Column:
 
 
 def to_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """Columns for every key that any of `rows` has, in order of first appearance."""
+    """Make a column for each key of `rows`, in order of first appearance."""
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
@@ -54,7 +54,7 @@ def to_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 
 
 def column(values: list[Any]) -> Column:
-    """One column; its type is the one that most values have."""
+    """Make one column; its type is the most frequent type of the values."""
     kinds = set(map(type, values))
     present = kinds - {type(None)}
     if len(present) == 1:  # the usual case: one type, perhaps with nulls
@@ -73,7 +73,7 @@ def _all_int64(values: list[Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """The plain Python value behind NumPy scalars, enums, subclasses of str and the like."""
+    """Return the plain Python value of a NumPy scalar, an enum, a subclass of str or the like."""
     if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own nulls; the second is a datetime as well
         return None
     if isinstance(value, bool):
@@ -115,7 +115,7 @@ def _column_type(value: Any) -> ColumnType | None:
 
 
 def json_text(value: Any) -> str:
-    """JSON text of any value; NaN and the infinities as the tokens NaN, Infinity, -Infinity; unknown objects as text."""
+    """Write any value as JSON text: NaN and infinities as NaN, Infinity, -Infinity; unknown objects as their text."""
     return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -123,7 +123,7 @@ ValueType = Literal["int", "float", "string", "bool", "array", "map", "null"]
 
 
 def json_type(text: str) -> ValueType:
-    """Type of the value that `json_text` wrote, told from its first characters.
+    """Return the type of the value behind the text that `json_text` wrote.
 
     >>> [json_type(t) for t in ['1', '1.0', '"1"', 'true', '[1]', '{}', 'NaN', '-Infinity', '10000000000000000000']]
     ['int', 'float', 'string', 'bool', 'array', 'map', 'float', 'float', 'int']
@@ -143,7 +143,7 @@ def json_type(text: str) -> ValueType:
 
 
 def number_text(value: float) -> str:
-    """One name for a finite number, as JSON text, whatever type it came in.
+    """Write a finite number as JSON text; equal numbers of all types get the same text.
 
     >>> [number_text(v) for v in [1, 1.0, -0.0, 0.1, 1234567.0, 1e300]]
     ['1', '1', '0', '0.1', '1234567', '1e+300']

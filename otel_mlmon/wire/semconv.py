@@ -1,6 +1,6 @@
 """Every name that otel_mlmon puts on the wire: events, attributes, columns of a batch, metrics.
 
-Nothing else in the code base spells one of these strings. `docs/reference/semantic-conventions.md` says what each means.
+No other module spells one of these strings. `docs/reference/semantic-conventions.md` gives their meanings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EVENT_PREDICTION: Final = "mlmon.prediction"
 EVENT_PREDICTION_BATCH: Final = "mlmon.prediction.batch"
 EVENT_GROUND_TRUTH: Final = "mlmon.ground_truth"
 EVENT_GROUND_TRUTH_BATCH: Final = "mlmon.ground_truth.batch"
-EVENT_DEPLOYMENT: Final = "mlmon.deployment"  # something was deployed: a model, or what feeds it
+EVENT_DEPLOYMENT: Final = "mlmon.deployment"  # a deployment of a model, or of a system that feeds it
 EVENTS: Final = frozenset(
     {EVENT_PREDICTION, EVENT_PREDICTION_BATCH, EVENT_GROUND_TRUTH, EVENT_GROUND_TRUTH_BATCH, EVENT_DEPLOYMENT}
 )
@@ -29,7 +29,7 @@ PREDICTION_ID: Final = "mlmon.prediction.id"
 PREDICTION_VALUE: Final = "mlmon.prediction.value"
 PREDICTION_TIMESTAMP: Final = "mlmon.prediction.timestamp"  # int, ns since the epoch; wins over the record's own time
 PREDICTION_DURATION: Final = "mlmon.prediction.duration"  # double, seconds
-PREDICTION_SHADOW: Final = "mlmon.prediction.shadow"  # what the intended model says of the same input
+PREDICTION_SHADOW: Final = "mlmon.prediction.shadow"  # answer of the intended model to the same input
 PREDICTION_SCORE_PREFIX: Final = "mlmon.prediction.score."  # + class: double
 FEATURES: Final = "mlmon.features"  # map
 FEATURE_PREFIX: Final = "mlmon.feature."  # + name: any
@@ -44,7 +44,7 @@ ERROR_TYPE: Final = "error.type"
 SERVICE_NAME: Final = "service.name"
 SERVICE_NAMESPACE: Final = "service.namespace"
 SERVICE_VERSION: Final = "service.version"
-# What is kept of a resource: who sent it. Not the host or the instance, of which there are new ones all the time.
+# The resource attributes that are kept: they name the sender. Host and instance change too often to keep.
 ORIGIN: Final = (SERVICE_NAMESPACE, SERVICE_NAME, SERVICE_VERSION)
 
 ENCODING_ARROW: Final = "arrow.ipc.stream"  # the only encoding so far: body = bytes of an Arrow IPC stream
@@ -105,7 +105,7 @@ Kind = Literal["gauge", "counter", "histogram"]
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
-    """A metric as declared: OTel name, instrument, UCUM unit, what it says, the attributes it may carry."""
+    """A metric as declared: OTel name, instrument, UCUM unit, description, the attributes that it may have."""
 
     name: str
     kind: Kind

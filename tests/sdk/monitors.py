@@ -21,7 +21,7 @@ def emitted() -> Emitted:
 def errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(guard.RAISE_VARIABLE, "true")
     monkeypatch.setattr(guard, "_logged", set())
-    monkeypatch.setattr(guard, "_said", set())
+    monkeypatch.setattr(guard, "_warned", set())
 
 
 @pytest.fixture

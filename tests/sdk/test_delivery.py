@@ -17,9 +17,9 @@ from sdk.sdk_receivers import wait_until
 from otel_mlmon import Monitor
 from otel_mlmon.sdk import emit
 from otel_mlmon.sdk.deliver import DeliveringLogRecordProcessor
-from otel_mlmon.sdk.exporters import Destination, exporters
 from otel_mlmon.sdk.measure import LEDGER
 from otel_mlmon.sdk.session import Answer
+from otel_mlmon.sdk.setup import Destination, make_exporters
 from otel_mlmon.wire import semconv
 
 
@@ -39,7 +39,7 @@ def run(script: str, *, code: int = 0, **environment: str) -> str:
 
 def deliverer(server: Any, **arguments: Any) -> tuple[LoggerProvider, DeliveringLogRecordProcessor]:
     answer = Answer()
-    (exporter,) = exporters("logs", Destination(server.url, None), answer)
+    (exporter,) = make_exporters("logs", Destination(server.url, None), answer)
     processor = DeliveringLogRecordProcessor(exporter, answer=answer, **{"interval_s": 0.05} | arguments)
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(processor)

@@ -179,12 +179,12 @@ def test_rows_that_have_waited_too_long_go_without_at_the_next_flush() -> None:
     passed: list[Any] = []
     reasons: list[str] = []
     shadow = Shadow(
-        lambda features: go.wait(60), 1.0, on=passed.append, on_table=passed.append, answered=passed.append,
+        lambda features: go.wait(60), 1.0, forward=passed.append, forward_table=passed.append, answered=passed.append,
         missed=reasons.append, patience_s=0.0,
     )  # fmt: skip
     row = ("1", 0, {}, 1.0, None, None, None, None, None)
     shadow.add(row)
-    shadow.hurry()
+    shadow.release_late()
     assert (passed, reasons) == ([row], ["too_slow"])
     go.set()
     assert shadow.settle(60)

@@ -12,8 +12,8 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
 from otel_mlmon import Monitor
-from otel_mlmon.sdk.exporters import Destination, exporters
 from otel_mlmon.sdk.measure import LEDGER
+from otel_mlmon.sdk.setup import Destination, make_exporters
 from otel_mlmon.wire import semconv
 
 Make = Callable[..., Monitor]
@@ -123,7 +123,7 @@ def test_a_batch_larger_than_the_buffer_goes_through_in_parts(make_monitor: Make
 
 def test_requests_of_a_stock_batch_processor_stay_under_four_mebibytes(server: Any) -> None:
     provider = LoggerProvider(shutdown_on_exit=False)
-    (exporter,) = exporters("logs", Destination(server.url, None))
+    (exporter,) = make_exporters("logs", Destination(server.url, None))
     provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=60_000))
     monitor = Monitor("a", logger_provider=provider, flush_interval_s=3600)
     for i in range(160):
