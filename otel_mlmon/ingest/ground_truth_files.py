@@ -1,4 +1,4 @@
-"""A file of ground truth in pieces that each make one request: as it is written, so that the processor alone says what it means."""
+"""Cut a file of ground truth into pieces, one per request. Cells are sent unchanged; only the processor parses them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pyarrow.parquet
 
 from otel_mlmon.errors import MlmonError
 
-ROWS: Final = 10_000  # of one request
-_BYTES: Final = 4 * 1024 * 1024  # of one request, about
+ROWS: Final = 10_000  # in one request
+_BYTES: Final = 4 * 1024 * 1024  # in one request, about
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some rows. `done`: share of the file that is read up to here. `first_row` counts from 1."""
+    """The body of one request. `done`: share of the file that is read so far. `first_row` counts from 1."""
 
     body: bytes
     content_type: str
@@ -34,7 +34,10 @@ _Part = tuple[bytes, int, float]  # body, rows, done
 
 
 def pieces(path: Path, columns: Sequence[str]) -> Iterator[Piece]:
-    """All rows of a .csv, .jsonl (each also .gz), .parquet or .arrow file, with `columns` of it. Raises MlmonError."""
+    """Yield all rows of a .csv, .jsonl (each also .gz), .parquet or .arrow file, with `columns`.
+
+    Raises MlmonError if the file does not exist, cannot be read or lacks a column.
+    """
     if not path.is_file():
         raise MlmonError(f"{path}: no such file")
     read, content_type = _reader(path)
@@ -64,7 +67,7 @@ def _reader(path: Path) -> tuple[Callable[[Path, Sequence[str]], Iterator[_Part]
 
 
 def _opened(path: Path) -> tuple[IO[bytes], Callable[[], float]]:
-    """The unpacked bytes, and how far the file itself has been read."""
+    """Open the file. Return the decompressed bytes, and a function that gives the share of the file read so far."""
     raw = path.open("rb")
     size = max(path.stat().st_size, 1)
     return (gzip.open(raw) if path.suffix == ".gz" else raw), lambda: raw.tell() / size  # type: ignore[return-value]
@@ -95,17 +98,17 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[_Part]:
 def _lines(path: Path, columns: Sequence[str]) -> Iterator[_Part]:
     data, done = _opened(path)
     with data:
-        held: list[bytes] = []
+        lines: list[bytes] = []
         size = 0
         for line in data:
             if line.strip():
-                held.append(line if line.endswith(b"\n") else line + b"\n")
+                lines.append(line if line.endswith(b"\n") else line + b"\n")
                 size += len(line)
-            if len(held) >= ROWS or size >= _BYTES:
-                yield b"".join(held), len(held), done()
-                held, size = [], 0
-        if held:
-            yield b"".join(held), len(held), 1.0
+            if len(lines) >= ROWS or size >= _BYTES:
+                yield b"".join(lines), len(lines), done()
+                lines, size = [], 0
+        if lines:
+            yield b"".join(lines), len(lines), 1.0
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[_Part]:

@@ -1,4 +1,4 @@
-"""Bytes to committed rows: decode, wait in a bounded queue, commit in groups, and only then answer."""
+"""From bytes to committed rows: decode, wait in a bounded queue, commit in groups, then return a receipt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUP_ROWS = 50_000  # a commit takes no further request once it holds so many r
 
 
 class Outcome(Protocol):
-    """What the store says of one batch."""
+    """The store's counts for one batch."""
 
     @property
     def stored(self) -> int: ...
@@ -35,13 +35,13 @@ class Outcome(Protocol):
 
 
 class RowStore(Protocol):
-    """What this module needs of the store."""
+    """The part of the store that the pipeline uses."""
 
     def commit(self, batches: Iterable[Batch], received: int) -> Sequence[Outcome]: ...
 
 
 class Decode(Protocol):
-    """Bytes to batches; see `decode.decode`."""
+    """Decode bytes into batches; see `decode.decode`."""
 
     def __call__(self, signal: Signal, body: bytes, encoding: Encoding, *, received_ns: int) -> Decoded: ...
 
@@ -57,7 +57,7 @@ class _Waiting:
 
 
 class Pipeline:
-    """Callable from many threads; one thread commits."""
+    """Decode and store requests. May be called from many threads; one thread commits."""
 
     def __init__(
         self,
@@ -83,23 +83,27 @@ class Pipeline:
         self._thread.start()
 
     def __call__(self, signal: Signal, body: bytes, encoding: Encoding) -> Receipt:
-        """Decode and store one request; returns after the commit.
+        """Decode and store one request; return after the commit.
 
-        Raises RejectedInput when the bytes are not OTLP, Overloaded when the queue is full, StoreUnavailable when the
-        commit failed.
+        Raises RejectedInput if the bytes are not OTLP, Overloaded if the queue is full, StoreUnavailable if the
+        commit fails.
         """
         receipt = self.store(self._decode(signal, body, encoding, received_ns=self._clock()))
         return Receipt(receipt.rejected, receipt.message)
 
     def store(self, decoded: Decoded) -> TableReceipt:
-        """Store what is decoded already; returns after the commit. Raises as a call does."""
+        """Store decoded batches; return after the commit.
+
+        Raises RejectedInput if they cannot be stored, Overloaded if the queue is full, StoreUnavailable if the commit
+        fails.
+        """
         rows = sum(map(len, decoded.batches))
         rejected = sum(decoded.rejected.values())
         try:
             stored, duplicates = self._commit(decoded.batches, rows) if decoded.batches else (0, 0)
         except RejectedInput as error:
-            about = {semconv.OUTCOME: "rejected", semconv.REASON: error.reason}
-            self._counters.add((semconv.INGEST_RECEIVED, rows, {}), (semconv.INGEST_ROWS, rows, about))
+            attributes = {semconv.OUTCOME: "rejected", semconv.REASON: error.reason}
+            self._counters.add((semconv.INGEST_RECEIVED, rows, {}), (semconv.INGEST_ROWS, rows, attributes))
             raise
         if rows or rejected:
             self._counters.add(
@@ -114,11 +118,11 @@ class Pipeline:
         return TableReceipt(stored, duplicates, rejected, decoded.rejected, decoded.message)
 
     def queue_rows(self) -> int:
-        """Rows waiting for their commit."""
+        """Return the number of rows that wait for their commit."""
         return self._waiting_rows
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Refuse new requests, commit what waits, stop."""
+        """Refuse new requests, commit the waiting rows, stop."""
         with self._lock:
             was_open, self._open = self._open, False
         if was_open:
@@ -129,7 +133,7 @@ class Pipeline:
         with self._lock:
             if not self._open:
                 raise StoreUnavailable("the processor is shutting down")
-            # A request larger than the whole queue may still pass alone, or it could never be stored.
+            # A request larger than the whole queue may pass alone; otherwise it could never be stored.
             if self._waiting_rows and self._waiting_rows + rows > self._max_rows:
                 raise Overloaded(f"{self._waiting_rows} rows wait for their commit, the limit is {self._max_rows}")
             self._waiting_rows += rows
@@ -170,7 +174,7 @@ class Pipeline:
                 refused = RejectedInput(f"cannot be stored: {type(error).__name__}: {error}", "unstorable")
                 self._leave(group)
                 group[0].answer.set_exception(refused)
-            else:  # one bad request must not take the others with it
+            else:  # a bad request must not make the others fail
                 for waiting in group:
                     self._commit_group([waiting])
                 return
@@ -181,16 +185,16 @@ class Pipeline:
         outcomes = iter(self._store.commit(batches, received))
         try:
             self._on_commit(batches, received)
-        except Exception:  # the rows are committed: whatever goes wrong afterwards is no reason to send them again
+        except Exception:  # the rows are committed, so an error here must not make the sender repeat them
             _log.exception("after a commit")
         self._leave(group)
         for waiting in group:
-            mine = [next(outcomes) for _ in waiting.batches]
-            waiting.answer.set_result((sum(o.stored for o in mine), sum(o.duplicates for o in mine)))
-            self._record_durations(waiting.batches, mine)
+            of_request = [next(outcomes) for _ in waiting.batches]
+            waiting.answer.set_result((sum(o.stored for o in of_request), sum(o.duplicates for o in of_request)))
+            self._record_durations(waiting.batches, of_request)
 
     def _leave(self, group: list[_Waiting]) -> None:
-        """Before they are answered: who is answered must find the queue without its rows."""
+        """Take the rows out of the queue's count; done before the callers return, so that they see a shorter queue."""
         with self._lock:
             self._waiting_rows -= sum(w.rows for w in group)
 
@@ -198,5 +202,5 @@ class Pipeline:
         for batch, outcome in zip(batches, outcomes, strict=True):
             if isinstance(batch, PredictionBatch) and outcome.stored:
                 durations = batch.durations.drop_null().to_numpy(zero_copy_only=False)
-                about = {semconv.MODEL_NAME: batch.model, semconv.MODEL_VERSION: batch.version}
-                self._counters.record(semconv.DURATION, durations[np.isfinite(durations)].tolist(), about)
+                attributes = {semconv.MODEL_NAME: batch.model, semconv.MODEL_VERSION: batch.version}
+                self._counters.record(semconv.DURATION, durations[np.isfinite(durations)].tolist(), attributes)

@@ -24,7 +24,7 @@ from otel_mlmon.ingest.decode import decode, ground_truth_table
 from otel_mlmon.ingest.pipeline import Pipeline
 from otel_mlmon.ingest.receive.grpc import GrpcReceiver
 from otel_mlmon.ingest.receive.http import otlp_app
-from otel_mlmon.ingest.receive.receipt import Form, TableReceipt
+from otel_mlmon.ingest.receive.receipt import Format, TableReceipt
 from otel_mlmon.reference.api import reference_routes
 from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.book import ReferenceBook
@@ -241,8 +241,8 @@ class Service:
                 self.store.forget_verdicts([a.id for a in self.engine.alerts() if a.target.model == model], before)
         self.store.checkpoint()
 
-    def _take_table(self, form: Form, body: bytes, layout: GroundTruthLayout) -> TableReceipt:
-        return self._pipeline.store(ground_truth_table(body, form, layout, received_ns=self._clock()))
+    def _take_table(self, format_: Format, body: bytes, layout: GroundTruthLayout) -> TableReceipt:
+        return self._pipeline.store(ground_truth_table(body, format_, layout, received_ns=self._clock()))
 
     def _references_changed(self, model: str) -> None:
         self._scheduler.references_changed(model)

@@ -13,7 +13,7 @@ import pytest
 
 from otel_mlmon.errors import RejectedInput
 from otel_mlmon.ingest.decode import ground_truth_table
-from otel_mlmon.ingest.decode.ground_truth_table import Form
+from otel_mlmon.ingest.decode.ground_truth_table import Format
 from otel_mlmon.store.truth import plain_values
 from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
 
@@ -43,7 +43,7 @@ def _jsonl(rows: list[Any]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def _read(body: bytes, form: Form, **layout: Any) -> Decoded:
+def _read(body: bytes, form: Format, **layout: Any) -> Decoded:
     return ground_truth_table(body, form, GroundTruthLayout(**{"model": "m", **layout}), received_ns=NOW)
 
 
@@ -60,7 +60,7 @@ def _rows(found: Decoded) -> list[tuple[Any, ...]]:
     return rows
 
 
-BODIES: dict[Form, bytes] = {
+BODIES: dict[Format, bytes] = {
     "jsonl": _jsonl(ROWS),
     "csv": b'prediction_id,at,ground_truth\r\n007,2026-01-01T00:00:00Z,1.5\r\n"a,b",2026-01-01,\r\nc,1767225600,-3.0\r\n',
     "arrow": _arrow(pa.Table.from_pylist(ROWS)),
@@ -77,14 +77,14 @@ BODIES: dict[Form, bytes] = {
 
 
 @pytest.mark.parametrize("form", BODIES)
-def test_the_same_table_in_each_form(form: Form) -> None:
+def test_the_same_table_in_each_form(form: Format) -> None:
     found = _read(BODIES[form], form, time="at")
     assert _rows(found) == [("007", NEW_YEAR, 1.5, {}), ("a,b", NEW_YEAR, None, {}), ("c", NEW_YEAR, -3, {})]
     assert not found.rejected
 
 
 @pytest.mark.parametrize("form", BODIES)
-def test_without_a_column_of_times_it_is_known_when_the_request_says_else_now(form: Form) -> None:
+def test_without_a_column_of_times_it_is_known_when_the_request_says_else_now(form: Format) -> None:
     assert {time for _, time, *_ in _rows(_read(BODIES[form], form))} == {NOW}
     assert {time for _, time, *_ in _rows(_read(BODIES[form], form, known_at=5))} == {5}
 
@@ -152,7 +152,7 @@ def test_ids_of_a_column_with_gaps_are_whole_numbers_again() -> None:
     assert ([id_ for id_, *_ in _rows(found)], found.rejected) == (["1", "3"], {"no_prediction_id": 1})
 
 
-BAD_TABLES: dict[str, tuple[bytes, Form, dict[str, Any], str]] = {
+BAD_TABLES: dict[str, tuple[bytes, Format, dict[str, Any], str]] = {
     "another column": (b"id,y\n1,2\n", "csv", {}, "no column 'prediction_id'; found 'id', 'y'; name the column"),
     "no model": (b"prediction_id,ground_truth\n1,2\n", "csv", {"model": ""}, "no column 'model'"),
     "a column that comes twice": (b"prediction_id,ground_truth,ground_truth\n1,2,3\n", "csv", {}, "twice"),
@@ -166,6 +166,6 @@ BAD_TABLES: dict[str, tuple[bytes, Form, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("body", "form", "layout", "said"), BAD_TABLES.values(), ids=BAD_TABLES)
-def test_a_bad_table_is_refused_as_a_whole(body: bytes, form: Form, layout: dict[str, Any], said: str) -> None:
+def test_a_bad_table_is_refused_as_a_whole(body: bytes, form: Format, layout: dict[str, Any], said: str) -> None:
     with pytest.raises(RejectedInput, match=said):
         _read(body, form, **layout)

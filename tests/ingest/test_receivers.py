@@ -31,7 +31,7 @@ from otel_mlmon.ingest.decode import decode
 from otel_mlmon.ingest.receive.grpc import GrpcReceiver
 from otel_mlmon.ingest.receive.http import otlp_app
 from otel_mlmon.ingest.receive.receipt import Receipt
-from otel_mlmon.ingest.receive.status import answer
+from otel_mlmon.ingest.receive.responses import error_response
 from otel_mlmon.server.asgi import AsgiServer
 from otel_mlmon.values import Decoded
 
@@ -258,7 +258,7 @@ def test_every_error_of_ours_has_an_answer() -> None:
     ours = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
     assert set(ANSWERS) == ours
     for kind, expected in ANSWERS.items():
-        found = answer(kind([]) if kind is errors.RuleFileError else kind("x"))
+        found = error_response(kind([]) if kind is errors.RuleFileError else kind("x"))
         assert (found.outcome, found.http, found.grpc.name) == expected, kind
 
 

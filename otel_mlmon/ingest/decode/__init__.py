@@ -1,4 +1,4 @@
-"""Second stage: OTLP requests, and tables of ground truth, to batches. Pure; raises nothing but RejectedInput."""
+"""Second stage: decode OTLP requests and tables of ground truth into batches. Raises only RejectedInput."""
 
 from otel_mlmon.ingest.decode.ground_truth_table import Table, decode_table, ground_truth_table
 from otel_mlmon.ingest.decode.request import decode

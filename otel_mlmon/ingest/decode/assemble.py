@@ -1,4 +1,4 @@
-"""Single records to batches: one per model, version and origin, as columns."""
+"""Assemble single records into batches: columns per model, version and origin."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ARROW: Final = {"int": pa.int64(), "float": pa.float64(), "string": pa.string()
 
 
 def prediction_batches(rows: Sequence[PredictionRow]) -> list[PredictionBatch]:
-    """Rows grouped by model, version and origin."""
+    """Make a batch for each model, version and origin."""
     groups: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[PredictionRow]] = {}
     for row in rows:
         groups.setdefault((row.model, row.version, row.origin), []).append(row)
-    return [_predictions(*about, group) for about, group in groups.items()]
+    return [_predictions(*key, group) for key, group in groups.items()]
 
 
 def ground_truth_batches(rows: Sequence[GroundTruthRow]) -> list[GroundTruthBatch]:
-    """Rows grouped by model and by the features that are their keys; their order within a model's is kept."""
+    """Make a batch for each model and set of key features; the rows of a batch keep their order."""
     groups: dict[tuple[str, tuple[str, ...]], list[GroundTruthRow]] = {}
     for row in rows:
         groups.setdefault((row.model, tuple(sorted(row.keys))), []).append(row)
@@ -60,12 +60,12 @@ def _predictions(
 
 
 def field_column(values: Column) -> FieldColumn:
-    """A column in Arrow form. NaN stays NaN: only None is null."""
-    hidden: list[Any] = values.values
+    """Convert a column to Arrow. Only None becomes null; NaN stays NaN."""
+    cells: list[Any] = values.values
     if values.absent is not None:
-        hidden = [None if gone else value for value, gone in zip(hidden, values.absent, strict=True)]
+        cells = [None if absent else value for value, absent in zip(cells, values.absent, strict=True)]
     return FieldColumn(
-        pa.array(hidden, _ARROW[values.type], from_pandas=False),
+        pa.array(cells, _ARROW[values.type], from_pandas=False),
         None if values.absent is None else pa.array(values.absent, pa.bool_()),
         None if values.other is None else pa.array(values.other, pa.string()),
     )

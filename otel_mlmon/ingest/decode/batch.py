@@ -1,4 +1,4 @@
-"""The batch events: an Arrow IPC stream in the record's body."""
+"""Decode the batch events: the record's body is an Arrow IPC stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OPTIONAL: Final[dict[str, pa.DataType]] = {
 def prediction_batch(
     attributes: Mapping[str, Any], body: Any, origin: Mapping[str, str] | None = None
 ) -> PredictionBatch:
-    """A batch of predictions. Raises RejectedRecord with what is wrong with it."""
+    """Decode a batch of predictions. Raises RejectedRecord with the reason."""
     model, table = _open(attributes, body)
     n = table.num_rows
     optional = {
@@ -62,7 +62,7 @@ def prediction_batch(
 
 
 def ground_truth_batch(attributes: Mapping[str, Any], body: Any) -> GroundTruthBatch:
-    """A batch of ground truths. Raises RejectedRecord with what is wrong with it."""
+    """Decode a batch of ground truths. Raises RejectedRecord with the reason."""
     model, table = _open(attributes, body)
     if semconv.COLUMN_GROUND_TRUTH not in table.column_names:
         raise _bad(table.num_rows, f"no column {semconv.COLUMN_GROUND_TRUTH!r}; found {_names(table)}")
@@ -77,24 +77,24 @@ def ground_truth_batch(attributes: Mapping[str, Any], body: Any) -> GroundTruthB
 
 
 def _keys(table: pa.Table) -> dict[str, FieldColumn]:
-    """Feature → column of a batch that names values of features in place of prediction ids."""
+    """Return the key columns by feature, for a batch without prediction ids."""
     prefix, other = semconv.COLUMN_KEY_PREFIX, f"{semconv.COLUMN_OTHER_PREFIX}{semconv.COLUMN_KEY_PREFIX}"
     names = dict.fromkeys(
         name.removeprefix(semconv.COLUMN_OTHER_PREFIX)
         for name in table.column_names
         if name.startswith((prefix, other))
     )
-    found = {name.removeprefix(prefix): _field(table, name) for name in names}
-    for name, column in found.items():
-        known = pc.is_valid(column.values)
+    keys = {name.removeprefix(prefix): _field(table, name) for name in names}
+    for name, column in keys.items():
+        valid = pc.is_valid(column.values)
         if column.other is not None:
-            known = pc.or_(known, pc.is_valid(column.other))
-        missing = len(known) - int(pc.sum(known).as_py() or 0)
+            valid = pc.or_(valid, pc.is_valid(column.other))
+        missing = len(valid) - int(pc.sum(valid).as_py() or 0)
         if missing:
             raise RejectedRecord(
                 NO_KEY, f"column {prefix + name!r} has {missing} nulls; each row needs a value", table.num_rows
             )
-    return found
+    return keys
 
 
 def _open(attributes: Mapping[str, Any], body: Any) -> tuple[str, pa.Table]:
@@ -126,8 +126,8 @@ def _open(attributes: Mapping[str, Any], body: Any) -> tuple[str, pa.Table]:
 
 
 def _fields(table: pa.Table) -> dict[str, str]:
-    """Field name → column. A field may be there by its companion alone."""
-    found: dict[str, str] = {}
+    """Return the column name of each field. A field may have a companion column only."""
+    columns: dict[str, str] = {}
     for full in table.column_names:
         name = full
         for companion in (semconv.COLUMN_ABSENT_PREFIX, semconv.COLUMN_OTHER_PREFIX):
@@ -135,14 +135,14 @@ def _fields(table: pa.Table) -> dict[str, str]:
                 name = full.removeprefix(companion)
                 break
         if name == semconv.COLUMN_PREDICTION:
-            found[semconv.FIELD_PREDICTION] = name
+            columns[semconv.FIELD_PREDICTION] = name
         elif name == semconv.COLUMN_SHADOW:
-            found[semconv.FIELD_SHADOW] = name
+            columns[semconv.FIELD_SHADOW] = name
         elif name.startswith(semconv.COLUMN_FEATURE_PREFIX):
-            found[name.removeprefix(semconv.COLUMN_FEATURE_PREFIX)] = name
+            columns[name.removeprefix(semconv.COLUMN_FEATURE_PREFIX)] = name
         elif name.startswith(semconv.COLUMN_SCORE_PREFIX):
-            found[semconv.score_field(name.removeprefix(semconv.COLUMN_SCORE_PREFIX))] = name
-    return found
+            columns[semconv.score_field(name.removeprefix(semconv.COLUMN_SCORE_PREFIX))] = name
+    return columns
 
 
 def _field(table: pa.Table, name: str) -> FieldColumn:
@@ -172,7 +172,7 @@ def _values(table: pa.Table, name: str) -> pa.Array:
 def _ids(table: pa.Table) -> pa.Array:
     ids = _required(table, semconv.COLUMN_ID, pa.string())
     empty = int(pc.sum(pc.equal(ids, "")).as_py() or 0)
-    if empty:  # they would pass for one and the same prediction
+    if empty:  # they would count as the same prediction
         raise _bad(table.num_rows, f"column {semconv.COLUMN_ID!r} has {empty} empty texts; each row needs its own id")
     return ids
 

@@ -1,4 +1,4 @@
-"""A table of ground truth (JSON lines, CSV, Arrow, Parquet) to batches. A bad row is rejected by itself, with its number."""
+"""Decode a table of ground truth (JSON lines, CSV, Arrow, Parquet) into batches. Bad rows are rejected one by one."""
 
 from __future__ import annotations
 
@@ -32,51 +32,54 @@ from otel_mlmon.ingest.decode.times import as_ns
 from otel_mlmon.values import Decoded, GroundTruthLayout
 from otel_mlmon.wire.columns import json_text, number_text
 
-Form = Literal["jsonl", "csv", "arrow", "parquet"]
-_MODEL: Final = "model"  # the column that says whose ground truth it is, where the request does not
-# A number as JSON writes it, also with a plus or without a digit before the point. "007" is a text: it would not come back.
+Format = Literal["jsonl", "csv", "arrow", "parquet"]
+_MODEL: Final = "model"  # the column that names the model, if the request does not
+# A number of JSON, also with a plus or without a digit before the point. "007" stays text, so that it is not changed.
 _NUMBER: Final = re.compile(r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
-_WORDS: Final = {"": None, "null": None, "NaN": None, "nan": None, "true": True, "True": True, "TRUE": True,
-                 "false": False, "False": False, "FALSE": False}  # fmt: skip
+_WORDS: Final = {
+    **dict.fromkeys(("", "null", "NaN", "nan")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _INT64: Final = 2**63
-_EXACT: Final = 2.0**53  # from here on a double may stand for several whole numbers
+_EXACT: Final = 2.0**53  # above it, a double may stand for several whole numbers
 
 Row = dict[str, Any] | RejectedRecord
-Table: TypeAlias = pa.Table | Mapping[str, Sequence[Any]]  # Arrow's, or columns of Python's own values
+Table: TypeAlias = pa.Table | Mapping[str, Sequence[Any]]  # Arrow's, or columns of Python values
 
 
-def ground_truth_table(body: bytes, form: Form, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
-    """Ground truths of one table. A null or NaN value takes back what was known.
+def ground_truth_table(body: bytes, format_: Format, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
+    """Decode the bytes of one table. A null or NaN value withdraws an earlier ground truth.
 
-    Raises RejectedInput when the bytes are not of that form, or lack a column that `layout` names.
+    Raises RejectedInput if the bytes are not of that format, or lack a column that `layout` names.
     """
-    if form == "jsonl":
+    if format_ == "jsonl":
         return decode_rows(_json_lines(body), layout, received_ns=received_ns)
-    if form == "csv":
+    if format_ == "csv":
         table, broken = _csv(body)
         return decode_rows(_with(_rows(table, layout, texts=True), broken), layout, received_ns=received_ns)
-    return decode_table(_arrow(body) if form == "arrow" else _parquet(body, layout), layout, received_ns=received_ns)
+    return decode_table(_arrow(body) if format_ == "arrow" else _parquet(body, layout), layout, received_ns=received_ns)
 
 
 def decode_table(table: Table, layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
-    """The same of a table that has been read."""
+    """Decode a table that is already in memory. Raises RejectedInput if it lacks a column that `layout` names."""
     if not isinstance(table, pa.Table):
         _check(list(table), layout)
-        held = {name: table[name] for name in _columns(layout)}
-        rows = (dict(zip(held, cells, strict=True)) for cells in zip(*held.values(), strict=True))
+        columns = {name: table[name] for name in _columns(layout)}
+        rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
         return decode_rows(rows, layout, received_ns=received_ns)
     return decode_rows(_rows(table, layout, texts=False), layout, received_ns=received_ns)
 
 
 def _rows(table: pa.Table, layout: GroundTruthLayout, *, texts: bool) -> Iterator[Row]:
-    """Rows of the columns that count. `texts`: all are texts, and their look tells what they mean."""
+    """Return the rows of the needed columns. `texts`: all cells are text, and `_parsed` reads their values."""
     if table.num_rows > MOST_ROWS:
         raise RejectedInput(f"the table has {table.num_rows} rows; allowed are {MOST_ROWS} in one request")
     _check(table.column_names, layout)
-    held = {name: _listed(table[name]) for name in _columns(layout)}
-    if texts:  # an id stays as it is written
-        held = {n: v if n in (layout.id, _MODEL) else list(map(_meaning, v)) for n, v in held.items()}
-    return (dict(zip(held, cells, strict=True)) for cells in zip(*held.values(), strict=True))
+    columns = {name: _listed(table[name]) for name in _columns(layout)}
+    if texts:  # ids stay text
+        columns = {n: v if n in (layout.id, _MODEL) else list(map(_parsed, v)) for n, v in columns.items()}
+    return (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
 
 
 def _check(names: Sequence[str], layout: GroundTruthLayout) -> None:
@@ -89,16 +92,16 @@ def _check(names: Sequence[str], layout: GroundTruthLayout) -> None:
 
 
 def _listed(column: pa.ChunkedArray) -> list[Any]:
-    if pa.types.is_timestamp(column.type):  # as Python's own times, which have no ns
+    if pa.types.is_timestamp(column.type):  # Python's datetimes have no ns
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     try:
-        found: list[Any] = column.to_pylist()
-    except (OverflowError, ValueError):  # one that Python has no time for, as infinity, is one row's mistake
-        found = [_text_if_beyond(value) for value in column]
-    return found
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):  # a time that Python cannot hold is an error of its row only
+        values = [_text_if_out_of_range(value) for value in column]
+    return values
 
 
-def _text_if_beyond(value: pa.Scalar) -> Any:
+def _text_if_out_of_range(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
     except (OverflowError, ValueError):
@@ -106,18 +109,18 @@ def _text_if_beyond(value: pa.Scalar) -> Any:
 
 
 def _with(rows: Iterator[Row], broken: Mapping[int, str]) -> Iterator[Row]:
-    """`rows` with those that could not be read at their places, counted from 1."""
+    """Insert the unreadable rows, numbered from 1, at their places in `rows`."""
     number = 0
     for row in rows:
         while (number := number + 1) in broken:
             yield RejectedRecord(BAD_VALUE, broken[number])
         yield row
-    for last in sorted(place for place in broken if place > number):
+    for last in sorted(after for after in broken if after > number):
         yield RejectedRecord(BAD_VALUE, broken[last])
 
 
 def decode_rows(rows: Iterator[Row], layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
-    """The same of rows one by one; a row that could not be read comes as what is wrong with it."""
+    """Decode rows one by one; an unreadable row is a RejectedRecord."""
     read = _reader(layout, received_ns if layout.known_at is None else layout.known_at)
     good: list[GroundTruthRow] = []
     rejections = Rejections()
@@ -132,7 +135,7 @@ def decode_rows(rows: Iterator[Row], layout: GroundTruthLayout, *, received_ns: 
 
 
 def _columns(layout: GroundTruthLayout) -> list[str]:
-    """Columns that have to be there."""
+    """Return the required columns."""
     named = [column for _, column in layout.keys] or [layout.id]
     optional = [layout.time] if layout.time else []
     return list(dict.fromkeys([*named, layout.value, *optional, *([] if layout.model else [_MODEL])]))
@@ -194,7 +197,7 @@ def _time(row: dict[str, Any], column: str, known_at: int) -> int:
 
 
 def _plain(value: Any, column: str, reason: str) -> Any:
-    """What Arrow has and JSON has not: times as ISO 8601 text, as the SDK sends them; decimals as numbers."""
+    """Convert a type of Arrow that JSON lacks: times to ISO 8601 text, as the SDK sends them; decimals to numbers."""
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -229,9 +232,9 @@ def _json_line(line: str) -> Row:
 
 
 def _csv(body: bytes) -> tuple[pa.Table, dict[int, str]]:
-    """Columns, and rows that have too few or too many cells, by number.
+    """Return the columns as text, and a message for each row, by number, with too few or too many cells.
 
-    All columns as texts: what a type guessed from the first rows would do to an id like 007 cannot be undone.
+    A guessed type would change an id like 007.
     """
     broken: dict[int, str] = {}
 
@@ -244,7 +247,7 @@ def _csv(body: bytes) -> tuple[pa.Table, dict[int, str]]:
         header: Sequence[str] = next(csv.reader(io.StringIO(start[: 1 << 20].decode("utf-8", "replace"))), [])
         options = pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
         parsing = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
-        reading = pa.csv.ReadOptions(use_threads=False)  # threads do not know the numbers of rows
+        reading = pa.csv.ReadOptions(use_threads=False)  # with threads, row numbers are unknown
         table = pa.csv.read_csv(pa.BufferReader(start), reading, parsing, options)
     except (pa.ArrowException, csv.Error, StopIteration) as error:
         raise RejectedInput(f"not CSV: {error}") from error
@@ -264,17 +267,16 @@ def _arrow(body: bytes) -> pa.Table:
 def _parquet(body: bytes, layout: GroundTruthLayout) -> pa.Table:
     try:
         file = pa.parquet.ParquetFile(pa.BufferReader(body))
-        if file.metadata.num_rows > MOST_ROWS:  # before anything is unfolded
+        if file.metadata.num_rows > MOST_ROWS:  # before any row is decompressed
             raise RejectedInput(f"the table has {file.metadata.num_rows} rows; allowed are {MOST_ROWS} in one request")
-        there = set(file.schema_arrow.names)
-        wanted = [name for name in _columns(layout) if name in there]
-        return file.read(wanted) if len(wanted) == len(_columns(layout)) else file.schema_arrow.empty_table()
+        required, present = _columns(layout), set(file.schema_arrow.names)
+        return file.read(required) if present.issuperset(required) else file.schema_arrow.empty_table()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise RejectedInput(f"no Parquet file: {error}") from error
 
 
-def _meaning(text: str) -> Any:
-    """What a cell of a CSV file means: a number, a truth value, nothing, or a text."""
+def _parsed(text: str) -> Any:
+    """Return the value of a CSV cell: a number, a truth value, None, or the text."""
     if text in _WORDS:
         return _WORDS[text]
     if not _NUMBER.fullmatch(text):

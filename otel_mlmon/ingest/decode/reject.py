@@ -1,4 +1,4 @@
-"""Why one record cannot be used, while the rest of its request goes on."""
+"""Rejected records: the reasons, and their counts in a request. The other records of the request are kept."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ BAD_TIME: Final = "bad_time"
 BAD_BATCH: Final = "bad_batch"
 UNKNOWN_ENCODING: Final = "unknown_encoding"
 
-MOST_ROWS: Final = 1_000_000  # of one batch event; a few bytes can claim billions of nulls
+MOST_ROWS: Final = 1_000_000  # in one batch event; a few bytes can claim billions of nulls
 
 
 class RejectedRecord(Exception):
-    """One record is unusable. `rows` is how many predictions or ground truths went with it."""
+    """A record cannot be used. `rows`: number of its predictions or ground truths."""
 
     def __init__(self, reason: str, message: str, rows: int = 1) -> None:
         super().__init__(message)
         self.reason = reason
-        self.rows = min(max(rows, 1), MOST_ROWS)  # the sender's own figure, where the batch cannot be read
+        self.rows = min(max(rows, 1), MOST_ROWS)  # for an unreadable batch, this is the sender's own number
 
 
 class Rejections:
-    """Counts of rejected rows by reason, and the message of the first."""
+    """Counts of rejected rows by reason, and the message of the first rejection."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.message = ""
 
     def add(self, error: RejectedRecord) -> None:
-        """Count one."""
+        """Count the rows of a rejected record."""
         self.counts[error.reason] += error.rows
         self.message = self.message or str(error)

@@ -1,4 +1,4 @@
-"""One prediction, ground truth or deployment in the attributes of one record, from any language's SDK."""
+"""Decode one prediction, ground truth or deployment from the attributes of a record, from an SDK in any language."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from otel_mlmon.wire.columns import json_text
 
 @dataclass(frozen=True, slots=True)
 class PredictionRow:
-    """A prediction as it came."""
+    """A prediction as received."""
 
     model: str
     version: str
@@ -40,7 +40,7 @@ class PredictionRow:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthRow:
-    """A true outcome as it came, by prediction id or, with `keys`, by values of features."""
+    """A ground truth as received, by prediction id or, with `keys`, by values of features."""
 
     model: str
     id: str
@@ -60,10 +60,10 @@ def prediction_row(
     duration: float | None = None,
     origin: tuple[tuple[str, str], ...] = (),
 ) -> PredictionRow:
-    """A prediction from a record's attributes. `time` (ns) holds unless the attributes say otherwise.
+    """Read a prediction from a record's attributes. `time` (ns) is used if the attributes have none.
 
-    Without a prediction id the content makes one, so that a record which is sent again is still known again. `observed`
-    (ns, 0 for none) keeps apart those that are alike: many clocks have only milliseconds.
+    A record without a prediction id gets a hash of its content as id, so that a repeated record is recognised.
+    `observed` (ns, 0 for none) is part of the hash: equal records may have the same time, in clocks of milliseconds.
     """
     model, version = _model(attributes), _text(attributes, semconv.MODEL_VERSION, semconv.VERSION_UNKNOWN)
     time = _time(attributes, time)
@@ -100,7 +100,7 @@ def prediction_row(
 
 
 def ground_truth_row(attributes: Mapping[str, Any], *, time: int) -> GroundTruthRow:
-    """A ground truth from a record's attributes."""
+    """Read a ground truth from a record's attributes."""
     model, id_ = _model(attributes), _id(attributes)
     prefix = semconv.GROUND_TRUTH_KEY_PREFIX
     keys = {key.removeprefix(prefix): key_value for key, key_value in attributes.items() if key.startswith(prefix)}
@@ -124,25 +124,25 @@ def ground_truth_row(attributes: Mapping[str, Any], *, time: int) -> GroundTruth
 
 
 def deployment(attributes: Mapping[str, Any], resource: Mapping[str, Any], body: Any, *, time: int) -> ChangeEvent:
-    """A deployment: of a model version, or of a service's version. Without a model name it is about all models."""
+    """Read a deployment of a model version or of a service's version. Without a model name it concerns all models."""
     release = " ".join(
         text
         for key in (semconv.SERVICE_NAME, semconv.SERVICE_VERSION)
         if (text := _text(attributes, key, _text(resource, key, "")))
     )
-    described = attributes.get(semconv.DEPLOYMENT_DESCRIPTION, body)
+    description = attributes.get(semconv.DEPLOYMENT_DESCRIPTION, body)
     return ChangeEvent(
         _model(attributes) if semconv.MODEL_NAME in attributes else "",
         "deployment",
         _text(attributes, semconv.MODEL_VERSION, "") or release,
         _time(attributes, time),
-        described if isinstance(described, str) else "",
+        description if isinstance(description, str) else "",
     )
 
 
 def features(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Features from the map attribute and from flat ones; flat ones win."""
-    found: dict[str, Any] = {}
+    """Read the features from the map attribute and from the flat attributes; the flat ones win."""
+    merged: dict[str, Any] = {}
     mapped = attributes.get(semconv.FEATURES)
     if semconv.FEATURES in attributes and mapped is not None:
         if not isinstance(mapped, dict):
@@ -151,14 +151,14 @@ def features(attributes: Mapping[str, Any]) -> dict[str, Any]:
                 f"{semconv.FEATURES} is {_kind(mapped)}; allowed is a map of feature names to values "
                 f"(or flat attributes {semconv.FEATURE_PREFIX}<name>)",
             )
-        found.update(mapped)
+        merged.update(mapped)
     prefix = semconv.FEATURE_PREFIX
-    found.update((key.removeprefix(prefix), value) for key, value in attributes.items() if key.startswith(prefix))
-    return found
+    merged.update((key.removeprefix(prefix), value) for key, value in attributes.items() if key.startswith(prefix))
+    return merged
 
 
 def is_prediction(attributes: Mapping[str, Any]) -> bool:
-    """Whether attributes of a span hold a prediction, and not only say to which one the span belongs."""
+    """Whether the attributes of a span hold a prediction, not only its id."""
     return semconv.MODEL_NAME in attributes and any(
         key in (semconv.FEATURES, semconv.PREDICTION_VALUE) or key.startswith(semconv.FEATURE_PREFIX)
         for key in attributes
@@ -181,16 +181,16 @@ def _id(attributes: Mapping[str, Any]) -> str:
     return "" if value is None else str(value)
 
 
-def _time(attributes: Mapping[str, Any], otherwise: int) -> int:
-    """The stated time. One that cannot be read is no reason to put the prediction into the wrong window."""
+def _time(attributes: Mapping[str, Any], default: int) -> int:
+    """Return the time of the attributes. An unreadable time is rejected: the default may lie in the wrong window."""
     stated = attributes.get(semconv.PREDICTION_TIMESTAMP)
     if stated is None:
-        return otherwise
+        return default
     whole = isinstance(stated, int) or (isinstance(stated, float) and stated.is_integer())
     if isinstance(stated, bool) or not whole or not 0 < stated < 2**63:
-        found = repr(stated) if isinstance(stated, (int, float)) else _kind(stated)
+        shown = repr(stated) if isinstance(stated, (int, float)) else _kind(stated)
         raise RejectedRecord(
-            BAD_VALUE, f"{semconv.PREDICTION_TIMESTAMP} is {found}; allowed is a positive integer, ns since the epoch"
+            BAD_VALUE, f"{semconv.PREDICTION_TIMESTAMP} is {shown}; allowed is a positive integer, ns since the epoch"
         )
     return int(stated)
 
@@ -200,8 +200,8 @@ def _text(attributes: Mapping[str, Any], key: str, default: str) -> str:
     return default if value is None else str(value)
 
 
-def _content_id(about: list[Any], fields: Mapping[str, Any]) -> str:
-    text = json_text([about, sorted(fields.items(), key=lambda item: item[0])])
+def _content_id(context: list[Any], fields: Mapping[str, Any]) -> str:
+    text = json_text([context, sorted(fields.items(), key=lambda item: item[0])])
     return "content-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

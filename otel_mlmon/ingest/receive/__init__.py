@@ -1,1 +1,1 @@
-"""First stage: OTLP over gRPC and HTTP, tables of ground truth over HTTP. Knows nothing of what the bytes mean."""
+"""First stage: receive OTLP over gRPC and HTTP, and tables of ground truth over HTTP, as bytes."""

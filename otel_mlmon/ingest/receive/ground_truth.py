@@ -1,4 +1,4 @@
-"""POST /v1/ground-truth: a table of true outcomes, from whoever has no OpenTelemetry at hand. Answers in JSON."""
+"""POST /v1/ground-truth: a table of ground truth from a sender without OpenTelemetry. The response is JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from starlette.responses import JSONResponse, Response
 
 from otel_mlmon.errors import RejectedInput
 from otel_mlmon.ingest.receive.body import read_body
-from otel_mlmon.ingest.receive.receipt import Form, IngestTable, Observe
-from otel_mlmon.ingest.receive.status import Answer, answer, unsupported
+from otel_mlmon.ingest.receive.receipt import Format, IngestTable, Observe
+from otel_mlmon.ingest.receive.responses import ErrorResponse, error_response, unsupported
 from otel_mlmon.values import GroundTruthLayout
 
 PATH: Final = "/v1/ground-truth"
-_FORMS: Final[dict[str, Form]] = {
+_FORMATS: Final[dict[str, Format]] = {
     "application/x-ndjson": "jsonl",
     "application/jsonl": "jsonl",
     "text/csv": "csv",
@@ -30,7 +30,7 @@ _SIGNAL: Final = "ground_truth"
 
 
 class GroundTruthEndpoint:
-    """Answered only once everything is committed, as OTLP is."""
+    """Receive a table and respond after the commit, as for OTLP."""
 
     def __init__(self, ingest: IngestTable, max_body_bytes: int, observe: Observe) -> None:
         self._ingest = ingest
@@ -38,44 +38,43 @@ class GroundTruthEndpoint:
         self._observe = observe
 
     async def handle(self, request: Request) -> Response:
-        """One request."""
+        """Respond to one request."""
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        form = _FORMS.get(content_type)
-        if form is None:
-            said = f"content type {content_type or 'none'!r}; allowed are {', '.join(_FORMS)}"
-            return self.refusal(unsupported(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said))
+        format_ = _FORMATS.get(content_type)
+        if format_ is None:
+            message = f"content type {content_type or 'none'!r}; allowed are {', '.join(_FORMATS)}"
+            return self.refusal(unsupported(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message))
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         try:
             layout = layout_of(request.query_params.multi_items())
             body = await read_body(request.stream(), coding, self._max_body_bytes)
-            receipt = await run_in_threadpool(self._ingest, form, body, layout)
+            receipt = await run_in_threadpool(self._ingest, format_, body, layout)
         except ClientDisconnect:
             return Response(status_code=400)
-        except Exception as error:  # whatever it is: what may pass later is told so
-            return self.refusal(answer(error))
+        except Exception as error:  # the sender must learn whether it may try again
+            return self.refusal(error_response(error))
         self._observe("http", _SIGNAL, "partial" if receipt.rejected else "ok")
         return JSONResponse(asdict(receipt))
 
-    def refusal(self, found: Answer, headers: Mapping[str, str] | None = None) -> Response:
-        """The answer to a request of which nothing was stored."""
-        self._observe("http", _SIGNAL, found.outcome)
-        retry = {} if found.retry_after_s is None else {"Retry-After": str(max(1, round(found.retry_after_s)))}
-        return JSONResponse({"error": found.status.message}, found.http, {**(headers or {}), **retry})
+    def refusal(self, error: ErrorResponse, headers: Mapping[str, str] | None = None) -> Response:
+        """Respond to a request that stored nothing."""
+        self._observe("http", _SIGNAL, error.outcome)
+        return JSONResponse({"error": error.status.message}, error.http, {**(headers or {}), **error.retry_header})
 
 
 def layout_of(parameters: Sequence[tuple[str, str]]) -> GroundTruthLayout:
-    """What the query of the URL says about the columns. Raises RejectedInput with what is allowed.
+    """Read the layout of the table from the query of the URL. Raises RejectedInput with the allowed parameters.
 
     `key=FEATURE` or `key=FEATURE:COLUMN`, once per feature. `known_at`: ns since the epoch.
     """
-    given: dict[str, str] = {}
+    single: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name, value in parameters:
         if name not in (*_ONCE, "key"):
             raise RejectedInput(f"parameter {name!r}; allowed are {', '.join(_ONCE)} and key")
         if not value:
             raise RejectedInput(f"parameter {name!r} is empty")
-        if name in given:
+        if name in single:
             raise RejectedInput(f"parameter {name!r} comes twice; only key may")
         if name == "key":
             feature, _, column = value.partition(":")
@@ -83,23 +82,23 @@ def layout_of(parameters: Sequence[tuple[str, str]]) -> GroundTruthLayout:
                 raise RejectedInput(f"parameter 'key' names the feature {feature!r} twice")
             keys[feature] = column or feature
         else:
-            given[name] = value
-    if "id" in given and keys:
+            single[name] = value
+    if "id" in single and keys:
         raise RejectedInput("parameters 'id' and 'key' are both there; allowed is one way to name predictions")
-    known_at = _number(given, "known_at")
+    known_at = _number(single, "known_at")
     return GroundTruthLayout(
-        model=given.get("model", ""),
-        id=given.get("id", "prediction_id"),
-        value=given.get("value", "ground_truth"),
-        time=given.get("time", ""),
+        model=single.get("model", ""),
+        id=single.get("id", "prediction_id"),
+        value=single.get("value", "ground_truth"),
+        time=single.get("time", ""),
         keys=tuple(keys.items()),
         known_at=known_at,
-        first_row=_number(given, "first_row") or 1,
+        first_row=_number(single, "first_row") or 1,
     )
 
 
-def _number(given: Mapping[str, str], name: str) -> int | None:
-    text = given.get(name)
+def _number(parameters: Mapping[str, str], name: str) -> int | None:
+    text = parameters.get(name)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63):

@@ -1,4 +1,4 @@
-"""OTLP/gRPC. Handlers get raw bytes, so that what cannot be parsed is the sender's error and not ours."""
+"""OTLP/gRPC. Handlers take raw bytes, so that a request that cannot be parsed is reported as the sender's error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import grpc
 
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.ingest.receive.receipt import Ingest, Observe, Signal, ignore
-from otel_mlmon.ingest.receive.responses import response, serialised
-from otel_mlmon.ingest.receive.status import answer
+from otel_mlmon.ingest.receive.responses import error_response, response, serialised
 
 _SERVICES: Final[dict[Signal, str]] = {
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
@@ -22,12 +21,12 @@ _WORKERS = 16
 
 
 class GrpcReceiver:
-    """One server for the three signals."""
+    """A server for the three signals."""
 
     def __init__(
         self, ingest: Ingest, host: str, port: int, *, max_body_bytes: int = 64 * 1024 * 1024, observe: Observe = ignore
     ) -> None:
-        """Nothing is bound before `start`."""
+        """Prepare the server; `start` binds the port."""
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._server = grpc.server(
             ThreadPoolExecutor(_WORKERS, thread_name_prefix="mlmon-grpc"),
@@ -41,7 +40,7 @@ class GrpcReceiver:
         )
 
     def start(self) -> int:
-        """Bind and serve; returns the port. Raises ConfigError when the address cannot be had."""
+        """Bind and serve. Return the port. Raises ConfigError if the address cannot be bound."""
         try:
             port = self._server.add_insecure_port(self._address)
         except RuntimeError as error:
@@ -50,7 +49,7 @@ class GrpcReceiver:
         return int(port)
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """Take nothing new and let what is under way end; safe to call twice."""
+        """Refuse new requests and let running ones end; safe to call twice."""
         self._server.stop(grace_s).wait()
 
 
@@ -66,14 +65,14 @@ def _handler(signal: Signal, ingest: Ingest, observe: Observe) -> Handler:
         try:
             receipt = ingest(signal, body, "protobuf")
             content = serialised(response(signal, receipt), "protobuf")
-        except Exception as error:  # whatever it is: an exception that escapes is UNKNOWN, and the data is lost
-            found = answer(error)
-            observe("grpc", signal, found.outcome)
-            trailing = [("grpc-status-details-bin", found.status.SerializeToString())]
-            if found.retry_after_s is not None:
-                trailing.append(("google.rpc.retryinfo-bin", found.retry_info))
+        except Exception as error:  # gRPC would report it as UNKNOWN, and the sender would drop the data
+            refusal = error_response(error)
+            observe("grpc", signal, refusal.outcome)
+            trailing = [("grpc-status-details-bin", refusal.status.SerializeToString())]
+            if refusal.retry_after_s is not None:
+                trailing.append(("google.rpc.retryinfo-bin", refusal.retry_info))
             context.set_trailing_metadata(tuple(trailing))
-            context.abort(found.grpc, found.status.message)
+            context.abort(refusal.grpc, refusal.status.message)
             raise AssertionError("abort raises") from error
         observe("grpc", signal, "partial" if receipt.rejected else "ok")
         return content

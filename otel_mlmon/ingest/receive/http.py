@@ -1,4 +1,4 @@
-"""OTLP/HTTP: protobuf and JSON, plain and gzip, on one port; and tables of ground truth beside it."""
+"""OTLP/HTTP, and tables of ground truth on the same port. Protobuf and JSON, plain and gzip."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from starlette.routing import Route
 from otel_mlmon.ingest.receive.body import read_body
 from otel_mlmon.ingest.receive.ground_truth import PATH, GroundTruthEndpoint
 from otel_mlmon.ingest.receive.receipt import SIGNALS, Encoding, Ingest, IngestTable, Observe, Signal, ignore
-from otel_mlmon.ingest.receive.responses import response, serialised
-from otel_mlmon.ingest.receive.status import Answer, answer, unsupported
+from otel_mlmon.ingest.receive.responses import ErrorResponse, error_response, response, serialised, unsupported
 
 _ENCODINGS: Final[dict[str, Encoding]] = {"application/x-protobuf": "protobuf", "application/json": "json"}
 _TYPES: Final = {encoding: content_type for content_type, encoding in _ENCODINGS.items()}
@@ -29,23 +28,23 @@ def otlp_app(
     max_body_bytes: int = 64 * 1024 * 1024,
     observe: Observe = ignore,
 ) -> Starlette:
-    """POST /v1/logs, /v1/traces and /v1/metrics; and /v1/ground-truth for whom `ground_truth` takes it."""
+    """Make the app: POST /v1/logs, /v1/traces, /v1/metrics; with `ground_truth` also POST /v1/ground-truth."""
     tables = None if ground_truth is None else GroundTruthEndpoint(ground_truth, max_body_bytes, observe)
     paths = [*(f"/v1/{signal}" for signal in SIGNALS), *([] if tables is None else [PATH])]
 
-    async def elsewhere(request: Request, error: Exception) -> Response:
-        """A path that is none of ours, or another method than POST."""
+    async def refuse_path(request: Request, error: Exception) -> Response:
+        """Respond to an unknown path, or to a method other than POST."""
         assert isinstance(error, HTTPException)
         signal = request.url.path.removeprefix("/v1/")
         if signal in SIGNALS:
             observe("http", signal, "rejected")
         allowed = ", ".join(f"POST {path}" for path in paths)
-        found = unsupported(
+        refusal = unsupported(
             HTTPStatus(error.status_code), f"{request.method} {request.url.path}; allowed are {allowed}"
         )
         if tables is not None and request.url.path == PATH:
-            return tables.refusal(found, dict(error.headers or {}))
-        return _refusal(found, _ENCODINGS.get(_content_type(request), "protobuf"), dict(error.headers or {}))
+            return tables.refusal(refusal, dict(error.headers or {}))
+        return _refusal(refusal, _ENCODINGS.get(_content_type(request), "protobuf"), dict(error.headers or {}))
 
     routes = [
         Route(f"/v1/{signal}", _Endpoint(signal, ingest, max_body_bytes, observe).handle, methods=["POST"])
@@ -53,7 +52,7 @@ def otlp_app(
     ]
     if tables is not None:
         routes.append(Route(PATH, tables.handle, methods=["POST"]))
-    return Starlette(routes=routes, exception_handlers={HTTPException: elsewhere})
+    return Starlette(routes=routes, exception_handlers={HTTPException: refuse_path})
 
 
 class _Endpoint:
@@ -68,8 +67,8 @@ class _Endpoint:
         encoding = _ENCODINGS.get(content_type)
         if encoding is None:
             self._observe("http", self._signal, "rejected")
-            said = f"content type {content_type or 'none'!r}; allowed are {', '.join(_ENCODINGS)}"
-            return _refusal(unsupported(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said), "protobuf")
+            message = f"content type {content_type or 'none'!r}; allowed are {', '.join(_ENCODINGS)}"
+            return _refusal(unsupported(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message), "protobuf")
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         try:
             body = await read_body(request.stream(), coding, self._max_body_bytes)
@@ -77,10 +76,10 @@ class _Endpoint:
             content = serialised(response(self._signal, receipt), encoding)
         except ClientDisconnect:
             return Response(status_code=400)
-        except Exception as error:  # HTTP 500 is not retried by senders, so nothing may escape
-            found = answer(error)
-            self._observe("http", self._signal, found.outcome)
-            return _refusal(found, encoding)
+        except Exception as error:  # it would become HTTP 500, which senders do not retry
+            refusal = error_response(error)
+            self._observe("http", self._signal, refusal.outcome)
+            return _refusal(refusal, encoding)
         self._observe("http", self._signal, "partial" if receipt.rejected else "ok")
         return Response(content, media_type=_TYPES[encoding])
 
@@ -89,6 +88,6 @@ def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _refusal(found: Answer, encoding: Encoding, headers: dict[str, str] | None = None) -> Response:
-    retry = {} if found.retry_after_s is None else {"Retry-After": str(max(1, round(found.retry_after_s)))}
-    return Response(serialised(found.status, encoding), found.http, {**(headers or {}), **retry}, _TYPES[encoding])
+def _refusal(error: ErrorResponse, encoding: Encoding, headers: dict[str, str] | None = None) -> Response:
+    headers = {**(headers or {}), **error.retry_header}
+    return Response(serialised(error.status, encoding), error.http, headers, _TYPES[encoding])

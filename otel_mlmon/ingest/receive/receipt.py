@@ -1,4 +1,4 @@
-"""What the receivers need of whoever takes the bytes."""
+"""The interface between the receivers and the pipeline that takes the bytes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ SIGNALS: Final[tuple[Signal, ...]] = ("logs", "traces", "metrics")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was stored is stored; `rejected` records never will be, and `message` says why of the first."""
+    """Result of an OTLP request: `rejected` records will never be stored; `message` gives the reason of the first."""
 
     rejected: int = 0
     message: str = ""
 
 
 class Ingest(Protocol):
-    """Blocks until everything is committed. Raises RejectedInput (permanent) or Retryable."""
+    """Store an OTLP request and return after the commit. Raises RejectedInput (permanent) or Retryable."""
 
     def __call__(self, signal: Signal, body: bytes, encoding: Encoding) -> Receipt: ...
 
 
-Form = Literal["jsonl", "csv", "arrow", "parquet"]
+Format = Literal["jsonl", "csv", "arrow", "parquet"]
 
 
 @dataclass(frozen=True, slots=True)
 class TableReceipt:
-    """What became of the rows of a table; `message` says why of the first that was rejected, `reasons` of how many."""
+    """Counts of the rows of a table. `reasons`: rejected rows by reason; `message`: about the first rejected row."""
 
     stored: int = 0
     duplicates: int = 0
@@ -42,15 +42,14 @@ class TableReceipt:
 
 
 class IngestTable(Protocol):
-    """Blocks until everything is committed. Raises RejectedInput (permanent) or Retryable."""
+    """Store a table and return after the commit. Raises RejectedInput (permanent) or Retryable."""
 
-    def __call__(self, form: Form, body: bytes, layout: GroundTruthLayout) -> TableReceipt: ...
+    def __call__(self, format_: Format, body: bytes, layout: GroundTruthLayout) -> TableReceipt: ...
 
 
-Observe = Callable[
-    [str, str, str], None
-]  # (transport, signal or ground_truth, outcome: ok, partial, rejected or retry)
+# (transport, signal or ground_truth, outcome: ok, partial, rejected or retry)
+Observe = Callable[[str, str, str], None]
 
 
 def ignore(_transport: str, _signal: str, _outcome: str) -> None:
-    """An observer that does not look."""
+    """Observe nothing."""
