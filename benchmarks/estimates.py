@@ -31,9 +31,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from otel_mlmon.stats.estimation.calibration import calibration
+from otel_mlmon.stats.estimation.calibration import fit_calibration
 from otel_mlmon.stats.estimation.cbpe import expected_metric
-from otel_mlmon.stats.estimation.dle import LossMetric, expected_loss, loss_model
+from otel_mlmon.stats.estimation.dle import LossMetric, expected_loss, fit_loss_model
 from otel_mlmon.stats.inference.estimate import Estimate
 
 DATA = Path(os.environ.get("MLMON_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -139,7 +139,7 @@ def _losses(inputs: Any, error: Any, normal: Rows, windows: list[tuple[str, int,
     for metric in get_args(LossMetric):
         losses = error**2 if metric == "rmse" else np.abs(error)
         names = [str(i) for i in range(inputs.shape[1])]
-        model = loss_model(names, inputs[normal], losses[normal], in_order=False)
+        model = fit_loss_model(names, inputs[normal], losses[normal], in_order=False)
         for shift, rows, some in windows:
             mean = float(losses[some].mean())
             made = expected_loss(metric, model, inputs[some], 0.95)
@@ -147,7 +147,7 @@ def _losses(inputs: Any, error: Any, normal: Rows, windows: list[tuple[str, int,
 
 
 def _scores(score: Any, above: Any, normal: Rows, windows: list[tuple[str, int, Rows]], seed: int) -> Iterator[Found]:
-    made = calibration(("no", "yes"), {"yes": score[normal]}, above[normal].astype(np.int32), in_order=False)
+    made = fit_calibration(("no", "yes"), {"yes": score[normal]}, above[normal].astype(np.int32), in_order=False)
     predicted = (score > 0.5).astype(np.int32)
     for metric, realised_of in OF_SCORES.items():
         for shift, rows, some in windows:

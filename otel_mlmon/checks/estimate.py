@@ -11,14 +11,13 @@ import numpy as np
 from otel_mlmon.checks.case import Outcome, judge, no_data
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile.outcome_rules import EstimateRule
-from otel_mlmon.stats.estimation.calibration import Calibration
 from otel_mlmon.stats.estimation.cbpe import expected_metric
-from otel_mlmon.stats.estimation.dle import LossModel, expected_loss
-from otel_mlmon.stats.estimation.estimators import LOSS_OF
+from otel_mlmon.stats.estimation.dle import expected_loss
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.inference.estimate import Estimate, worse
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
 from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values.estimators import LOSS_OF, Calibration, LossModel
 from otel_mlmon.window.outcome_rows import class_texts, coded, scores_of
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.stats.estimation.dle import predict_losses
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.inference.summary import mean
 from otel_mlmon.stats.metrics.outcomes import losses_of
@@ -16,9 +17,8 @@ from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 
 if TYPE_CHECKING:
-    from otel_mlmon.stats.estimation.dle import Loss, LossModel
-    from otel_mlmon.stats.estimation.surrogate import Answers
     from otel_mlmon.values import Floats
+    from otel_mlmon.values.estimators import Loss, LossModel, SurrogateModel
 
 Metric = Literal["rmse", "mae", "accuracy"]
 Rows = npt.NDArray[np.int64]
@@ -85,7 +85,7 @@ def loss_model(reference: Reference | None, metric: Metric) -> LossModel | None:
     return reference.estimators.losses.get(LOSSES[metric])
 
 
-def model_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossModel | Answers) -> Floats | None:
+def model_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossModel | SurrogateModel) -> Floats | None:
     """What a model of the reference looks at (rows × inputs); None where an input did not come."""
     if input_problem(block.fields, reference.fields, model.inputs):
         return None
@@ -98,4 +98,4 @@ def expected_losses(block: RowBlock, rows: Rows, reference: Reference | None, me
     if model is None or reference is None:
         return None
     inputs = model_inputs(block, rows, reference, model)
-    return None if inputs is None else model.losses(inputs)
+    return None if inputs is None else predict_losses(model, inputs)

@@ -11,7 +11,7 @@ from otel_mlmon.checks.case import PerformanceCase
 from otel_mlmon.rulefile import BusinessValue, CustomMetric, PerformanceRule, QuantileLoss, Ranking
 from otel_mlmon.stats.inference.design_effect import counts_worth, estimate_worth
 from otel_mlmon.stats.inference.estimate import Better, Estimate, worse
-from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.classification import business_value
 from otel_mlmon.stats.metrics.outcomes import MetricOptions
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
@@ -91,7 +91,7 @@ def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | 
     def against_reference() -> float:
         if before is None:
             return math.nan
-        law = found.law or Law(found.value, found.standard_error, max(1, found.rows - 1))
+        law = found.law or SamplingDistribution(found.value, found.standard_error, max(1, found.rows - 1))
         apart = before[1] * (law.spread / found.standard_error if found.standard_error > 0 else 1.0)
         return worse(found._replace(law=law._replace(spread=math.hypot(law.spread, apart))), before[0], better)
 

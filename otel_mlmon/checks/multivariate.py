@@ -10,6 +10,7 @@ import numpy as np
 from otel_mlmon.checks.case import Outcome, judge, no_data
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import MultivariateDrift
+from otel_mlmon.stats.drift.principal_components import reconstruction_errors
 from otel_mlmon.stats.inference.student import two_sided
 
 _CHANGE: Final = 0.1
@@ -35,13 +36,17 @@ def reconstruction_error(rule: MultivariateDrift, case: ModelCase) -> Outcome:
     columns = [block.fields[name].numbers for name in components.names]
     if any(column is None for column in columns):
         return no_data("no_values", "a feature that was a number is text", rows=len(rows))
-    errors = components.errors(np.stack([column[rows] for column in columns if column is not None], axis=1))
+    errors = reconstruction_errors(
+        components, np.stack([column[rows] for column in columns if column is not None], axis=1)
+    )
     if len(errors) < rule.min_rows:
         return too_few_predictions(len(errors), rule.min_rows)
     with np.errstate(invalid="ignore", over="ignore"):
         mean, deviation = float(errors.mean()), float(errors.std(ddof=1))
-    spread = max(deviation, components.error_spread)
-    standard_error = math.hypot(spread / math.sqrt(len(errors)), components.error_spread / math.sqrt(components.rows))
+    spread = max(deviation, components.error_deviation)
+    standard_error = math.hypot(
+        spread / math.sqrt(len(errors)), components.error_deviation / math.sqrt(components.rows)
+    )
     return judge(
         abs(mean / components.error_mean - 1),
         _CHANGE if rule.above is None else rule.above,

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.checks.losses import LOSSES, Metric, Rows, model_inputs
-from otel_mlmon.stats.estimation.surrogate import difference
+from otel_mlmon.stats.drift.principal_components import reconstruction_errors
+from otel_mlmon.stats.estimation.dle import mean_loss_uncertainty, predict_losses
+from otel_mlmon.stats.estimation.surrogate import distance, in_support, surrogate_predictions
 from otel_mlmon.stats.inference.design_effect import design_effect_of
 from otel_mlmon.stats.inference.student import t_tail
 from otel_mlmon.stats.metrics.outcomes import losses_of
@@ -60,19 +62,19 @@ def moved(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> 
     the truth looks like another model. That the squares of the differences are looked at, and not their mean, finds a model that is
     too high here and too low there.
     """
-    answers = reference.estimators.answers if reference.estimators else None
+    answers = reference.estimators.surrogate if reference.estimators else None
     if answers is None or LOSSES[metric] not in answers.excess:
         return None
     inputs = model_inputs(block, rows, reference, answers)
     if inputs is None:
         return None
-    inside = answers.known(inputs)
+    inside = in_support(answers, inputs)
     n = int(inside.sum())
     if n < FEWEST:
         return None
     found = outcomes(block, rows)
     classes = bool(answers.classes)
-    said = answers.say(inputs)
+    said = surrogate_predictions(answers, inputs)
     given: Column = found.predicted_class if classes else found.prediction
     truth: Column = found.true_class if classes else found.truth
     if classes:
@@ -80,11 +82,11 @@ def moved(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> 
         said = np.array([place.get(name, -1.0) for name in answers.classes])[
             said.astype(np.int64)
         ]  # -1: nobody's class here
-    far = difference(given, said, classes)[inside]
-    usual = answers.difference.losses(inputs[inside])
+    far = distance(given, said, classes)[inside]
+    usual = predict_losses(answers.difference, inputs[inside])
     surprise = far - usual
     grouped = design_effect_of(answers.difference.design_effects, n)
-    own = answers.difference.own_error(inputs[inside], usual)
+    own = mean_loss_uncertainty(answers.difference, inputs[inside], usual)
     error = math.hypot(float(surprise.std(ddof=1)) * math.sqrt(grouped / n), own)
     large = float(far.mean()) >= _LARGE * float(usual.mean())
     if not large or not t_tail(float(surprise.mean()), error, n - 1) <= _SURE:
@@ -108,9 +110,9 @@ def strange(block: RowBlock, rows: Rows, reference: Reference) -> bool:
 
     By ranges, and by the principal components: where relations between the inputs are broken, there are no rows either.
     """
-    answers = reference.estimators.answers if reference.estimators else None
+    answers = reference.estimators.surrogate if reference.estimators else None
     inputs = None if answers is None else model_inputs(block, rows, reference, answers)
-    if answers is not None and inputs is not None and answers.known(inputs).mean() < 1 - _OUTSIDE:
+    if answers is not None and inputs is not None and in_support(answers, inputs).mean() < 1 - _OUTSIDE:
         return True
     components = reference.components
     if components is None:
@@ -118,5 +120,7 @@ def strange(block: RowBlock, rows: Rows, reference: Reference) -> bool:
     columns = [found.numbers for name in components.names if (found := block.fields.get(name)) is not None]
     if len(columns) < len(components.names):
         return True
-    errors = components.errors(np.stack([column[rows] for column in columns if column is not None], axis=1))
-    return len(errors) >= FEWEST and not errors.mean() <= components.error_mean + _APART * components.error_spread
+    errors = reconstruction_errors(
+        components, np.stack([column[rows] for column in columns if column is not None], axis=1)
+    )
+    return len(errors) >= FEWEST and not errors.mean() <= components.error_mean + _APART * components.error_deviation

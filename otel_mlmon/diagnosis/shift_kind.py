@@ -18,6 +18,7 @@ from otel_mlmon.checks.losses import (
 )
 from otel_mlmon.diagnosis.another_model import FEWEST, Moved, moved, strange
 from otel_mlmon.stats.drift.shift_kind import split
+from otel_mlmon.stats.estimation.dle import mean_loss_uncertainty, predict_losses
 from otel_mlmon.stats.inference.design_effect import design_effect_of
 from otel_mlmon.stats.inference.student import t_quantile, t_tail
 from otel_mlmon.values import Reference, RowBlock
@@ -78,12 +79,16 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     before, variance, reference_rows = counted_loss(reference.performance, metric)
     if inputs is None or not reference_rows:
         return ShiftKind("unknown", "an input of the model of the losses did not come", rows=n)
-    expected = model.losses(inputs)
+    expected = predict_losses(model, inputs)
     effect = design_effect_of(model.design_effects, n)
     surprise = losses - expected
     found = split(
         (before, math.sqrt(variance / reference_rows)),
-        (float(expected.mean()), float(expected.std(ddof=1)) / math.sqrt(n), model.own_error(inputs, expected)),
+        (
+            float(expected.mean()),
+            float(expected.std(ddof=1)) / math.sqrt(n),
+            mean_loss_uncertainty(model, inputs, expected),
+        ),
         (float(surprise.mean()), float(surprise.std(ddof=1)) * math.sqrt(effect / n)),
     )
     now = figure(float(losses.mean()), metric)
@@ -105,7 +110,7 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     kind, message = _verdict(found.share, reach, t_tail(found.inputs, found.inputs_error, n - 1) <= _SURE)
     if kind in ("concept", "both") and strange(block, known, reference):
         kind, message = "unknown", "the inputs are like none that the reference has"
-    elif kind in ("concept", "both") and (reference.estimators is None or reference.estimators.answers is None):
+    elif kind in ("concept", "both") and (reference.estimators is None or reference.estimators.surrogate is None):
         message += " – or the model, of whose answers the reference knows nothing"
     middle = figure(max(0.0, float(expected.mean())), metric)
     return ShiftKind(

@@ -14,7 +14,6 @@ import yaml
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.estimators_document import estimators_document, read_estimators
-from otel_mlmon.stats.drift.principal_components import PrincipalComponents
 from otel_mlmon.values import (
     Effects,
     FieldProfile,
@@ -24,6 +23,7 @@ from otel_mlmon.values import (
     Reference,
     SegmentReference,
 )
+from otel_mlmon.values.estimators import PrincipalComponents
 
 FORMAT: Final = "otel_mlmon.reference/1"
 
@@ -199,7 +199,9 @@ def _components(found: PrincipalComponents) -> dict[str, Any]:
     return {
         "names": list(found.names),
         **{name: getattr(found, name).tolist() for name in ("means", "scales", "axes")},
-        **{name: getattr(found, name) for name in ("error_mean", "error_spread", "rows")},
+        "error_mean": found.error_mean,
+        "error_spread": found.error_deviation,
+        "rows": found.rows,
     }
 
 
@@ -213,7 +215,7 @@ def _read_components(body: Mapping[str, Any] | None) -> PrincipalComponents | No
         tuple(str(name) for name in body["names"]),
         **arrays,
         error_mean=float(body["error_mean"]),
-        error_spread=float(body["error_spread"]),
+        error_deviation=float(body["error_spread"]),
         rows=int(body["rows"]),
     )
 

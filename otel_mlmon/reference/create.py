@@ -11,7 +11,7 @@ import numpy.typing as npt
 from otel_mlmon.reference.figures import figures
 from otel_mlmon.reference.outcome_effects import outcome_effects
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.stats.drift.principal_components import PrincipalComponents, principal_components
+from otel_mlmon.stats.drift.principal_components import fit_principal_components
 from otel_mlmon.stats.inference.design_effect import design_effects, of_categories, of_numbers, of_tails
 from otel_mlmon.values import (
     FREQUENT_VALUES,
@@ -24,6 +24,7 @@ from otel_mlmon.values import (
     SegmentReference,
     Texts,
 )
+from otel_mlmon.values.estimators import PrincipalComponents
 from otel_mlmon.window.measure import measure_pane, single_values
 from otel_mlmon.window.sums import sum_profiles
 
@@ -100,7 +101,9 @@ def _missing(cells: FieldCells) -> npt.NDArray[np.bool_]:
 
 def _components(rows: RowBlock) -> PrincipalComponents | None:
     numeric = {n: c.numbers for n, c in rows.fields.items() if c.numbers is not None and output_name(n) is None}
-    return principal_components(list(numeric), np.stack(list(numeric.values()), axis=1)) if len(numeric) > 1 else None
+    return (
+        fit_principal_components(list(numeric), np.stack(list(numeric.values()), axis=1)) if len(numeric) > 1 else None
+    )
 
 
 def _of_segment(rows: RowBlock, segment: str) -> npt.NDArray[np.int64]:

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from otel_mlmon.rulefile import EstimateRule, Rule, SliceRule
 from otel_mlmon.stats.estimation.calibration import FEWEST_ROWS as FEWEST_CALIBRATED
-from otel_mlmon.stats.estimation.calibration import Calibration, calibration
-from otel_mlmon.stats.estimation.dle import FEWEST_ROWS, FITTED_ROWS, Loss, LossModel, loss_model
-from otel_mlmon.stats.estimation.estimators import Estimators
+from otel_mlmon.stats.estimation.calibration import fit_calibration
+from otel_mlmon.stats.estimation.dle import FEWEST_ROWS, FITTED_ROWS, fit_loss_model
 from otel_mlmon.stats.estimation.inputs import input_rows
-from otel_mlmon.stats.estimation.surrogate import MOST_CLASSES, Answers, answers
+from otel_mlmon.stats.estimation.surrogate import MOST_CLASSES, fit_surrogate
 from otel_mlmon.stats.estimation.trees import available
 from otel_mlmon.stats.metrics.outcomes import Outcomes, losses_of
 from otel_mlmon.values import FieldReference, Reference, RowBlock
+from otel_mlmon.values.estimators import Calibration, Estimators, Loss, LossModel, SurrogateModel
 from otel_mlmon.window.outcome_rows import outcomes
 from otel_mlmon.window.performance import has_classes
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
@@ -38,8 +38,8 @@ def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, st
     found = outcomes(rows, known)
     made, reasons = _calibration(found, in_order) if classes else (None, "")
     losses, reason = _losses(rows, known, found, reference.fields, classes, in_order)
-    answered = _answers(rows, known, found, reference.fields, classes, in_order) if losses else None
-    estimators = Estimators(losses, made, answered) if losses or made else None
+    surrogate = _surrogate(rows, known, found, reference.fields, classes, in_order) if losses else None
+    estimators = Estimators(losses, made, surrogate) if losses or made else None
     return replace(reference, estimators=estimators), "; ".join(filter(None, (reasons, reason)))
 
 
@@ -65,7 +65,7 @@ def _calibration(found: Outcomes, in_order: bool) -> tuple[Calibration | None, s
         return None, f"{int(usable.sum())} rows have a truth and all scores; at least {FEWEST_CALIBRATED} are needed"
     place = np.array([classes.index(name) if name in seen else -1 for name in found.classes], np.int32)
     truth = place[found.true_class[usable]]
-    return calibration(classes, {name: s[usable] for name, s in scores.items()}, truth, in_order=in_order), ""
+    return fit_calibration(classes, {name: s[usable] for name, s in scores.items()}, truth, in_order=in_order), ""
 
 
 def _losses(
@@ -86,17 +86,17 @@ def _losses(
         return {}, "models of the losses need scikit-learn: pip install 'otel-mlmon[processor]'"
     names = [name for name in fields if name != FIELD_SHADOW]
     inputs = input_rows(rows.fields, fields, names, known[both])
-    return {loss: loss_model(names, inputs, target, in_order=in_order) for loss, target in targets.items()}, ""
+    return {loss: fit_loss_model(names, inputs, target, in_order=in_order) for loss, target in targets.items()}, ""
 
 
-def _answers(
+def _surrogate(
     rows: RowBlock,
     known: npt.NDArray[np.int64],
     found: Outcomes,
     fields: Mapping[str, FieldReference],
     classes: bool,
     in_order: bool,
-) -> Answers | None:
+) -> SurrogateModel | None:
     """None where there is but one class or more than are learnt one by one, or where nothing is an input."""
     scores = {score_field(name) for name in found.scores}
     names = [name for name in fields if name not in {FIELD_PREDICTION, FIELD_SHADOW, *scores}]
@@ -108,7 +108,7 @@ def _answers(
     if not names or (classes and not 1 < len(predicted) <= MOST_CLASSES):
         return None
     codes = np.array(predicted)
-    return answers(
+    return fit_surrogate(
         names,
         input_rows(rows.fields, fields, names, known[chosen]),
         np.searchsorted(codes, given).astype(np.float64) if classes else given,

@@ -10,12 +10,22 @@ from typing import Any, Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.estimation.calibration import Calibration, Curve
-from otel_mlmon.stats.estimation.dle import Loss, LossModel
-from otel_mlmon.stats.estimation.estimators import Estimators
-from otel_mlmon.stats.estimation.held_out import GROUPS, OwnError, Support
-from otel_mlmon.stats.estimation.surrogate import Answers
-from otel_mlmon.stats.estimation.trees import MAX_FEATURES, MAX_LEAVES, MAX_TREES, Trees
+from otel_mlmon.values.estimators import (
+    MAX_FEATURES,
+    MAX_LEAVES,
+    MAX_TREES,
+    SUPPORT_GROUPS,
+    Calibration,
+    Curve,
+    Estimators,
+    ExcessLoss,
+    Loss,
+    LossModel,
+    ModelUncertainty,
+    Support,
+    SurrogateModel,
+    Trees,
+)
 
 _MOST: Final = MAX_TREES * MAX_LEAVES  # nodes, or leaves, of a model
 _WIDTHS: Final[Mapping[str, str]] = {
@@ -35,12 +45,12 @@ def estimators_document(found: Estimators) -> dict[str, Any]:
                 name: {"scores": list(curve.scores), "probabilities": list(curve.probabilities)}
                 for name, curve in made.curves.items()
             },
-            "own": {name: _own(own) for name, own in made.own.items()},
+            "own": {name: _uncertainty(each) for name, each in made.uncertainty.items()},
             "rows": made.rows,
             "design_effects": dict(made.design_effects),
         }
-    if found.answers is not None:
-        body["answers"] = _answers(found.answers)
+    if found.surrogate is not None:
+        body["answers"] = _surrogate(found.surrogate)
     return body
 
 
@@ -59,11 +69,11 @@ def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
                 str(name): Curve(_numbers(curve["scores"]), _numbers(curve["probabilities"]))
                 for name, curve in made["curves"].items()
             },
-            {str(name): _read_own(own) for name, own in made["own"].items()},
+            {str(name): _read_uncertainty(each) for name, each in made["own"].items()},
             int(made["rows"]),
             _read_effects(made["design_effects"]),
         ),
-        _read_answers(body["answers"]) if "answers" in body else None,
+        _read_surrogate(body["answers"]) if "answers" in body else None,
     )
 
 
@@ -77,8 +87,8 @@ def _known_loss(name: Any) -> Loss:
 def _loss(model: LossModel) -> dict[str, Any]:
     return {
         "inputs": list(model.inputs),
-        "spread": model.spread,
-        "own": _own(model.own),
+        "spread": model.variation,
+        "own": _uncertainty(model.uncertainty),
         "rows": model.rows,
         "design_effects": dict(model.design_effects),
         "trees": _trees(model.trees),
@@ -94,9 +104,11 @@ def _read_support(body: Mapping[str, Any] | None, inputs: int) -> Support | None
     """None of a file from before it was kept."""
     if body is None:
         return None
-    most = MAX_FEATURES * (GROUPS + 1)
+    most = MAX_FEATURES * (SUPPORT_GROUPS + 1)
     edges, shares = (_array(body[name], width, most) for name, width in (("edges", "<f8"), ("shares", "<f4")))
-    return Support(edges.reshape(inputs, GROUPS - 1), shares.astype(np.float64).reshape(inputs, GROUPS + 1))
+    return Support(
+        edges.reshape(inputs, SUPPORT_GROUPS - 1), shares.astype(np.float64).reshape(inputs, SUPPORT_GROUPS + 1)
+    )
 
 
 def _read_loss(model: Mapping[str, Any]) -> LossModel:
@@ -104,14 +116,14 @@ def _read_loss(model: Mapping[str, Any]) -> LossModel:
         tuple(str(field) for field in model["inputs"]),
         _read_trees(model["trees"], len(model["inputs"])),
         float(model["spread"]),
-        _read_own(model["own"]),
+        _read_uncertainty(model["own"]),
         int(model["rows"]),
         _read_effects(model["design_effects"]),
         _read_support(model.get("support"), len(model["inputs"])),
     )
 
 
-def _answers(found: Answers) -> dict[str, Any]:
+def _surrogate(found: SurrogateModel) -> dict[str, Any]:
     return {
         "inputs": list(found.inputs),
         "classes": list(found.classes),
@@ -120,30 +132,30 @@ def _answers(found: Answers) -> dict[str, Any]:
         "excess": {name: list(excess) for name, excess in found.excess.items()},
         "low": list(found.low),
         "high": list(found.high),
-        "gaps": list(found.gaps),
+        "gaps": list(found.missing),
     }
 
 
-def _read_answers(body: Mapping[str, Any]) -> Answers:
+def _read_surrogate(body: Mapping[str, Any]) -> SurrogateModel:
     inputs = tuple(str(name) for name in body["inputs"])
-    return Answers(
+    return SurrogateModel(
         inputs,
         tuple(str(name) for name in body["classes"]),
         tuple(_read_trees(trees, len(inputs)) for trees in body["trees"]),
         _read_loss(body["difference"]),
-        {_known_loss(name): (float(mean), float(error)) for name, (mean, error) in body["excess"].items()},
+        {_known_loss(name): ExcessLoss(float(mean), float(error)) for name, (mean, error) in body["excess"].items()},
         _numbers(body["low"]),
         _numbers(body["high"]),
         tuple(bool(often) for often in body["gaps"]),
     )
 
 
-def _own(own: OwnError) -> dict[str, Any]:
-    return {"edges": list(own.edges), "errors": list(own.errors)}
+def _uncertainty(found: ModelUncertainty) -> dict[str, Any]:
+    return {"edges": list(found.edges), "errors": list(found.errors)}
 
 
-def _read_own(body: Mapping[str, Any]) -> OwnError:
-    return OwnError(_numbers(body["edges"]), _numbers(body["errors"]))
+def _read_uncertainty(body: Mapping[str, Any]) -> ModelUncertainty:
+    return ModelUncertainty(_numbers(body["edges"]), _numbers(body["errors"]))
 
 
 def _read_effects(body: Mapping[Any, Any]) -> dict[int, float]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from otel_mlmon.values.estimators import Estimators, PrincipalComponents
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts
-
-if TYPE_CHECKING:
-    from otel_mlmon.stats.drift.principal_components import PrincipalComponents
-    from otel_mlmon.stats.estimation.estimators import Estimators
 
 # What is added up over rows → so many consecutive rows → how many of them are worth one independent row (Kish).
 Effects = Mapping[str, Mapping[int, float]]

@@ -135,12 +135,12 @@ def test_a_reference_without_answers_says_that_it_may_be_the_model(known: Refere
     assert found.kind == "concept" and "or the model" in found.message
     kinds = np.array([f"kind {i}" for i in range(7)])[np.random.default_rng(0).integers(7, size=1000)]
     many = reference({"x": np.arange(1000.0), "predicted": kinds, "price": kinds})
-    assert many.estimators is not None and many.estimators.losses and many.estimators.answers is None
+    assert many.estimators is not None and many.estimators.losses and many.estimators.surrogate is None
 
 
 def test_answers_of_a_damaged_file_are_refused(known: Reference) -> None:
-    assert known.estimators is not None and known.estimators.answers is not None
-    answers = known.estimators.answers
+    assert known.estimators is not None and known.estimators.surrogate is not None
+    answers = known.estimators.surrogate
     for damage in (
         {"low": answers.low[1:]},
         {"classes": ("a", "b", "c")},

@@ -17,20 +17,26 @@ from stats.estimates import CLASSES, THREE, block_of, classification, loans, ref
 
 from otel_mlmon.reference.table import Columns
 from otel_mlmon.stats.estimation.calibration import (
-    Calibration,
-    Curve,
-    calibration,
     cautious,
+    fit_calibration,
     isotonic,
     needs_calibration,
+    probabilities,
+    probability,
 )
-from otel_mlmon.stats.estimation.cbpe import Metric, area, confusion, expected_metric, of_confusion
-from otel_mlmon.stats.estimation.held_out import OwnError
+from otel_mlmon.stats.estimation.cbpe import (
+    Metric,
+    expected_area,
+    expected_confusion,
+    expected_metric,
+    metric_of_confusion,
+)
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
 from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
 from otel_mlmon.values import Floats, PerformanceCounts, Reference
+from otel_mlmon.values.estimators import Calibration, Curve, ModelUncertainty
 from otel_mlmon.window.outcome_rows import outcomes
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -56,7 +62,7 @@ def _both(made: Calibration, frame: pd.DataFrame, columns: Columns, metric: Metr
     expected = expected_metric(metric, made, found.scores, predicted)
     if metric == "roc_auc":
         return expected, ROW_METRICS["roc_auc"].figure(found, MetricOptions(), 0.95).value
-    return expected, of_confusion(metric, confusion(np.eye(len(made.classes))[true], predicted), None)
+    return expected, metric_of_confusion(metric, expected_confusion(np.eye(len(made.classes))[true], predicted), None)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -103,15 +109,15 @@ def test_more_certain_answers_are_expected_to_be_right_more_often() -> None:
 def test_scores_that_need_it_are_calibrated_and_others_are_left_alone() -> None:
     made = _calibration(_reference("two"))
     p = np.linspace(0.1, 0.9, 9)
-    assert made.probabilities({"yes": p**2})[:, 1] == pytest.approx(p, abs=0.06)
+    assert probabilities(made, {"yes": p**2})[:, 1] == pytest.approx(p, abs=0.06)
     assert made.classes == ("no", "yes")
     assert list(made.curves) == ["yes"]
-    raw = calibration(
+    raw = fit_calibration(
         ("a", "b"), {"b": np.tile([0.1, 0.9], 500)}, np.tile([0, 1], 500).astype(np.int32), in_order=False
     )
     assert raw.curves["b"] == Curve()  # separates perfectly: nothing to calibrate by
     with pytest.raises(ValueError, match="at least 200 rows, found 3"):
-        calibration(("a", "b"), {"b": np.zeros(3)}, np.zeros(3, np.int32), in_order=False)
+        fit_calibration(("a", "b"), {"b": np.zeros(3)}, np.zeros(3, np.int32), in_order=False)
 
 
 def test_the_curve_is_that_of_scikit_learn() -> None:
@@ -120,7 +126,7 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
     positive = rng.random(2000) < scores**2
     theirs = IsotonicRegression(out_of_bounds="clip").fit(scores, positive)
     x = np.linspace(-0.5, 1.5, 400)
-    assert isotonic(scores, positive)(x) == pytest.approx(theirs.predict(x), abs=1e-12)
+    assert probability(isotonic(scores, positive), x) == pytest.approx(theirs.predict(x), abs=1e-12)
     assert not needs_calibration(scores, np.zeros(2000, np.bool_))
 
 
@@ -137,8 +143,8 @@ def test_the_area_of_nearly_perfect_scores_is_not_taken_for_larger_than_it_is() 
     assert realised > 0.94
 
     def off(calibrated: Callable[[Floats, Mask], Curve]) -> float:
-        found = [calibrated(*drawn(seed, 500))(scores) for seed in range(1, 31)]
-        return float(np.mean([area(np.stack([1 - p, p], axis=1), {1: scores}) - realised for p in found]))
+        found = [probability(calibrated(*drawn(seed, 500)), scores) for seed in range(1, 31)]
+        return float(np.mean([expected_area(np.stack([1 - p, p], axis=1), {1: scores}) - realised for p in found]))
 
     assert off(isotonic) > 0.004
     assert abs(off(cautious)) < 0.002
@@ -149,8 +155,8 @@ def test_the_area_is_that_of_scikit_learn_with_probabilities_as_weights() -> Non
     scores = rng.uniform(size=500).round(2)
     p = rng.uniform(size=500)
     theirs = roc_auc_score(np.repeat([1, 0], 500), np.tile(scores, 2), sample_weight=np.concatenate([p, 1 - p]))
-    assert area(np.stack([1 - p, p], axis=1), {1: scores}) == pytest.approx(theirs, abs=1e-12)
-    assert math.isnan(area(np.tile([0.0, 1.0], (5, 1)), {1: scores[:5]}))
+    assert expected_area(np.stack([1 - p, p], axis=1), {1: scores}) == pytest.approx(theirs, abs=1e-12)
+    assert math.isnan(expected_area(np.tile([0.0, 1.0], (5, 1)), {1: scores[:5]}))
 
 
 @pytest.mark.parametrize("positive", [None, 0, 2])
@@ -163,11 +169,11 @@ def test_metrics_of_expected_rows_are_defined_as_those_of_real_ones(metric: Metr
         pairs = {(names[t], names[p]): int(counts[t, p]) for t, p in itertools.product(range(3), range(3))}
         name = None if positive is None else names[positive]
         theirs = PERFORMANCE_METRICS[metric].function(PerformanceCounts(confusion=pairs), name)
-        assert of_confusion(metric, counts.astype(float), positive) == pytest.approx(theirs, nan_ok=True)
+        assert metric_of_confusion(metric, counts.astype(float), positive) == pytest.approx(theirs, nan_ok=True)
 
 
 def test_rows_without_score_or_class_are_left_out_and_none_are_no_estimate() -> None:
-    made = Calibration(("no", "yes"), {"yes": Curve()}, {"yes": OwnError((), (0.0,))}, 500)
+    made = Calibration(("no", "yes"), {"yes": Curve()}, {"yes": ModelUncertainty((), (0.0,))}, 500)
     scores = {"yes": np.array([0.9, np.nan, 0.8, 0.7])}
     predicted = np.array([1, 1, -1, 1], np.int32)
     found = expected_metric("accuracy", made, scores, predicted)

@@ -11,10 +11,11 @@ import pytest
 from stats.estimates import CLASSES, NUMBERS, block_of, houses, loans, reference_of, regression
 
 from otel_mlmon.reference.table import Columns
-from otel_mlmon.stats.estimation.dle import Loss, LossModel, expected_loss, loss_model
-from otel_mlmon.stats.estimation.held_out import OwnError, mean_design_effects, support
+from otel_mlmon.stats.estimation.dle import expected_loss, fit_loss_model, predict_mean_loss
+from otel_mlmon.stats.estimation.held_out import fit_support, mean_design_effects, weighting_effect
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.values import Reference
+from otel_mlmon.values.estimators import Loss, LossModel, ModelUncertainty
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 
@@ -40,7 +41,7 @@ def _covered(
     found = error**2 if loss == "squared_error" else error
     off = []
     for start in range(0, len(block) - size + 1, size):
-        mean = model.mean(rows[start : start + size])
+        mean = predict_mean_loss(model, rows[start : start + size])
         off.append((float(found[start : start + size].mean()) - mean.mean) / mean.standard_error)
     return off
 
@@ -67,7 +68,7 @@ def test_it_follows_the_inputs_and_not_only_their_mean() -> None:
         frame = houses(2, 20_000, **shift)
         block = block_of(frame, NUMBERS)
         x = input_rows(block.fields, reference.fields, model.inputs, np.arange(len(block)))
-        means.append(math.sqrt(model.mean(x).mean))
+        means.append(math.sqrt(predict_mean_loss(model, x).mean))
         assert means[-1] == pytest.approx(math.sqrt(float(((frame.predicted - frame.truth) ** 2).mean())), rel=0.05)
     assert means[0] > 1.8 * means[1]
 
@@ -124,7 +125,7 @@ def test_of_classes_the_error_rate_is_expected() -> None:
     for centre in (0.0, 2.0):
         frame = loans(1, 20_000, centre=centre)
         block = block_of(frame, CLASSES)
-        mean = model.mean(input_rows(block.fields, reference.fields, model.inputs, np.arange(len(block))))
+        mean = predict_mean_loss(model, input_rows(block.fields, reference.fields, model.inputs, np.arange(len(block))))
         assert abs((frame.predicted != frame.truth).mean() - mean.mean) < 3 * mean.standard_error < 0.05
 
 
@@ -149,30 +150,32 @@ def test_categories_that_are_numbers_in_the_window_keep_their_names() -> None:
 
 def test_few_rows_are_refused_and_no_rows_have_no_mean() -> None:
     with pytest.raises(ValueError, match="at least 200 rows, found 199"):
-        loss_model(["x"], np.zeros((199, 1)), np.ones(199), in_order=False)
-    assert math.isnan(_model(_reference(), "squared_error").mean(np.zeros((0, 4))).mean)
+        fit_loss_model(["x"], np.zeros((199, 1)), np.ones(199), in_order=False)
+    assert math.isnan(predict_mean_loss(_model(_reference(), "squared_error"), np.zeros((0, 4))).mean)
 
 
 def test_the_band_of_a_part_is_as_wide_as_its_rows_of_the_reference_make_it() -> None:
     """The same errors everywhere: of a tenth of the reference's rows the mean is known as well as a tenth of the rows can know it."""
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(4000, 2))
-    model = loss_model(["x", "y"], x, rng.exponential(size=4000), in_order=False)
+    model = fit_loss_model(["x", "y"], x, rng.exponential(size=4000), in_order=False)
     many = np.tile(x, (50, 1))  # so many that chance leaves nothing open
-    whole, tenth = (model.mean(rows).standard_error for rows in (many, many[many[:, 1] < 0.1]))
+    whole, tenth = (predict_mean_loss(model, rows).standard_error for rows in (many, many[many[:, 1] < 0.1]))
     assert whole == pytest.approx(1 / math.sqrt(4000), rel=0.3)
     assert tenth == pytest.approx(whole * math.sqrt(10), rel=0.2)
 
 
 def test_what_the_reference_never_had_is_known_as_well_as_a_hundredth_of_it() -> None:
     reference = np.stack([np.arange(1000.0), np.repeat([0.0, 1.0], 500)], axis=1)
-    made = support(reference)
-    assert made.leaning(reference) == pytest.approx(1)
-    assert made.leaning(reference[500:]) == pytest.approx(2)
-    assert made.leaning(reference + np.array([5000, 0])) == pytest.approx(20)  # like the largest that are known
-    assert made.leaning(np.full((5, 2), np.nan)) == pytest.approx(100)
-    assert made.leaning(reference[:0]) == 1
-    assert support(np.full((10, 1), np.nan)).leaning(np.full((10, 1), np.nan)) == 1
+    made = fit_support(reference)
+    assert weighting_effect(made, reference) == pytest.approx(1)
+    assert weighting_effect(made, reference[500:]) == pytest.approx(2)
+    assert weighting_effect(made, reference + np.array([5000, 0])) == pytest.approx(
+        20
+    )  # like the largest that are known
+    assert weighting_effect(made, np.full((5, 2), np.nan)) == pytest.approx(100)
+    assert weighting_effect(made, reference[:0]) == 1
+    assert weighting_effect(fit_support(np.full((10, 1), np.nan)), np.full((10, 1), np.nan)) == 1
 
 
 @pytest.mark.parametrize(("name", "widest"), [("california_housing", 0.12), ("bike_sharing_hourly", 0.14)])
@@ -192,10 +195,10 @@ def test_a_perfect_model_is_expected_to_be_perfect() -> None:
     frame = houses(0, 500)
     reference = reference_of(frame.assign(truth=frame.predicted), NUMBERS)
     model = _model(reference, "squared_error")
-    assert model.mean(np.zeros((10, len(model.inputs)))) == (0.0, 0.0, 10)
+    assert predict_mean_loss(model, np.zeros((10, len(model.inputs)))) == (0.0, 0.0, 10)
 
 
 def test_an_own_error_that_does_not_fit_is_refused() -> None:
     for edges, errors in (((1.0,), (0.1,)), ((2.0, 1.0), (0.1, 0.1, 0.1)), ((), (-0.1,)), ((), (math.nan,))):
         with pytest.raises(ValueError, match="own error"):
-            OwnError(edges, errors)
+            ModelUncertainty(edges, errors)

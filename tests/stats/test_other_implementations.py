@@ -15,7 +15,7 @@ from otel_mlmon.reference.create import bin_edges
 from otel_mlmon.stats.drift.distances import hellinger, l_infinity
 from otel_mlmon.stats.drift.distribution import Distribution, bin_index
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift
-from otel_mlmon.stats.drift.principal_components import VARIANCE, principal_components
+from otel_mlmon.stats.drift.principal_components import VARIANCE, fit_principal_components, reconstruction_errors
 from otel_mlmon.stats.inference.p_values import combined
 
 COUNTS = arrays(np.int64, 6, elements=st.integers(0, 10_000)).filter(lambda counts: counts.any())
@@ -73,11 +73,11 @@ def test_principal_components_reconstruct_as_scikit_learns_do() -> None:
     rng = np.random.default_rng(2)
     base = rng.normal(size=(3000, 3))
     values = np.hstack([base, base @ rng.normal(size=(3, 4)) + 0.3 * rng.normal(size=(3000, 4))]) * 10 + 5
-    fitted = principal_components([f"f{i}" for i in range(7)], values)
+    fitted = fit_principal_components([f"f{i}" for i in range(7)], values)
     assert fitted is not None
     scaled = zscore(values)
     others = PCA(n_components=VARIANCE, svd_solver="full").fit(scaled)
     errors = np.linalg.norm(scaled - others.inverse_transform(others.transform(scaled)), axis=1)
     assert len(fitted.axes) == others.n_components_
-    assert fitted.errors(values) == pytest.approx(errors, rel=1e-9)
+    assert reconstruction_errors(fitted, values) == pytest.approx(errors, rel=1e-9)
     assert fitted.error_mean == pytest.approx(errors.mean())

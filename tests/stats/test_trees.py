@@ -15,7 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.artefact import from_document, read_artefact, to_document, write_artefact
-from otel_mlmon.stats.estimation.trees import Trees, boosted
+from otel_mlmon.stats.estimation.dle import predict_losses, predict_mean_loss
+from otel_mlmon.stats.estimation.held_out import uncertainty_of_mean
+from otel_mlmon.stats.estimation.trees import fit_trees, predict
+from otel_mlmon.values.estimators import Trees
 
 
 def test_the_trees_predict_what_scikit_learn_does() -> None:
@@ -27,26 +30,26 @@ def test_the_trees_predict_what_scikit_learn_does() -> None:
     x[:, 1] = rng.integers(0, 4, 5000)
     x[rng.random(x.shape) < 0.1] = np.nan
     y = np.nan_to_num(x[:, 0]) ** 2 + np.nan_to_num(x[:, 1]) * np.isnan(x[:, 2]) + rng.exponential(size=5000)
-    plain = boosted(x[:4000], y[:4000])
+    plain = fit_trees(x[:4000], y[:4000])
     theirs = HistGradientBoostingRegressor(max_iter=100, early_stopping=False, random_state=0)
     unseen = np.concatenate([x[4000:], np.full((1, 6), np.nan), np.full((1, 6), 1e300), np.full((1, 6), -1e300)])
     with threadpool_limits(1):
         expected = theirs.fit(x[:4000], y[:4000]).predict(unseen)
-    assert np.abs(plain.predict(unseen) - expected).max() < 1e-9
+    assert np.abs(predict(plain, unseen) - expected).max() < 1e-9
 
 
 def test_without_anything_to_split_by_it_predicts_the_mean() -> None:
-    found = boosted(np.ones((300, 2)), np.arange(300.0))
-    assert found.predict(np.array([[1.0, 1.0], [np.nan, 7.0]])) == pytest.approx([149.5, 149.5])
+    found = fit_trees(np.ones((300, 2)), np.arange(300.0))
+    assert predict(found, np.array([[1.0, 1.0], [np.nan, 7.0]])) == pytest.approx([149.5, 149.5])
 
 
 def test_more_rows_than_are_evaluated_at_a_time_are_all_predicted() -> None:
     stump = Trees(1, 0.0, *map(np.array, ([0], [0], [0.5], [False], [0], [1], [2], [1.0, 2.0])))  # type: ignore[arg-type]
     x = (np.arange(50_001) % 2)[:, None].astype(float)
-    assert stump.predict(x).tolist() == [1.0 + i % 2 for i in range(50_001)]
-    assert stump.predict(np.zeros((0, 1))).tolist() == []
+    assert predict(stump, x).tolist() == [1.0 + i % 2 for i in range(50_001)]
+    assert predict(stump, np.zeros((0, 1))).tolist() == []
     with pytest.raises(ValueError, match="need 1 features"):
-        stump.predict(np.zeros((3, 2)))
+        predict(stump, np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize(
@@ -88,8 +91,11 @@ def test_an_artefact_holds_the_estimators_exactly_and_stays_small(tmp_path: Any)
         x = np.random.default_rng(1).normal(size=(500, len(next(iter(made.estimators.losses.values())).inputs)))
         for name, model in made.estimators.losses.items():
             read = again.estimators.losses[name]
-            assert (read.losses(x) == model.losses(x)).all()
-            assert read.mean(x) == pytest.approx(model.mean(x), rel=1e-6)  # shares are kept in single precision
+            assert (predict_losses(read, x) == predict_losses(model, x)).all()
+            expected = predict_mean_loss(model, x)
+            assert predict_mean_loss(read, x) == pytest.approx(
+                expected, rel=1e-6
+            )  # shares are kept in single precision
 
 
 @functools.cache
@@ -143,7 +149,8 @@ def test_an_artefact_from_before_the_support_was_kept_has_the_band_that_it_had()
     assert read is not None
     model = read.losses["squared_error"]
     rows = np.zeros((10**6, 4))  # of so many, chance leaves nothing open
-    assert model.mean(rows).standard_error == pytest.approx(model.own.of_mean(model.losses(rows)), rel=0.01)
+    uncertainty = uncertainty_of_mean(model.uncertainty, predict_losses(model, rows))
+    assert predict_mean_loss(model, rows).standard_error == pytest.approx(uncertainty, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
-"""Principal components of standardised features, and how well rows are reconstructed from them."""
+"""Principal components of standardised features, and the reconstruction error of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from otel_mlmon.values.estimators import PrincipalComponents
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
@@ -14,36 +15,27 @@ if TYPE_CHECKING:
 VARIANCE: Final = 0.65  # share that the components explain; as NannyML's default
 
 
-@dataclass(frozen=True, slots=True)
-class PrincipalComponents:
-    """`means` and `scales` standardise the features `names`; `axes` has one line per component.
+def reconstruction_errors(components: PrincipalComponents, values: Floats) -> Floats:
+    """Return each complete row's (rows × features) Euclidean distance from its reconstruction, in standard deviations.
 
-    `error_mean` and `error_spread` are the mean and standard deviation of the reconstruction error over `rows` reference rows.
+    >>> components = PrincipalComponents(("a", "b"), np.zeros(2), np.ones(2), np.array([[1.0, 0.0]]), 1.0, 1.0, 10)
+    >>> reconstruction_errors(components, np.array([[5.0, 2.0], [np.nan, 1.0]])).tolist()
+    [2.0]
     """
-
-    names: tuple[str, ...]
-    means: Floats
-    scales: Floats
-    axes: Floats
-    error_mean: float
-    error_spread: float
-    rows: int
-
-    def errors(self, values: Floats) -> Floats:
-        """Euclidean distance of each complete row (rows × features) from its reconstruction, in standard deviations."""
-        return _errors(values, self.means, self.scales, self.axes)
+    return _errors(values, components.means, components.scales, components.axes)
 
 
-def principal_components(names: Sequence[str], values: Floats) -> PrincipalComponents | None:
-    """Fitted to the complete rows of `values` (rows × features); None with fewer than two features that vary, or few rows.
+def fit_principal_components(names: Sequence[str], values: Floats) -> PrincipalComponents | None:
+    """Fit to the complete rows of `values` (rows × features).
 
-    Source: Jolliffe, Principal Component Analysis, 2nd ed., 2002; the error as a measure of drift: NannyML's multivariate drift.
+    None with fewer than two features that vary, or with fewer than ten rows per feature. Source: Jolliffe, Principal
+    Component Analysis, 2nd ed., 2002; the error as a measure of drift: NannyML's multivariate drift.
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(1000, 1))
-    >>> fitted = principal_components(["a", "b"], np.hstack([x, x + 0.1 * rng.normal(size=(1000, 1))]))
-    >>> broken = fitted.errors(np.hstack([x, rng.permutation(x)]))
-    >>> bool(broken.mean() > 5 * fitted.error_mean)
+    >>> components = fit_principal_components(["a", "b"], np.hstack([x, x + 0.1 * rng.normal(size=(1000, 1))]))
+    >>> errors = reconstruction_errors(components, np.hstack([x, rng.permutation(x)]))
+    >>> bool(errors.mean() > 5 * components.error_mean)
     True
     """
     values = values[np.isfinite(values).all(axis=1)]
@@ -61,12 +53,12 @@ def principal_components(names: Sequence[str], values: Floats) -> PrincipalCompo
     mean = float(errors.mean())
     if not mean > 0:
         return None
-    chosen = tuple(name for name, used in zip(names, varies.tolist(), strict=True) if used)
-    return PrincipalComponents(chosen, means, scales, kept, mean, float(errors.std()), len(values))
+    varying = tuple(name for name, varies_ in zip(names, varies.tolist(), strict=True) if varies_)
+    return PrincipalComponents(varying, means, scales, kept, mean, float(errors.std()), len(values))
 
 
 def _errors(values: Floats, means: Floats, scales: Floats, axes: Floats) -> Floats:
     scaled = (values[np.isfinite(values).all(axis=1)] - means) / scales
     with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are infinitely far away
-        found: Floats = np.linalg.norm(scaled - scaled @ axes.T @ axes, axis=1)
-    return found
+        errors: Floats = np.linalg.norm(scaled - scaled @ axes.T @ axes, axis=1)
+    return errors

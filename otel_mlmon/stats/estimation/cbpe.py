@@ -1,45 +1,49 @@
-"""Confidence-based performance estimation: metrics of a classifier that are to be expected, given calibrated probabilities."""
+"""Confidence-based performance estimation (CBPE): expected metrics of a classifier, from calibrated probabilities."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.estimation.calibration import Calibration
+from otel_mlmon.stats.estimation.calibration import probabilities, redrawn
 from otel_mlmon.stats.inference.design_effect import design_effect_of
-from otel_mlmon.stats.inference.estimate import Estimate, Law, estimated, unknown
+from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.outcomes import Codes
 from otel_mlmon.stats.metrics.ranking import midranks
+from otel_mlmon.values.estimators import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from otel_mlmon.values import Floats
 
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc"]
+_Truth = npt.NDArray[np.int64]
 _DRAWS: Final = 200
-_DRAWN_ROWS: Final = 10_000  # more rows are not drawn: the spread of their mean follows from that of fewer
+_DRAWN_ROWS: Final = 10_000  # more rows are not drawn: their standard error follows from that of fewer
 
 
-def confusion(probabilities: Floats, predicted: Codes) -> Floats:
-    """Expected rows by true (line) and predicted class, rows without a predicted class left out.
+def expected_confusion(given: Floats, predicted: Codes) -> Floats:
+    """Return expected rows by true (line) and predicted class, from probabilities (rows × classes).
 
-    >>> confusion(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 0], np.int32)).tolist()
+    Rows without a predicted class (-1) are left out.
+
+    >>> expected_confusion(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 0], np.int32)).tolist()
     [[0.5, 0.25], [0.5, 0.75]]
     """
-    classes = probabilities.shape[1]
-    return np.stack([probabilities[predicted == code].sum(axis=0) for code in range(classes)], axis=1)
+    classes = given.shape[1]
+    return np.stack([given[predicted == code].sum(axis=0) for code in range(classes)], axis=1)
 
 
-def of_confusion(metric: Metric, counts: Floats, positive: int | None) -> float:
-    """The metric of rows by true (line) and predicted class; of class `positive`, else the mean over classes that have one.
+def metric_of_confusion(metric: Metric, counts: Floats, positive: int | None) -> float:
+    """Return the metric of rows by true (line) and predicted class, which need not be whole numbers.
 
-    As the functions of `stats.performance` have it, of numbers of rows that need not be whole.
+    It is that of class `positive`, else the mean over the classes that have one.
 
-    >>> of_confusion("precision", np.array([[8.0, 2.0], [0.0, 8.0]]), 1)
+    >>> metric_of_confusion("precision", np.array([[8.0, 2.0], [0.0, 8.0]]), 1)
     0.8
     """
     right, true, predicted = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
@@ -56,38 +60,49 @@ def of_confusion(metric: Metric, counts: Floats, positive: int | None) -> float:
     return float((part[chosen] / whole[chosen]).mean()) if len(chosen) else math.nan
 
 
-def area(probabilities: Floats, scores: Mapping[int, Floats]) -> float:
-    """Expected area under the receiver operating characteristic: mean over the classes (codes) that have scores.
+def expected_area(given: Floats, scores: Mapping[int, Floats]) -> float:
+    """Return the expected ROC AUC from probabilities (rows × classes): mean over the classes (codes) with scores.
 
-    Expected rows above each row's score, ties by half; of two classes either one has the same.
+    Expected rows above each row's score, ties by half; both of two classes have the same area.
 
-    >>> area(np.array([[0.9, 0.1], [0.2, 0.8]]), {1: np.array([0.3, 0.6])}).__round__(3)
+    >>> expected_area(np.array([[0.9, 0.1], [0.2, 0.8]]), {1: np.array([0.3, 0.6])}).__round__(3)
     0.854
     """
-    return _area(probabilities, _places(scores))
+    return _area(given, _places(scores))
 
 
-def _places(scores: Mapping[int, Floats]) -> dict[int, npt.NDArray[np.int64]]:
-    """The place of each score among the different ones, in order."""
+def _places(scores: Mapping[int, Floats]) -> dict[int, _Truth]:
+    """Return the rank of each score among the distinct scores."""
     return {code: np.unique(column, return_inverse=True)[1] for code, column in scores.items()}
 
 
-def _area(probabilities: Floats, places: Mapping[int, npt.NDArray[np.int64]]) -> float:
-    found = []
+def _area(given: Floats, places: Mapping[int, _Truth]) -> float:
+    areas = []
     for code, place in places.items():
-        p = probabilities[:, code]
+        p = given[:, code]
         positives = np.bincount(place, weights=p)
         negatives = np.bincount(place, weights=1 - p)
         below = np.cumsum(negatives) - negatives / 2
         pairs = float(positives.sum() * negatives.sum())
         if pairs > 0:
-            found.append(float(positives @ below) / pairs)
-    return float(np.mean(found)) if found else math.nan
+            areas.append(float(positives @ below) / pairs)
+    return float(np.mean(areas)) if areas else math.nan
+
+
+class _Rows(NamedTuple):
+    """Rows with probabilities (rows × classes), predicted classes and scores by class code."""
+
+    given: Floats
+    predicted: Codes
+    scores: Mapping[int, Floats]
+
+    def take(self, index: npt.NDArray[np.int64]) -> _Rows:
+        return _Rows(self.given[index], self.predicted[index], {c: s[index] for c, s in self.scores.items()})
 
 
 def expected_metric(
     metric: Metric,
-    made: Calibration,
+    calibration: Calibration,
     scores: Mapping[str, Floats],
     predicted: Codes,
     *,
@@ -95,93 +110,87 @@ def expected_metric(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """What the metric of these rows is to be expected to turn out as, and where with `confidence` it will.
+    """Estimate the metric of these rows, with its prediction interval of `confidence`.
 
-    `predicted` are codes into the calibration's classes, -1 where there is none; rows without one, or without scores, are left
-    out (those without one count for the area). NaN where the metric is not defined.
+    `predicted` are codes into the calibration's classes, -1 for none. Rows without scores are left out, and rows
+    without a predicted class too, except for the ROC AUC. NaN when the metric is not defined.
 
-    Source: NannyML's CBPE (Kivimäki et al., Confidence-based Estimators for Predictive Performance in Model Monitoring, JAIR 82,
-    2025). The interval is ours: outcomes drawn from the probabilities, and probabilities from their own error.
+    Source: NannyML's CBPE (Kivimäki et al., Confidence-based Estimators for Predictive Performance in Model
+    Monitoring, JAIR 82, 2025). The interval is our own: outcomes are drawn from the probabilities, and probabilities
+    from their uncertainty.
 
-    >>> from otel_mlmon.stats.estimation.held_out import OwnError
-    >>> made = Calibration(("no", "yes"), {"yes": __import__("otel_mlmon.stats.estimation.calibration",
-    ...     fromlist=["Curve"]).Curve()}, {"yes": OwnError((), (0.01,))}, 1000)
-    >>> e = expected_metric("accuracy", made, {"yes": np.full(400, 0.8)}, np.ones(400, np.int32))
+    >>> from otel_mlmon.values.estimators import Curve, ModelUncertainty
+    >>> calibration = Calibration(("no", "yes"), {"yes": Curve()}, {"yes": ModelUncertainty((), (0.01,))}, 1000)
+    >>> e = expected_metric("accuracy", calibration, {"yes": np.full(400, 0.8)}, np.ones(400, np.int32))
     >>> round(e.value, 3), round(e.low, 2), round(e.high, 2)
     (0.8, 0.76, 0.84)
     """
-    p = made.probabilities(scores)
-    usable = ~np.isnan(p).any(axis=1)
+    given = probabilities(calibration, scores)
+    usable = ~np.isnan(given).any(axis=1)
     if metric != "roc_auc":
         usable &= predicted >= 0
-    rows = np.flatnonzero(usable)
-    p, predicted = p[rows], predicted[rows]
-    of_class = {made.classes.index(name): scores[name][rows] for name in made.curves}
-    n = len(rows)
-
-    def metric_of(some: npt.NDArray[np.int64]) -> Callable[[Floats], float]:
-        if metric == "roc_auc":
-            places = _places({code: column[some] for code, column in of_class.items()})
-            return lambda expected: _area(expected, places)
-        return lambda expected: of_confusion(metric, confusion(expected, predicted[some]), positive)
-
-    everything = np.arange(n)
-    found = metric_of(everything)(p) if n else math.nan
-    if math.isnan(found):
+    by_code = {calibration.classes.index(name): scores[name] for name in calibration.curves}
+    rows = _Rows(given, predicted, by_code).take(np.flatnonzero(usable))
+    n = len(rows.given)
+    value = _expectation(metric, rows, positive)(rows.given) if n else math.nan
+    if math.isnan(value):
         return unknown(rows=n)
     rng = np.random.default_rng(seed)
-    some = everything if n <= _DRAWN_ROWS else np.sort(rng.permutation(n)[:_DRAWN_ROWS])
-    drawn = _drawn(metric, p[some], predicted[some], {c: s[some] for c, s in of_class.items()}, positive, rng)
-    chance = _spread(drawn) * math.sqrt(len(some) / n * design_effect_of(made.design_effects, n))
-    value = metric_of(some)
-    shifted = [value(made.shifted(p[some], rng)) for _ in range(_DRAWS)]
-    error = math.hypot(chance, _spread(shifted))
+    some = rows if n <= _DRAWN_ROWS else rows.take(np.sort(rng.permutation(n)[:_DRAWN_ROWS]))
+    drawn = _draw_outcomes(metric, some, positive, rng)
+    share = len(some.given) / n
+    chance = _deviation(drawn) * math.sqrt(share * design_effect_of(calibration.design_effects, n))
+    expectation = _expectation(metric, some, positive)
+    redrawn_values = [expectation(redrawn(calibration, some.given, rng)) for _ in range(_DRAWS)]
+    error = math.hypot(chance, _deviation(redrawn_values))
     if math.isnan(error):
-        return unknown(found, n)
-    return estimated(found, error, n, Law(found, error, math.inf, "share"), confidence)
+        return unknown(value, n)
+    return estimated(value, error, n, SamplingDistribution(value, error, math.inf, "share"), confidence)
 
 
-def _drawn(
-    metric: Metric,
-    p: Floats,
-    predicted: Codes,
-    scores: Mapping[int, Floats],
-    positive: int | None,
-    rng: np.random.Generator,
-) -> list[float]:
-    """The metric of outcomes that are drawn from the probabilities."""
-    classes = p.shape[1]
-    steps = np.cumsum(p, axis=1)[:, :-1]
-    of_truth = _areas(scores, classes) if metric == "roc_auc" else _confusions(metric, predicted, classes, positive)
-    return [of_truth((rng.random((len(p), 1)) > steps).sum(axis=1)) for _ in range(_DRAWS)]
+def _expectation(metric: Metric, rows: _Rows, positive: int | None) -> Callable[[Floats], float]:
+    """Return the metric's expectation as a function of the rows' probabilities."""
+    if metric == "roc_auc":
+        places = _places(rows.scores)
+        return lambda given: _area(given, places)
+    return lambda given: metric_of_confusion(metric, expected_confusion(given, rows.predicted), positive)
 
 
-def _confusions(
-    metric: Metric, predicted: Codes, classes: int, positive: int | None
-) -> Callable[[npt.NDArray[np.int64]], float]:
-    def of_truth(truth: npt.NDArray[np.int64]) -> float:
+def _draw_outcomes(metric: Metric, rows: _Rows, positive: int | None, rng: np.random.Generator) -> list[float]:
+    """Draw outcomes from the probabilities, and return the metric of each draw."""
+    classes = rows.given.shape[1]
+    steps = np.cumsum(rows.given, axis=1)[:, :-1]
+    if metric == "roc_auc":
+        of_truth = _areas(rows.scores, classes)
+    else:
+        of_truth = _confusions(metric, rows.predicted, classes, positive)
+    return [of_truth((rng.random((len(rows.given), 1)) > steps).sum(axis=1)) for _ in range(_DRAWS)]
+
+
+def _confusions(metric: Metric, predicted: Codes, classes: int, positive: int | None) -> Callable[[_Truth], float]:
+    def of_truth(truth: _Truth) -> float:
         counts = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-        return of_confusion(metric, counts.astype(np.float64), positive)
+        return metric_of_confusion(metric, counts.astype(np.float64), positive)
 
     return of_truth
 
 
-def _areas(scores: Mapping[int, Floats], classes: int) -> Callable[[npt.NDArray[np.int64]], float]:
+def _areas(scores: Mapping[int, Floats], classes: int) -> Callable[[_Truth], float]:
     ranks = {code: midranks(column) for code, column in scores.items()}
 
-    def of_truth(truth: npt.NDArray[np.int64]) -> float:
+    def of_truth(truth: _Truth) -> float:
         counts = np.bincount(truth, minlength=classes)
-        found = []
+        areas = []
         for code, rank in ranks.items():
             m, n = int(counts[code]), len(truth) - int(counts[code])
             if m and n:
-                found.append((float(rank[truth == code].sum()) - m * (m + 1) / 2) / (m * n))
-        return float(np.mean(found)) if found else math.nan
+                areas.append((float(rank[truth == code].sum()) - m * (m + 1) / 2) / (m * n))
+        return float(np.mean(areas)) if areas else math.nan
 
     return of_truth
 
 
-def _spread(values: list[float]) -> float:
-    """Standard deviation of those that are defined; NaN when fewer than half are."""
+def _deviation(values: list[float]) -> float:
+    """Return the standard deviation of the defined values; NaN when fewer than half are defined."""
     known = np.array([value for value in values if not math.isnan(value)])
     return float(known.std(ddof=1)) if 2 * len(known) > len(values) else math.nan

@@ -1,4 +1,4 @@
-"""Fields of rows as the numbers that a loss model takes."""
+"""Fields of rows as the numeric inputs of a fitted model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def input_problem(
     fields: Mapping[str, FieldCells], references: Mapping[str, FieldReference], names: Sequence[str]
 ) -> str:
-    """Why these fields cannot be the inputs, in a sentence; "" where they can.
+    """Say in a sentence why these fields cannot be the inputs; "" when they can.
 
     >>> input_problem({}, {}, ["rooms"])
     'rooms did not come'
     """
-    gone = [name for name in names if name not in fields or name not in references]
-    if gone:
-        return f"{', '.join(gone)} did not come"
+    absent = [name for name in names if name not in fields or name not in references]
+    if absent:
+        return f"{', '.join(absent)} did not come"
     text = [name for name in names if references[name].kind == "numeric" and fields[name].numbers is None]
     return f"{', '.join(text)} came as text, in the reference it was a number" if text else ""
 
@@ -32,9 +32,9 @@ def input_problem(
 def input_rows(
     fields: Mapping[str, FieldCells], references: Mapping[str, FieldReference], names: Sequence[str], rows: Rows
 ) -> Floats:
-    """Rows × `names`: numbers as they are, categories by their place in the reference's order of frequency, NaN for none.
+    """Return rows × `names`: numbers as they are, categories by their place in the reference's order of frequency.
 
-    NaN, null, absent, infinite, of another type, and a category that the reference does not know are all none.
+    NaN stands for a missing, null or infinite value, one of another type, and a category unknown to the reference.
 
     >>> input_rows({}, {}, [], np.arange(3)).shape
     (3, 0)
@@ -50,14 +50,14 @@ def _column(cells: FieldCells, reference: FieldReference, rows: Rows) -> Floats:
         return np.where(np.isfinite(numbers), numbers, np.nan)
     place = {name: float(index) for index, name in enumerate(reference.categories)}
     if cells.texts is not None:
-        table = np.array([*(place.get(label, np.nan) for label in cells.texts.labels), np.nan])
+        table = np.array([*(place.get(category, np.nan) for category in cells.texts.labels), np.nan])
         return np.asarray(table[cells.texts.codes[rows]], np.float64)
     assert cells.numbers is not None
     numbers = cells.numbers[rows]
-    found = np.full(len(rows), np.nan)
-    there = np.isfinite(numbers)
-    values, index = np.unique(numbers[there], return_inverse=True)
-    named = np.array([place.get(number_text(value), np.nan) for value in values.tolist()])
+    column = np.full(len(rows), np.nan)
+    finite = np.isfinite(numbers)
+    values, index = np.unique(numbers[finite], return_inverse=True)
     if len(values):
-        found[there] = named[index.reshape(-1)]
-    return found
+        places = np.array([place.get(number_text(value), np.nan) for value in values.tolist()])
+        column[finite] = places[index.reshape(-1)]
+    return column

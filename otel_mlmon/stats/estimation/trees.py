@@ -1,123 +1,87 @@
-"""Gradient-boosted regression trees: grown by scikit-learn, kept as plain arrays."""
+"""Gradient-boosted regression trees: scikit-learn grows them, plain arrays keep them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from otel_mlmon.values.estimators import MAX_LEAVES, Trees
 
 if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+    import numpy.typing as npt
 
+    from otel_mlmon.values import Counts, Floats
 
-MAX_LEAVES: Final = 32  # of a tree: one bit each
-MAX_TREES: Final = 500
-MAX_FEATURES: Final = 2_000
-_ROWS: Final = 20_000  # that are evaluated at a time
-_ALL: Final = np.uint32(0xFFFFFFFF)
-
-Integers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Trees:
-    """A sum of trees. The leaves of a tree are numbered from left to right.
-
-    Inner nodes, one line each: the `tree`, the `feature` that is asked whether it is at most `threshold` (then left), whether
-    a missing value goes left (`missing_left`), and the leaves in its left part, `first` (included) to `last` (not).
-    `leaves` has the number of leaves of each tree, `values` what is in them, tree by tree; `base` is added to the sum.
-    Raises ValueError when these do not fit together. No line points to another one, so that no file can make this loop.
-    """
-
-    features: int
-    base: float
-    tree: Integers
-    feature: Integers
-    threshold: Floats
-    missing_left: npt.NDArray[np.bool_]
-    first: Integers
-    last: Integers
-    leaves: Integers
-    values: Floats
-
-    def __post_init__(self) -> None:
-        nodes = len(self.tree)
-        lengths = {len(column) for column in (self.feature, self.threshold, self.missing_left, self.first, self.last)}
-        if lengths != {nodes} or not 0 < len(self.leaves) <= MAX_TREES or not 0 <= self.features <= MAX_FEATURES:
-            raise ValueError("the trees' arrays do not fit together")
-        if ((self.leaves < 1) | (self.leaves > MAX_LEAVES)).any() or int(self.leaves.sum()) != len(self.values):
-            raise ValueError("the trees' leaves do not fit their values")
-        inside = (
-            (self.tree >= 0) & (self.tree < len(self.leaves)) & (self.feature >= 0) & (self.feature < self.features)
-        )
-        if not inside.all() or not ((self.first >= 0) & (self.first < self.last)).all():
-            raise ValueError("a tree's node is out of range")
-        if nodes and not (self.last < self.leaves[self.tree]).all():  # the last leaf is never in a left part
-            raise ValueError("a tree's node is out of range")
-        if not np.isfinite(self.values).all() or np.isnan(self.threshold).any() or not np.isfinite(self.base):
-            raise ValueError("a tree has a value that is no number")
-
-    def predict(self, rows: Floats) -> Floats:
-        """The sum for each row (rows × features); NaN is a missing value.
-
-        A node whose answer is no rules out the leaves of its left part; the leftmost leaf that is left is where the row ends
-        (Lucchese et al., QuickScorer, SIGIR 2015). What all thresholds of a feature rule out together is looked up.
-
-        >>> stump = Trees(1, 1.0, *map(np.array, ([0], [0], [5.0], [True], [0], [1], [2], [10.0, 20.0])))
-        >>> stump.predict(np.array([[5.0], [5.1], [np.nan]])).tolist()
-        [11.0, 21.0, 11.0]
-        """
-        if rows.ndim != 2 or rows.shape[1] != self.features:
-            raise ValueError(f"the trees need {self.features} features, found {rows.shape[1:]}")
-        tables = [self._ruled_out(feature) for feature in range(self.features)]
-        offsets = np.concatenate([[0], np.cumsum(self.leaves)[:-1]])
-        return np.concatenate(
-            [np.zeros(0), *(self._some(rows[i : i + _ROWS], tables, offsets) for i in range(0, len(rows), _ROWS))]
-        )
-
-    def _some(self, rows: Floats, tables: list[tuple[Floats, npt.NDArray[np.uint32]]], offsets: Integers) -> Floats:
-        left = np.full((len(rows), len(self.leaves)), _ALL)
-        for column, (thresholds, table) in zip(rows.T, tables, strict=True):
-            if len(thresholds):
-                left &= table[np.where(np.isnan(column), len(thresholds) + 1, np.searchsorted(thresholds, column))]
-        lowest = left & (~left + np.uint32(1))
-        leaf = np.bitwise_count(lowest - np.uint32(1))
-        found: Floats = self.base + self.values[offsets + leaf].sum(axis=1)
-        return found
-
-    def _ruled_out(self, feature: int) -> tuple[Floats, npt.NDArray[np.uint32]]:
-        """The feature's thresholds in order, and the leaves (bits) of each tree that remain by how many of them are exceeded.
-
-        The last line of the table is for a missing value.
-        """
-        nodes = np.flatnonzero(self.feature == feature)
-        thresholds, place = np.unique(self.threshold[nodes], return_inverse=True)
-        table = np.full((len(thresholds) + 2, len(self.leaves)), _ALL)
-        left_part = (np.uint64(1) << self.last[nodes].astype(np.uint64)) - (
-            np.uint64(1) << self.first[nodes].astype(np.uint64)
-        )
-        remain = (~left_part).astype(np.uint32)
-        np.bitwise_and.at(table, (place.reshape(-1) + 1, self.tree[nodes]), remain)
-        table[:-1] = np.bitwise_and.accumulate(table[:-1], axis=0)
-        right = ~self.missing_left[nodes]
-        np.bitwise_and.at(table, (np.full(int(right.sum()), len(table) - 1), self.tree[nodes][right]), remain[right])
-        return thresholds, table
-
-
-# Those of LightGBM's regressor, which NannyML uses as it is.
+# The defaults of LightGBM's regressor, which NannyML uses.
 TREES: Final = 100
 LEARNING_RATE: Final = 0.1
 LEAVES: Final = MAX_LEAVES - 1
 SMALLEST_LEAF: Final = 20
-_CHECKED: Final = 2_000  # rows on which the trees are compared with scikit-learn's own prediction
+_CHECKED: Final = 2_000  # rows on which the plain trees are compared with scikit-learn's own prediction
 _TOLERANCE: Final = 1e-9
+_BATCH: Final = 20_000  # rows that are evaluated at a time
+_ALL: Final = np.uint32(0xFFFFFFFF)
+
+
+def predict(trees: Trees, rows: Floats) -> Floats:
+    """Return the sum of the trees for each row (rows × features); NaN is a missing value.
+
+    A node that sends a row right rules out the leaves of its left part; the row ends in the leftmost leaf that remains
+    (Lucchese et al., QuickScorer, SIGIR 2015). A table per feature holds the leaves that all thresholds rule out
+    together. Raises ValueError for another number of features.
+
+    >>> stump = Trees(1, 1.0, *map(np.array, ([0], [0], [5.0], [True], [0], [1], [2], [10.0, 20.0])))
+    >>> predict(stump, np.array([[5.0], [5.1], [np.nan]])).tolist()
+    [11.0, 21.0, 11.0]
+    """
+    if rows.ndim != 2 or rows.shape[1] != trees.features:
+        raise ValueError(f"the trees need {trees.features} features, found {rows.shape[1:]}")
+    tables = [_table(trees, feature) for feature in range(trees.features)]
+    offsets = np.concatenate([[0], np.cumsum(trees.leaves)[:-1]])
+    batches = (rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH))
+    return np.concatenate([np.zeros(0), *(_predict_batch(trees, batch, tables, offsets) for batch in batches)])
+
+
+class _Table(NamedTuple):
+    """A feature's thresholds in order, and the leaves (bits) of each tree that remain by number of exceeded thresholds.
+
+    The last line of `remaining` is for a missing value.
+    """
+
+    thresholds: Floats
+    remaining: npt.NDArray[np.uint32]
+
+
+def _predict_batch(trees: Trees, rows: Floats, tables: list[_Table], offsets: Counts) -> Floats:
+    left = np.full((len(rows), len(trees.leaves)), _ALL)
+    for column, (thresholds, remaining) in zip(rows.T, tables, strict=True):
+        if len(thresholds):
+            left &= remaining[np.where(np.isnan(column), len(thresholds) + 1, np.searchsorted(thresholds, column))]
+    lowest = left & (~left + np.uint32(1))
+    leaf = np.bitwise_count(lowest - np.uint32(1))
+    total: Floats = trees.base + trees.values[offsets + leaf].sum(axis=1)
+    return total
+
+
+def _table(trees: Trees, feature: int) -> _Table:
+    nodes = np.flatnonzero(trees.feature == feature)
+    thresholds, place = np.unique(trees.threshold[nodes], return_inverse=True)
+    remaining = np.full((len(thresholds) + 2, len(trees.leaves)), _ALL)
+    one = np.uint64(1)
+    left_part = (one << trees.last[nodes].astype(np.uint64)) - (one << trees.first[nodes].astype(np.uint64))
+    right_part = (~left_part).astype(np.uint32)
+    np.bitwise_and.at(remaining, (place.reshape(-1) + 1, trees.tree[nodes]), right_part)
+    remaining[:-1] = np.bitwise_and.accumulate(remaining[:-1], axis=0)
+    goes_right = ~trees.missing_left[nodes]
+    last_line = np.full(int(goes_right.sum()), len(remaining) - 1)
+    np.bitwise_and.at(remaining, (last_line, trees.tree[nodes][goes_right]), right_part[goes_right])
+    return _Table(thresholds, remaining)
 
 
 def available() -> bool:
-    """Whether scikit-learn is installed.
+    """Return whether scikit-learn is installed.
 
     >>> available()
     True
@@ -125,15 +89,15 @@ def available() -> bool:
     return find_spec("sklearn") is not None
 
 
-def boosted(rows: Floats, target: Floats) -> Trees:
-    """Trees that predict `target` from `rows` (rows × features, NaN for a missing value), fitted to the squared error.
+def fit_trees(rows: Floats, target: Floats) -> Trees:
+    """Fit trees to `target` by squared error, from `rows` (rows × features, NaN for a missing value).
 
-    Source: Ke et al., LightGBM, NeurIPS 2017, as scikit-learn's HistGradientBoostingRegressor has it. The layout of its trees
-    is private: RuntimeError when what was read of them does not predict what scikit-learn does.
+    Source: Ke et al., LightGBM, NeurIPS 2017, as scikit-learn's HistGradientBoostingRegressor has it. Raises
+    RuntimeError when the plain trees do not predict as scikit-learn does.
 
     >>> x = np.linspace(0, 1, 200)[:, None]
-    >>> fitted = boosted(x, np.where(x[:, 0] > 0.5, 3.0, 1.0))
-    >>> fitted.predict(np.array([[0.2], [0.8]])).round(3).tolist()
+    >>> trees = fit_trees(x, np.where(x[:, 0] > 0.5, 3.0, 1.0))
+    >>> predict(trees, np.array([[0.2], [0.8]])).round(3).tolist()
     [1.0, 3.0]
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -149,27 +113,43 @@ def boosted(rows: Floats, target: Floats) -> Trees:
     )
     scale = float(np.abs(target).max()) or 1.0
     sample = rows[:: max(1, len(rows) // _CHECKED)]
-    holes = np.where((np.arange(sample.size) % 3 == 0).reshape(sample.shape), np.nan, sample)
+    with_missing = np.where((np.arange(sample.size) % 3 == 0).reshape(sample.shape), np.nan, sample)
     with threadpool_limits(1, "openmp"):  # threads that wait for one another take many times as long on a busy machine
         model.fit(rows, target)
-        expected = [(checked, model.predict(checked)) for checked in (sample, holes)]
-    found = _plain(model, rows.shape[1])
+        expected = [(checked, model.predict(checked)) for checked in (sample, with_missing)]
+    trees = _plain(_read_scikit_learn(model), rows.shape[1])
     for checked, predicted in expected:
-        error = np.abs(found.predict(checked) - predicted).max()
+        error = np.abs(predict(trees, checked) - predicted).max()
         if not error <= _TOLERANCE * scale:
             raise RuntimeError(
                 f"scikit-learn's trees are laid out in another way than expected: they differ by {error}"
             )
-    return found
+    return trees
 
 
-def _plain(model: Any, features: int) -> Trees:
-    """The trees of a fitted HistGradientBoostingRegressor."""
+class _Grown(NamedTuple):
+    """scikit-learn's trees: the value that the sum starts from, and each tree's table of nodes, the root first."""
+
+    base: float
+    tables: list[Any]
+
+
+def _read_scikit_learn(model: Any) -> _Grown:
+    """Read the nodes of a fitted HistGradientBoostingRegressor.
+
+    The only use of scikit-learn's private attributes: it has no public way to the nodes of these trees, and the
+    reference file must not hold a pickle. `fit_trees` compares the predictions, so another layout is an error.
+    """
+    return _Grown(
+        float(np.ravel(model._baseline_prediction)[0]), [predictor.nodes for (predictor,) in model._predictors]
+    )
+
+
+def _plain(grown: _Grown, features: int) -> Trees:
     lines: list[tuple[int, int, float, bool, int, int]] = []
     leaves: list[int] = []
     values: list[float] = []
-    for tree, (predictor,) in enumerate(model._predictors):
-        nodes = predictor.nodes
+    for tree, nodes in enumerate(grown.tables):
         before = len(values)
 
         def walk(index: int, nodes: Any = nodes, tree: int = tree, before: int = before) -> None:
@@ -179,22 +159,21 @@ def _plain(model: Any, features: int) -> Trees:
                 return
             if node["is_categorical"]:
                 raise RuntimeError("scikit-learn split by categories, although all features are numbers")
+            feature, threshold = int(node["feature_idx"]), float(node["num_threshold"])
             first = len(values) - before
             walk(int(node["left"]))
-            lines.append((tree, int(node["feature_idx"]), float(node["num_threshold"]), bool(node["missing_go_to_left"]),
-                          first, len(values) - before))  # fmt: skip
+            lines.append((tree, feature, threshold, bool(node["missing_go_to_left"]), first, len(values) - before))
             walk(int(node["right"]))
 
         walk(0)
         leaves.append(len(values) - before)
-    columns = list(zip(*lines, strict=True)) or [()] * 6
-    tree_, feature, threshold, missing_left, first_, last = columns
+    tree_, feature_, threshold_, missing_left, first_, last = list(zip(*lines, strict=True)) or [()] * 6
     return Trees(
         features,
-        float(np.ravel(model._baseline_prediction)[0]),
+        grown.base,
         np.array(tree_, np.int64),
-        np.array(feature, np.int64),
-        np.array(threshold, np.float64),
+        np.array(feature_, np.int64),
+        np.array(threshold_, np.float64),
         np.array(missing_left, np.bool_),
         np.array(first_, np.int64),
         np.array(last, np.int64),

@@ -233,8 +233,8 @@ def counts_worth(counts: PerformanceCounts, effect: float) -> PerformanceCounts:
 def estimate_worth(found: Estimate, effect: float, confidence: float) -> Estimate:
     """The estimate, and its interval of `confidence`, with as much variance as that of so many fewer rows.
 
-    >>> from otel_mlmon.stats.inference.sampling_distribution import Law
-    >>> e = estimated(2.0, 0.5, 101, Law(2.0, 0.5, 100), 0.95)
+    >>> from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
+    >>> e = estimated(2.0, 0.5, 101, SamplingDistribution(2.0, 0.5, 100), 0.95)
     >>> estimate_worth(e, 4.0, 0.95).standard_error
     1.0
     """

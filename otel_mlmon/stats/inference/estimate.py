@@ -9,9 +9,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.inference.sampling_distribution import Law, interval_of, tail
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution, interval_of, tail
 
-__all__ = ["Better", "Estimate", "Law", "estimated", "unknown", "worse"]
+__all__ = ["Better", "Estimate", "SamplingDistribution", "estimated", "unknown", "worse"]
 
 Better = Literal["lower", "higher"]
 
@@ -28,13 +28,13 @@ class Estimate(NamedTuple):
     high: float
     standard_error: float
     rows: int
-    law: Law | None = None
+    law: SamplingDistribution | None = None
 
 
-def estimated(value: float, standard_error: float, rows: int, law: Law, confidence: float) -> Estimate:
+def estimated(value: float, standard_error: float, rows: int, law: SamplingDistribution, confidence: float) -> Estimate:
     """The estimate with its two-sided interval, which always holds the value. Raises ValueError unless 0 < confidence < 1.
 
-    >>> e = estimated(2.0, 0.5, 30, Law(2.0, 0.5, 29), 0.95)
+    >>> e = estimated(2.0, 0.5, 30, SamplingDistribution(2.0, 0.5, 29), 0.95)
     >>> round(e.low, 3), round(e.high, 3)
     (0.977, 3.023)
     """
@@ -50,18 +50,18 @@ def unknown(value: float = math.nan, rows: int = 0) -> Estimate:
     >>> unknown(0.7, rows=1).low
     nan
     """
-    return Estimate(value, math.nan, math.nan, math.nan, rows, Law(math.nan, math.nan, math.nan))
+    return Estimate(value, math.nan, math.nan, math.nan, rows, SamplingDistribution(math.nan, math.nan, math.nan))
 
 
 def worse(estimate: Estimate, limit: float, better: Better) -> float:
     """P-value of "the figure is no worse than `limit`", one-sided: below half of 1 - confidence just where all of the interval is
     worse than the limit. NaN where the figure or its standard error is not known.
 
-    >>> e = estimated(2.0, 0.5, 30, Law(2.0, 0.5, 29), 0.95)
+    >>> e = estimated(2.0, 0.5, 30, SamplingDistribution(2.0, 0.5, 29), 0.95)
     >>> round(worse(e, e.low, "lower"), 6), round(worse(e, e.high, "higher"), 6)
     (0.025, 0.025)
     """
-    law = estimate.law or Law(estimate.value, estimate.standard_error, max(1, estimate.rows - 1))
+    law = estimate.law or SamplingDistribution(estimate.value, estimate.standard_error, max(1, estimate.rows - 1))
     p_value = tail(law, limit, above=better == "lower")
     fine = estimate.value <= limit if better == "lower" else estimate.value >= limit
     return max(p_value, 0.5) if fine else p_value  # the centre of a law may be a little off the value
@@ -90,4 +90,4 @@ def jackknife(compute: Callable[[Groups], Sequence[float]], rows: int, confidenc
         return unknown(value, rows)
     around = np.asarray(without) - value
     error = math.sqrt((n_groups - 1) / n_groups * float(around @ around))
-    return estimated(value, error, rows, Law(value, error, n_groups - 1), confidence)
+    return estimated(value, error, rows, SamplingDistribution(value, error, n_groups - 1), confidence)

@@ -11,7 +11,7 @@ from otel_mlmon.stats.inference.student import t_quantile, t_tail
 Scale = Literal["plain", "positive", "complement", "square", "absolute", "share", "jaccard", "mostly_high", "logit"]
 
 
-class Law(NamedTuple):
+class SamplingDistribution(NamedTuple):
     """Student's law around `centre`: of the figure itself, or of what `scale` makes of it.
 
     - `plain` the figure; `absolute` a figure whose size alone counts.
@@ -30,11 +30,11 @@ class Law(NamedTuple):
     trials: float = 0.0  # the spread is no less than that of a share of so many trials
 
 
-def interval_of(law: Law, confidence: float) -> tuple[float, float]:
+def interval_of(law: SamplingDistribution, confidence: float) -> tuple[float, float]:
     """Two-sided confidence interval of the figure; (NaN, NaN) where the law is not known. Wilson's (JASA 22, 1927) for a share of
     `trials` without a spread of its own. Raises ValueError unless 0 < confidence < 1.
 
-    >>> low, high = interval_of(Law(9.0, 1.0, math.inf, "square"), 0.95)
+    >>> low, high = interval_of(SamplingDistribution(9.0, 1.0, math.inf, "square"), 0.95)
     >>> round(low, 3), round(high, 3)
     (2.653, 3.345)
     """
@@ -62,10 +62,10 @@ def interval_of(law: Law, confidence: float) -> tuple[float, float]:
     return _figure(low, scale), _figure(high, scale)
 
 
-def tail(law: Law, limit: float, *, above: bool) -> float:
+def tail(law: SamplingDistribution, limit: float, *, above: bool) -> float:
     """P-value of "the figure is at most `limit`" (`above`), or "at least". NaN where the law or the limit is not known.
 
-    >>> round(tail(Law(9.0, 1.0, math.inf, "square"), 2.653, above=True), 3)
+    >>> round(tail(SamplingDistribution(9.0, 1.0, math.inf, "square"), 2.653, above=True), 3)
     0.025
     """
     sign = 1 if above else -1
@@ -102,14 +102,14 @@ def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
 
 
-def _size_exceeds(law: Law, limit: float) -> float:
+def _size_exceeds(law: SamplingDistribution, limit: float) -> float:
     """Both tails, since a mean of either sign may have the size."""
     size = abs(law.centre)
     both = t_tail(size - limit, law.spread, law.freedom) + t_tail(size + limit, law.spread, law.freedom)
     return min(1.0, both)
 
 
-def _least_size(law: Law, level: float) -> float:
+def _least_size(law: SamplingDistribution, level: float) -> float:
     """The largest size that the test of sizes refuses at `level`, by bisection; 0 when it refuses none."""
     low, high = 0.0, abs(law.centre)
     if _size_exceeds(law, 0.0) > level:

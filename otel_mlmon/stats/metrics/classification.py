@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown, worse
 from otel_mlmon.stats.inference.proportion import exceeds
-from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.performance import ClassSums, Confusion, class_sums, f1, precision, recall
 
 _NO_ROWS = ClassSums(0, 0, 0)
@@ -54,7 +54,7 @@ def class_estimate(method: str, confusion: Confusion, positive: str | None, conf
         return unknown()
     share = hits / trials
     error = _share_error(share, trials)
-    law = Law(share, 0.0, math.inf, "jaccard" if method == "f1" else "share", trials=trials)
+    law = SamplingDistribution(share, 0.0, math.inf, "jaccard" if method == "f1" else "share", trials=trials)
     if method == "f1":
         return estimated(2 * share / (1 + share), error * 2 / (1 + share) ** 2, trials, law, confidence)
     return estimated(share, error, trials, law, confidence)
@@ -91,7 +91,7 @@ def _macro(method: str, confusion: Confusion, confidence: float) -> Estimate:
 
     total = sum(n * influence(truth, prediction) ** 2 for (truth, prediction), n in confusion.items() if n)
     spread = math.sqrt(total) * (of_predicted + of_true) / len(defined)
-    law = Law(value, spread, rows - len(defined), "mostly_high", trials=rows)
+    law = SamplingDistribution(value, spread, rows - len(defined), "mostly_high", trials=rows)
     return estimated(value, max(spread, _share_error(value, rows)), rows, law, confidence)
 
 
@@ -173,7 +173,7 @@ def business_value(confusion: Confusion, values: Values, confidence: float = 0.9
         return unknown(value, count)
     squares = math.fsum(rows * (each - value) ** 2 for rows, each in worth)
     error = math.sqrt(squares / (count - 1) / count)
-    return estimated(value, error, count, Law(value, error, count - 1), confidence)
+    return estimated(value, error, count, SamplingDistribution(value, error, count - 1), confidence)
 
 
 def business_value_worse(confusion: Confusion, limit: float, values: Values) -> float:

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from otel_mlmon.stats.inference.estimate import Estimate, worse
-from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 
 
 class Gap(NamedTuple):
@@ -68,5 +68,5 @@ def _p_value(one: Estimate, two: Estimate, limit: float) -> float:
     by_freedom = sum(v * v / (side.rows - 1) for v, side in zip(variances, sides, strict=True))
     freedom = sum(variances) ** 2 / by_freedom if by_freedom > 0 else math.inf
     difference, error = abs(one.value - two.value), math.sqrt(sum(variances))
-    law = Law(difference, error, freedom, "absolute")
+    law = SamplingDistribution(difference, error, freedom, "absolute")
     return worse(Estimate(difference, math.nan, math.nan, error, one.rows + two.rows, law), limit, "lower")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from otel_mlmon.stats.inference.estimate import Estimate, estimated
-from otel_mlmon.stats.inference.sampling_distribution import Law, Scale
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution, Scale
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
@@ -23,7 +23,7 @@ class Influence(NamedTuple):
 
     value: float
     of_rows: Floats
-    law: Law
+    law: SamplingDistribution
     excess: float = 0.0
 
     @property
@@ -36,7 +36,7 @@ class Influence(NamedTuple):
         return estimated(self.value, self.standard_error, len(self.of_rows), self.law, confidence)
 
 
-UNDEFINED = Influence(math.nan, np.zeros(0), Law(math.nan, math.nan, math.nan))
+UNDEFINED = Influence(math.nan, np.zeros(0), SamplingDistribution(math.nan, math.nan, math.nan))
 
 
 def mean_of(values: Floats, scale: Scale) -> Influence:
@@ -51,9 +51,9 @@ def mean_of(values: Floats, scale: Scale) -> Influence:
         return UNDEFINED
     value = float(values.mean())
     if n < 2:
-        return Influence(value, np.zeros(n), Law(value, math.nan, math.nan, scale))
+        return Influence(value, np.zeros(n), SamplingDistribution(value, math.nan, math.nan, scale))
     of_rows = (values - value) / math.sqrt(n * (n - 1))
-    return Influence(value, of_rows, Law(value, math.sqrt(float(of_rows @ of_rows)), n - 1, scale))
+    return Influence(value, of_rows, SamplingDistribution(value, math.sqrt(float(of_rows @ of_rows)), n - 1, scale))
 
 
 def mean_of_classes(parts: list[Influence], shrunk: list[float]) -> Influence:
@@ -61,7 +61,7 @@ def mean_of_classes(parts: list[Influence], shrunk: list[float]) -> Influence:
 
     `shrunk` are the classes' values drawn a little away from 0 and 1, so that there is a logit.
 
-    >>> one = Influence(0.8, np.array([0.1, -0.1]), Law(0.8, 0.14, math.inf))
+    >>> one = Influence(0.8, np.array([0.1, -0.1]), SamplingDistribution(0.8, 0.14, math.inf))
     >>> round(mean_of_classes([one, one], [0.79, 0.79]).standard_error, 4)
     0.1414
     """
@@ -72,5 +72,5 @@ def mean_of_classes(parts: list[Influence], shrunk: list[float]) -> Influence:
     excess = sum(part.excess for part in parts) / count**2
     centre = sum(shrunk) / count
     spread = math.sqrt(float(of_rows @ of_rows) + excess) / (centre * (1 - centre))
-    law = Law(math.log(centre / (1 - centre)), spread, math.inf, "logit")
+    law = SamplingDistribution(math.log(centre / (1 - centre)), spread, math.inf, "logit")
     return Influence(sum(part.value for part in parts) / count, of_rows, law, excess)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from otel_mlmon.stats.estimation.dle import Loss
     from otel_mlmon.values import Floats, PerformanceCounts
+    from otel_mlmon.values.estimators import Loss
 
 
 Codes = npt.NDArray[np.int32]

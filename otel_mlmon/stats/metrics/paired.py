@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from otel_mlmon.stats.inference.estimate import Better, Estimate, estimated, jackknife, unknown, worse
-from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.stats.metrics.influence import mean_of
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, performance_counts
@@ -132,7 +132,9 @@ def _by_rows(method: str, first: Outcomes, second: Outcomes, options: MetricOpti
     same = two.value == one.value and not moved.any()
     excess = 0.0 if same else one.excess + two.excess
     error = math.sqrt(float(moved @ moved) + excess)
-    found = estimated(two.value - one.value, error, units, Law(two.value - one.value, error, units - 1), confidence)
+    found = estimated(
+        two.value - one.value, error, units, SamplingDistribution(two.value - one.value, error, units - 1), confidence
+    )
     return _compared((one.value, two.value), found, metric.better, units)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.influence import Influence, mean_of, mean_of_classes
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
 from otel_mlmon.stats.metrics.regression import both_numbers
@@ -62,7 +62,7 @@ def _auc_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
     seen, large = float(of_rows @ of_rows), _exponential(max(centre, 1 - centre), m, n)
     misplaced = _TRUST * min(m, n) * min(centre, 1 - centre)
     excess = max(0.0, (seen * misplaced + large) / (misplaced + 1) - seen)
-    return Influence(area, of_rows, Law(area, math.nan, math.nan), excess), centre
+    return Influence(area, of_rows, SamplingDistribution(area, math.nan, math.nan), excess), centre
 
 
 def _exponential(area: float, m: int, n: int) -> float:
@@ -135,7 +135,7 @@ def _precision_of_class(scores: Floats, positive: Mask) -> tuple[Influence, floa
     centre = area * m / (m + _DRAWN)
     seen, missed = float(of_rows @ of_rows), _TRUST_OF_POSITIVES * m * (1 - centre)
     excess = max(0.0, (seen * missed + centre * (1 - centre) / m) / (missed + 1) - seen)
-    return Influence(area, of_rows, Law(area, math.nan, math.nan), excess), centre
+    return Influence(area, of_rows, SamplingDistribution(area, math.nan, math.nan), excess), centre
 
 
 def ndcg(outcomes: Outcomes, options: MetricOptions) -> Influence:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown
-from otel_mlmon.stats.inference.sampling_distribution import Law, Scale
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution, Scale
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.stats.metrics.influence import Influence, mean_of
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
@@ -151,7 +151,7 @@ def _mean(
     if rows < 2 or math.isnan(spread):
         return unknown(value, rows)
     error = spread / math.sqrt(rows)
-    return estimated(value, error * unit, rows, Law(centre, error, rows - 1, scale), confidence)
+    return estimated(value, error * unit, rows, SamplingDistribution(centre, error, rows - 1, scale), confidence)
 
 
 def quantile_loss(outcomes: Outcomes, options: MetricOptions) -> Influence:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.inference.sampling_distribution import Law
+from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.influence import UNDEFINED, Influence, mean_of
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
 
@@ -184,7 +184,7 @@ def calibration_error(outcomes: Outcomes, options: MetricOptions) -> Influence:
     total = np.bincount(bins, weights=excess, minlength=BINS)
     value = float(np.abs(total).sum() / n)
     if n < 2:
-        return Influence(value, np.zeros(n), Law(value, math.nan, math.nan))
+        return Influence(value, np.zeros(n), SamplingDistribution(value, math.nan, math.nan))
     of_rows = (np.sign(total)[bins] * excess - value) / math.sqrt(n * (n - 1))
     mean = np.divide(total, size, out=np.zeros(BINS), where=size > 0)
     within = np.bincount(bins, weights=(excess - mean[bins]) ** 2, minlength=BINS)
@@ -193,7 +193,7 @@ def calibration_error(outcomes: Outcomes, options: MetricOptions) -> Influence:
     between = float(size @ (np.abs(mean) - value) ** 2)
     chance = float(_folding(np.abs(total), np.sqrt(variance)).sum() / n)
     spread = math.sqrt((float(variance.sum()) + between) / n / max(n - 1, 1))
-    return Influence(value, of_rows, Law(value - chance, spread, n - 1, "share", slack=chance))
+    return Influence(value, of_rows, SamplingDistribution(value - chance, spread, n - 1, "share", slack=chance))
 
 
 def _folding(size: Floats, spread: Floats) -> Floats:
