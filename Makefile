@@ -41,8 +41,9 @@ format: $(VENV)/.dev ## ruff, mending what it can
 types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy
 
-imports: $(VENV)/.dev ## who may import whom
+imports: $(VENV)/.dev ## who may import whom, and that every import is declared
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 
 check: lint types imports test ## everything that CI checks
 

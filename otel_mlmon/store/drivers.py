@@ -115,10 +115,11 @@ class Mysql:
             second.query(f"KILL QUERY {self._connection.thread_id()}")
 
     def close(self) -> None:
-        # Not politely, for the same reason.
-        if self._connection._result is not None:
-            self._connection._result.unbuffered_active = False
-        self._connection._force_close()
+        # PyMySQL reads the rest of a result before it lets go of it. It has no public switch for that.
+        if (unread := self._connection._result) is not None:
+            unread.unbuffered_active = False
+        if self._connection.open:
+            self._connection.close()
 
 
 def driver(name: str, extra: str) -> Any:
