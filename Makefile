@@ -51,6 +51,9 @@ docs: $(VENV)/.dev ## the documentation as a site, in build/site; needs no netwo
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
 
+reference: $(VENV)/.dev ## docs/reference: configuration, command line, SDK and HTTP API, from the code
+	$(BIN)/python -m scripts.make_reference
+
 peers: ## bring Collector, Prometheus, Alertmanager, Chromium, a Node client, PostgreSQL and MariaDB, cached
 	scripts/install-peers
 

@@ -134,9 +134,9 @@ def list_(processor: str) -> None:
 
 
 @reference.command()
-@click.option("--model", required=True)
-@click.option("--name", default="training", show_default=True)
-@click.option("--version", default="")
+@click.option("--model", required=True, help="The model's name.")
+@click.option("--name", default="training", show_default=True, help="The reference's name.")
+@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
 @processor_option
 def show(model: str, name: str, version: str, processor: str) -> None:
     """Show what is normal, field by field."""
@@ -155,9 +155,9 @@ def show(model: str, name: str, version: str, processor: str) -> None:
 
 
 @reference.command()
-@click.option("--model", required=True)
-@click.option("--name", default="training", show_default=True)
-@click.option("--version", default="")
+@click.option("--model", required=True, help="The model's name.")
+@click.option("--name", default="training", show_default=True, help="The reference's name.")
+@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
 @processor_option
 def delete(model: str, name: str, version: str, processor: str) -> None:
     """Forget a reference."""
@@ -167,9 +167,9 @@ def delete(model: str, name: str, version: str, processor: str) -> None:
 
 @reference.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", required=True)
-@click.option("--name", default="training", show_default=True)
-@click.option("--version", default="")
+@click.option("--model", required=True, help="The model's name.")
+@click.option("--name", default="training", show_default=True, help="The reference's name.")
+@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
 @processor_option
 def export(file: Path, model: str, name: str, version: str, processor: str) -> None:
     """Write a reference to FILE, to be kept in git and shipped with the model."""

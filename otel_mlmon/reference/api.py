@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -19,9 +20,15 @@ _LARGEST = 64 * 1024 * 1024
 
 
 def reference_routes(book: ReferenceBook) -> list[Route]:
-    """GET lists (or returns one, when model and name are given); PUT adds or replaces; DELETE forgets."""
+    """Return the routes that list, show, add, replace and forget references."""
 
     async def show(request: Request) -> Response:
+        """List the references; with `model` and `name`, return that one as JSON. 400: no such reference.
+
+        `model`: the model's name.
+        `name`: the reference's name.
+        `version`: the model's version; without it, the reference for every version.
+        """
         query = request.query_params
         if "model" not in query or "name" not in query:
             return JSONResponse([_summary(reference) for reference in book.all()])
@@ -33,6 +40,7 @@ def reference_routes(book: ReferenceBook) -> list[Route]:
         return JSONResponse(_without_nan(to_document(found)))
 
     async def put(request: Request) -> Response:
+        """Add or replace a reference. The body is the artefact as JSON, at most 64 MiB. 400: the artefact has a mistake."""
         body = await request.body()
         if len(body) > _LARGEST:
             raise BadReference(f"a reference of {len(body)} bytes; the limit is {_LARGEST}")
@@ -45,6 +53,12 @@ def reference_routes(book: ReferenceBook) -> list[Route]:
         return JSONResponse({**_summary(reference), "changed": changed})
 
     async def delete(request: Request) -> Response:
+        """Forget a reference. 400: no such reference.
+
+        `model`: the model's name.
+        `name`: the reference's name.
+        `version`: the model's version; without it, the reference for every version.
+        """
         query = request.query_params
         await run_in_threadpool(book.delete, query.get("model", ""), query.get("name", ""), query.get("version", ""))
         return JSONResponse({"deleted": True})
@@ -72,6 +86,7 @@ def _without_nan(value: object) -> object:
 
 
 def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    @wraps(handler)
     async def guarded(request: Request) -> Response:
         try:
             return await handler(request)

@@ -60,9 +60,11 @@ class StoreConfig(_Section):
 class ReceiveConfig(_Section):
     """Where OTLP comes in. On loopback unless told otherwise: there is no authentication."""
 
-    grpc: Address = "127.0.0.1:4317"
-    http: Address = "127.0.0.1:4318"
-    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    grpc: Address = Field("127.0.0.1:4317", description="Address of OTLP/gRPC.")
+    http: Address = Field("127.0.0.1:4318", description="Address of OTLP/HTTP and of ground-truth tables.")
+    max_body_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Largest request, after decompression; a larger one is refused."
+    )
     max_queue_rows: int = Field(500_000, ge=1, description="Rows waiting for a commit; more are refused (retryable).")
 
 
@@ -80,7 +82,7 @@ class WindowConfig(_Section):
 class WebConfig(_Section):
     """Metrics, pages and API."""
 
-    listen: Address = "127.0.0.1:9464"
+    listen: Address = Field("127.0.0.1:9464", description="Address of metrics, pages and API.")
     external_url: str = Field("", description="How others reach the pages; the links in alerts begin with it.")
 
 
@@ -88,7 +90,7 @@ class OtlpConfig(_Section):
     """Where our own metrics are pushed to."""
 
     endpoint: str = Field(description="Full URL, e.g. http://localhost:9090/api/v1/otlp/v1/metrics.")
-    interval: Duration = "15s"  # type: ignore[assignment]
+    interval: Duration = Field("15s", description="How often metrics are pushed.")  # type: ignore[assignment]
 
 
 class ExportConfig(_Section):
@@ -103,7 +105,7 @@ class ExportConfig(_Section):
 class Attached(_Section):
     """A file of DuckDB that a query may read, attached read-only."""
 
-    path: str
+    path: str = Field(description="The DuckDB file.")
     name: str = Field(alias="as", pattern=r"^[A-Za-z_]\w*$", description="Its name in the query.")
 
 
@@ -120,7 +122,7 @@ class GroundTruthSource(_Section):
     password_env: str = Field("", description="The variable of the environment that holds the database's password.")
     password_file: Path | None = Field(None, description="The file that holds the database's password.")
     every: Duration = Field("5m", description="How long to wait after a run.")  # type: ignore[assignment]
-    attach: tuple[Attached, ...] = ()
+    attach: tuple[Attached, ...] = Field((), description="DuckDB files that the query may read.")
     id: str = Field("prediction_id", description="Column of the prediction ids.")
     value: str = Field("ground_truth", description="Column of what was true.")
     boolean: bool = Field(False, description="0 and 1 mean false and true: SQLite and MySQL have no truth values.")

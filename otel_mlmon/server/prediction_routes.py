@@ -29,13 +29,20 @@ class PredictionStore(Protocol):
 
 
 def prediction_routes(store: PredictionStore) -> list[Route]:
-    """GET: a line of JSON for each prediction, of `model`, and `version` if given, in [`start`, `end`).
-
-    Times are ns. `end`: by default just after the newest prediction. `last` (ns) may stand for `start`: that long before the end.
-    Of more than `limit`, a sample. NaN and the infinities are written as such.
-    """
+    """Return the route of logged predictions."""
 
     def show(request: Request) -> Response:
+        """Return logged predictions, one JSON object per line. NaN and the infinities are written as such.
+
+        404: no predictions of this model. 400: an argument is out of range.
+
+        `model`: the model's name; required.
+        `version`: the model's version; without it, all versions.
+        `start`: first time, in ns since the epoch; without it, the oldest prediction.
+        `end`: end of the times (exclusive), in ns since the epoch; by default just after the newest prediction.
+        `last`: in place of `start`: the length of the time before `end`, in ns.
+        `limit`: of more predictions than this, a sample is returned; 1,000 by default, 100,000 at most.
+        """
         query = request.query_params
         model = query.get("model", "")
         if model not in store.models():

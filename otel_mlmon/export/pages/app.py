@@ -42,18 +42,25 @@ def web_app(
     """
 
     def scrape(request: Request) -> Response:
+        """Return all metrics, in the text format of Prometheus or OpenMetrics, as `Accept` asks."""
         media = media_type(request.headers.get("accept", ""))
         return Response(
             exposition(metrics.metrics(), media).encode(), headers={"Content-Type": media, "Vary": "Accept"}
         )
 
     def overview(_request: Request) -> Response:
+        """Show the page with the processor's status, its models, its rules and the firing alerts."""
         return _page(overview_page(alerts.status(), alerts.alerts()))
 
     def listed(_request: Request) -> Response:
+        """Show the page with all alerts."""
         return _page(alerts_page(alerts.alerts()))
 
     def report(request: Request) -> Response:
+        """Show the report of one alert: distributions, history, explanation, example predictions. 404: no such alert.
+
+        `id`: the alert's id, as part of the path.
+        """
         alert = alerts.alert(request.path_params["id"])
         if alert is None:
             return _page(missing_page(request.path_params["id"]), 404)
@@ -73,26 +80,38 @@ def web_app(
         )
 
     def explanation_json(request: Request) -> Response:
+        """Return the explanation of one alert, as `mlmon explain --json` prints it. 404: no such alert.
+
+        `id`: the alert's id, as part of the path.
+        """
         alert = alerts.alert(request.path_params["id"])
         why = None if alert is None else alerts.explanation(alert.id)
         return _json({"error": f"no alert {request.path_params['id']!r}"}, 404) if why is None else _json(why)
 
     def status(_request: Request) -> Response:
+        """Return models, rules, counts of received rows, and notes, as `mlmon status --json` prints them."""
         return _json(alerts.status())
 
     def alerts_json(_request: Request) -> Response:
+        """Return all alerts as a list, each with its target, state and last verdict."""
         return _json(alerts.alerts())
 
     def alert_json(request: Request) -> Response:
+        """Return one alert, with the history of its verdicts and example predictions. 404: no such alert.
+
+        `id`: the alert's id, as part of the path.
+        """
         alert = alerts.alert(request.path_params["id"])
         if alert is None:
             return _json({"error": f"no alert {request.path_params['id']!r}"}, 404)
         return _json({**plain(alert), "history": alerts.history(alert.id), "examples": alerts.examples(alert.id)})
 
     def healthy(_request: Request) -> Response:
+        """Answer `ok` as long as the process lives."""
         return PlainTextResponse("ok\n")
 
     def readiness(_request: Request) -> Response:
+        """Answer `ready`, or 503 when the evaluation has ended."""
         return PlainTextResponse("ready\n") if ready() else PlainTextResponse("not ready\n", 503)
 
     pages: dict[str, Callable[[Request], Response]] = {

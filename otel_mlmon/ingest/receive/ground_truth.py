@@ -38,7 +38,19 @@ class GroundTruthEndpoint:
         self._observe = observe
 
     async def handle(self, request: Request) -> Response:
-        """Respond to one request."""
+        """Take one table of ground truth: JSON lines, CSV, Arrow stream or Parquet, named by `Content-Type`.
+
+        Answers with the numbers of stored, duplicate and rejected rows once everything is committed. 503 with
+        `Retry-After`: send it again. 400, 413, 415: nothing of the request can be stored.
+
+        `model`: the model; without it, the column `model` names it.
+        `id`: column of the prediction ids, by default `prediction_id`.
+        `key`: `FEATURE` or `FEATURE:COLUMN`, once per feature; these features name predictions in place of an id.
+        `value`: column of the true values, by default `ground_truth`.
+        `time`: column of the times at which the values became known.
+        `known_at`: that time for all rows, in ns since the epoch; by default, now.
+        `first_row`: number of the first row, for messages.
+        """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         format_ = _FORMATS.get(content_type)
         if format_ is None:

@@ -63,6 +63,11 @@ class _Endpoint:
         self._observe = observe
 
     async def handle(self, request: Request) -> Response:
+        """Take one OTLP request, protobuf or JSON, plain or gzip. Metrics are accepted and ignored.
+
+        Answers with OTLP's own response. 200: the rows are committed, and the partial success counts rejected records.
+        503 with `Retry-After`: send it again. 400, 413, 415: the request can never be stored.
+        """
         content_type = _content_type(request)
         encoding = _ENCODINGS.get(content_type)
         if encoding is None:
