@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -29,7 +30,7 @@ from otel_mlmon.server.prediction_routes import prediction_routes
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- `make reference` writes this page from {}; change the text there. -->"
-ARGUMENTS = re.compile(r"(?:^|(?<=[.:;] )|(?<=\n))((?:`\w+`(?:, )?)+): ")
+ARGUMENTS = re.compile(r"^((?:`\w+`(?:, )?)+): ", re.MULTILINE)
 TYPES: dict[Any, str] = {
     Duration: "duration",
     Address: "host:port",
@@ -49,67 +50,45 @@ def configuration() -> str:
         "`mlmon serve --config FILE` reads a YAML file with these keys. Every key has a default, apart from those marked"
         " *required*. An unknown key is a mistake. Relative paths begin at the configuration file."
     )
-    lines = ["# Configuration", NOTE.format("otel_mlmon/server/config.py"), intro]
-    return _page([*lines, *_section(Config, "")])
+    return _page(["# Configuration", NOTE.format("otel_mlmon/server/config.py"), intro, *_section(Config, "")])
 
 
 def _section(model: type[BaseModel], key: str) -> Iterator[str]:
-    hints = get_type_hints(model, include_extras=True)
     if key:
         yield f"## {key}"
-        yield _prose(model.__doc__)
+        yield " ".join((model.__doc__ or "").split())
     rows, nested = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"], []
+    hints = get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
-        part, many = _nested(hints[name])
         path = f"{key}.{name}" if key else name
-        if part:
-            nested.append((part, path))
-            value = f"{'list of ' if many else ''}[{path}](#{path.replace('.', '')})"
-        else:
-            value = _value(hints[name])
-        rows.append(f"| `{field.alias or name}` | {value} | {_default(field)} | {_meaning(field, part)} |")
+        parts = [part for part in (hints[name], *get_args(hints[name])) if inspect.isclass(part)]
+        sections = [part for part in parts if issubclass(part, BaseModel)]
+        value = TYPES.get(hints[name]) or (
+            TYPES[parts[0]] if parts and parts[0] in TYPES else "list, or mapping of texts"
+        )
+        if sections:
+            nested.append((sections[0], path))
+            many = "list of " if get_origin(hints[name]) is tuple else ""
+            value = f"{many}[{path}](#{path.replace('.', '')})"
+        meaning = _required(field.description or (sections and sections[0].__doc__), path)
+        rows.append(f"| `{field.alias or name}` | {value} | {_default(field)} | {meaning} |")
     yield "\n".join(rows)
-    for part, path in nested:
-        yield from _section(part, path)
-
-
-def _nested(hint: Any) -> tuple[type[BaseModel] | None, bool]:
-    """Return the section that a key holds, and whether it is a list of them."""
-    for part in (hint, *get_args(hint)):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            return part, get_origin(hint) is tuple
-    return None, False
-
-
-def _value(hint: Any) -> str:
-    if hint in TYPES:
-        return TYPES[hint]
-    plain = get_args(hint)[0]
-    return TYPES.get(plain, "list, or mapping of texts")
+    for section, path in nested:
+        yield from _section(section, path)
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "*required*"
-    default = field.default
-    if isinstance(default, BaseModel):
+    if isinstance(field.default, BaseModel) or field.default in ("", (), {}, Path()):
         return "–"
-    if default in ("", (), {}) or default == Path():
-        return "–"
-    return f"`{'null' if default is None else str(default).lower() if isinstance(default, bool) else default}`"
-
-
-def _meaning(field: FieldInfo, part: type[BaseModel] | None) -> str:
-    text = field.description or (_prose(part.__doc__) if part else "")
-    if not text:
-        raise SystemExit(f"configuration: {field!r} has no description")
-    return text
+    plain = {"None": "null", "True": "true", "False": "false"}
+    return f"`{plain.get(str(field.default), field.default)}`"
 
 
 def command_line() -> str:
     """Return the page of all commands and their options."""
-    lines = ["# Command line", NOTE.format("otel_mlmon/cli"), *_command(cli, None, "mlmon")]
-    return _page(lines)
+    return _page(["# Command line", NOTE.format("otel_mlmon/cli"), *_command(cli, None, "mlmon")])
 
 
 def _command(command: click.Command, parent: click.Context | None, name: str) -> Iterator[str]:
@@ -126,47 +105,45 @@ def _command(command: click.Command, parent: click.Context | None, name: str) ->
     records = [(p, p.get_help_record(context)) for p in command.get_params(context) if isinstance(p, click.Option)]
     shown = [(option, *record) for option, record in records if record and "help" not in option.opts[0]]
     for option, names, _ in shown:
-        if not option.help:
-            raise SystemExit(f"{context.command_path} {names}: has no help")
+        _required(option.help, f"{context.command_path} {names}")
     if shown:
         rows = [f"| `{names.replace('|', ', ')}` | {' '.join(meaning.split())} |" for _, names, meaning in shown]
         yield "\n".join(["| option | meaning |", "| --- | --- |", *rows])
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
-            found = command.get_command(context, each)
-            assert found is not None
-            yield from _command(found, context, each)
+            if found := command.get_command(context, each):
+                yield from _command(found, context, each)
 
 
 def sdk() -> str:
     """Return the page of the public functions of `otel_mlmon`."""
-    intro = "`pip install otel-mlmon`. The package has two public names, `configure` and `Monitor`."
-    lines = ["# SDK", NOTE.format("otel_mlmon/sdk"), intro, *_function("otel_mlmon.configure", otel_mlmon.configure)]
-    lines += _class("otel_mlmon.Monitor", otel_mlmon.Monitor)
-    lines += _class("Call", Call)
+    lines = ["# SDK", NOTE.format("otel_mlmon/sdk"), "The package has two public names, `configure` and `Monitor`."]
+    lines += _function("otel_mlmon.configure", otel_mlmon.configure)
+    lines += [*_class("otel_mlmon.Monitor", otel_mlmon.Monitor), *_class("Call", Call)]
     return _page(lines)
 
 
 def _class(name: str, made: type) -> Iterator[str]:
     yield from _function(name, made)
     for method, function in vars(made).items():
-        if inspect.isfunction(function) and (not method.startswith("_") or method == "__call__"):
-            shown = "monitor" if method == "__call__" else f"{made.__name__.lower()}.{method}"
-            yield from _function(shown, function, "###")
+        if inspect.isfunction(function) and not method.startswith("_"):
+            decorator = "`@monitor`, " if function.__name__ == "__call__" else ""
+            yield from _function(f"{made.__name__.lower()}.{method}", function, f"### {decorator}")
 
 
-def _function(name: str, function: Callable[..., Any], heading: str = "##") -> Iterator[str]:
+def _function(name: str, function: Callable[..., Any], heading: str = "## ") -> Iterator[str]:
     prose, meanings = _arguments(function.__doc__)
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
-    yield f"{heading} `{name}`"
-    yield prose
-    if parameters and name != "Call":
-        rows = []
-        for parameter in parameters:
-            if parameter.name not in meanings:
-                raise SystemExit(f"{name}: the docstring does not describe `{parameter.name}`")
-            shown = str(parameter).replace(" = <built-in function time_ns>", " = time.time_ns").replace("'", "")
-            rows.append(f"- `{shown}`: {meanings[parameter.name]}")
+    yield f"{heading}`{name}`"
+    yield _required(prose, name)
+    rows = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name == "self" or function is Call:
+            continue
+        default = "time.time_ns" if parameter.default is time.time_ns else repr(parameter.default)
+        shown = f"{parameter.name}: {parameter.annotation}"
+        shown += "" if parameter.default is parameter.empty else f" = {default}"
+        rows.append(f"- `{shown}`: {_required(meanings.get(parameter.name), f'{name}, {parameter.name}')}")
+    if rows:
         yield "\n".join(rows)
 
 
@@ -187,10 +164,8 @@ def _routes(routes: list[Any]) -> Iterator[str]:
     for docstring, alike in groupby(routes, lambda route: route.endpoint.__doc__):
         names = [f"{', '.join(route.methods - {'HEAD'})} `{route.path}`" for route in alike]
         prose, meanings = _arguments(docstring)
-        if not prose:
-            raise SystemExit(f"{names}: the handler has no docstring")
         yield f"### {', '.join(names)}"
-        yield prose
+        yield _required(prose, f"{names}")
         if meanings:
             yield "\n".join(f"- `{name}`: {meaning}" for name, meaning in meanings.items())
 
@@ -206,18 +181,19 @@ def _arguments(docstring: str | None) -> tuple[str, dict[str, str]]:
     return "\n\n".join(part for part in prose if part), meanings
 
 
-def _prose(docstring: str | None) -> str:
-    return " ".join(inspect.cleandoc(docstring or "").split())
+def _required(text: Any, where: str) -> str:
+    if not text:
+        raise SystemExit(f"{where}: has no description")
+    return str(text)
 
 
 def _page(parts: list[str]) -> str:
-    """Join paragraphs; wrap those of prose."""
     wrap = textwrap.TextWrapper(120, break_long_words=False, break_on_hyphens=False)
     texts = [text for part in parts for text in ([part] if part.startswith("```") else part.split("\n\n"))]
     return "\n\n".join(text if text[0] in "|#<-" or text[:3] == "```" else wrap.fill(text) for text in texts) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "cli.md": command_line, "http-api.md": http_api}
+PAGES = {"configuration.md": configuration, "cli.md": command_line, "sdk.md": sdk, "http-api.md": http_api}
 
 if __name__ == "__main__":
     for page, made in PAGES.items():

@@ -60,7 +60,10 @@ class Call:
         self._finish(None)
 
     def fail(self, error: BaseException) -> None:
-        """Finish the prediction with `error`: its type is recorded. The caller handles the error itself."""
+        """Finish a failed prediction. The caller handles the error itself.
+
+        `error`: the error; its type is recorded.
+        """
         self._finish(type(error).__qualname__)
 
     def _finish(self, error_type: str | None) -> None:

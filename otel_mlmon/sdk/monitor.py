@@ -41,12 +41,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Monitor:
     """Record the predictions of one model version. Thread-safe; no method raises because of telemetry.
 
+    `name`: the model's name; rules and references refer to it.
+    `version`: the model's version.
     `segments`: features whose value also names the segment of a prediction.
     `features`: the features that are sent (None: all).
-    `hash_features`: the features that are sent as a hash under `hash_key` (True: all).
-    `flush_interval_s`, `max_buffer_rows`: rows wait for the next flush; above this number they are dropped and counted.
-    `shadow`: the intended model. A thread of its own calls it with the features of a share `shadow_rate` of the
-    predictions; its answer is sent with the prediction.
+    `hash_features`: the features that are sent as a hash (True: all).
+    `hash_key`: the key of these hashes.
+    `record_features_on_span`: also write the features on the prediction's span.
+    `flush_interval_s`: time between two flushes, in seconds.
+    `max_buffer_rows`: number of rows that may wait for the next flush; further rows are dropped and counted.
+    `shadow`: the intended model. A thread of its own calls it with the features of some predictions; its answer is
+    sent with the prediction.
+    `shadow_rate`: the share of the predictions that the shadow is called for.
     `tracer_provider`, `logger_provider`, `meter_provider`: None means the global one.
     `clock`: the time in ns since the epoch.
 
@@ -128,8 +134,13 @@ class Monitor:
     ) -> str:
         """Keep one prediction; about a microsecond. Return its id, to send the ground truth with.
 
-        `timestamp`: ns (int), seconds (float) or datetime (naive: UTC); None is now. `duration`: seconds. `scores`: by
-        class. `segments`: further keys with few values. The mapping is copied; its values are not.
+        `features`: feature values by name. The mapping is copied; its values are not.
+        `prediction`: a number or a class.
+        `id`: the prediction's id; None makes one.
+        `timestamp`: ns (int), seconds (float) or datetime (naive: UTC); None is now.
+        `scores`: the model's scores by class.
+        `duration`: seconds that the prediction took.
+        `segments`: further segment keys, each with few values.
         """
         try:
             if id is None:
@@ -164,7 +175,13 @@ class Monitor:
         segments: Mapping[str, Any] | None = None,
         timestamp: Any = None,
     ) -> Call:
-        """Return a context manager (also async) around one prediction; set `value` and `scores` on the yielded call."""
+        """Return a context manager (also async) around one prediction; set `value` and `scores` on the yielded call.
+
+        `features`: a mapping, or a table of one row.
+        `id`: the prediction's id; None makes one.
+        `segments`: further segment keys, each with few values.
+        `timestamp`: ns (int), seconds (float) or datetime (naive: UTC); None is now.
+        """
         try:
             id = new_id() if id is None else str(id)
         except Exception as error:
@@ -184,8 +201,10 @@ class Monitor:
     ) -> Function | Callable[[Function], Function]:
         """Decorate a function, plain or async: its arguments are the features, its result is the prediction.
 
-        `features` and `id` each name an argument, or are a function of the same arguments. By default the features
-        are the first argument that is a mapping or a table, or else all arguments by name.
+        `function`: the function; without it, a decorator is returned.
+        `features`: the argument with the features, by name, or a function of the same arguments. By default, the first
+        argument that is a mapping or a table, or else all arguments by name.
+        `id`: the argument with the prediction's id, by name, or a function of the same arguments.
         """
         if function is not None:
             return instrument(function, self.prediction, features, id)
@@ -208,9 +227,15 @@ class Monitor:
     ) -> list[str]:
         """Keep many predictions. Return their ids, or an empty list if `data` cannot be read.
 
+        When the buffer is half full, the call may wait for the exporter.
+
         `data`: pandas DataFrame, 2-D NumPy array (with `feature_names`), Arrow table, list of dicts, dict of columns.
-        `timestamps`: one per row or one for all. `scores`: by class, or the array that `predict_proba` returns.
-        `segments`: by key, one value for all rows or a column. May wait for the exporter when the buffer is half full.
+        `predictions`: one per row.
+        `ids`: one per row; None makes them.
+        `timestamps`: one per row or one for all; None is now.
+        `scores`: by class, or the array that `predict_proba` returns.
+        `segments`: by key, one value for all rows or a column.
+        `feature_names`: the columns of a NumPy array.
         """
         try:
             if not self._enabled:
@@ -235,7 +260,9 @@ class Monitor:
     ) -> None:
         """Keep the ground truth of the prediction `id`, or of all predictions whose features have the values of `key`.
 
-        Give either `id` or `key`, such as {"customer": 42, "day": "2026-01-02"}.
+        `id`: the prediction's id; None with a `key`.
+        `value`: the true outcome.
+        `key`: values of features in place of an id, such as {"customer": 42, "day": "2026-01-02"}.
         `timestamp`: the time at which the ground truth became known; None is now.
         """
         try:
@@ -253,7 +280,10 @@ class Monitor:
     ) -> None:
         """Keep the ground truths of many predictions, given as columns.
 
-        Give either `ids` or `keys`, a column per feature. `timestamps`: one per row or one for all.
+        `ids`: one per row; None with `keys`.
+        `values`: the true outcomes, one per row.
+        `timestamps`: the times at which they became known, one per row or one for all; None is now.
+        `keys`: in place of ids, a column of values per feature.
         """
         try:
             if self._enabled:
@@ -277,6 +307,9 @@ class Monitor:
         """Report that a version of the model (empty: this monitor's) is in use from now on, or another change.
 
         The explanation of an alert lists the deployments just before it.
+
+        `version`: the version that is in use from now on.
+        `description`: a text for people.
         """
         try:
             if self._enabled:
@@ -287,7 +320,10 @@ class Monitor:
     # ---- flush and close ------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float = 10.0) -> bool:
-        """Send the waiting rows now; not needed in normal operation. Return False if the export fails or is late."""
+        """Send the waiting rows now; not needed in normal operation. Return False if the export fails or is late.
+
+        `timeout_s`: the longest wait, in seconds.
+        """
         try:
             return not self._enabled or FLUSHER.flush_with_shadow(self._outbox, timeout_s)
         except Exception as error:

@@ -48,8 +48,11 @@ def configure(
 ) -> None:
     """Set the global tracer, meter and logger providers from the OTEL_* variables; an argument wins over its variable.
 
+    `service_name`: the resource attribute `service.name`.
     `endpoint`: base URL of an OTLP receiver; default http://localhost:4318. The protocol is HTTP/protobuf unless
     OTEL_EXPORTER_OTLP_PROTOCOL names another.
+    `headers`: headers of each OTLP request, such as those that authenticate it.
+    `resource_attributes`: further attributes of the resource.
     `max_queue_bytes`: limit of the log records that wait while the receiver is away.
 
     A provider that is already set is kept, and a log line says so. With OTEL_SDK_DISABLED=true nothing is set.
