@@ -37,7 +37,10 @@ def false_alarms(data: DataSet, size: int, windows: int, seed: int) -> list[str]
             if new:
                 fired.setdefault(
                     tick.time,
-                    "; ".join(f"{a.rule} {a.target.field}: {a.verdict.message} (p {a.verdict.p_value})" for a in new),
+                    "; ".join(
+                        f"{a.rule} {a.target.field}: {a.verdict.result.message} (p {a.verdict.result.p_value})"
+                        for a in new
+                    ),
                 )
         found += fired.values()
     return found
@@ -61,7 +64,7 @@ def detect(data: DataSet, scenario: Scenario, seed: int) -> dict[str, object]:
             # All that fires at this tick, from every group.
             return {"found": True, "window": tick.time // HOUR - 1, "named": any(_names(a, scenario) for a in first)
                     and all(_on_field(a, scenario) for a in first),
-                    "first": [f"{a.method}/{a.verdict.finding} {a.target.field}" for a in first]}  # fmt: skip
+                    "first": [f"{a.method}/{a.verdict.result.finding} {a.target.field}" for a in first]}  # fmt: skip
     return {"found": False, "window": 0, "named": False, "first": []}
 
 
@@ -70,12 +73,12 @@ def _on_field(alert: Alert, scenario: Scenario) -> bool:
         return (
             alert.check == "performance" or alert.target.field == FIELD_PREDICTION
         )  # predictions that are off have moved
-    about = alert.verdict.evidence.get("fields", [alert.target.field])
+    about = alert.verdict.result.evidence.get("fields", [alert.target.field])
     return scenario.fault.field in about
 
 
 def _names(alert: Alert, scenario: Scenario) -> bool:
     return any(
-        method in ("", alert.method) and finding in ("", alert.verdict.finding)
+        method in ("", alert.method) and finding in ("", alert.verdict.result.finding)
         for method, finding in NAMES[scenario.fault.kind]
     )

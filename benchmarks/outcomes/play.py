@@ -88,8 +88,8 @@ def play(life: Life, group: Group) -> list[Fired]:
     for time, _ in ticks([group], life.rows, None, None):
         for alert in engine.tick([group], life.rows.model, time):
             if alert.phase == "firing":
-                found.append(Fired(time, alert.rule, alert.target.segment, alert.verdict.message))
-    if engine.failures or any(alert.verdict.status == "error" for alert in engine.alerts()):
+                found.append(Fired(time, alert.rule, alert.target.segment, alert.verdict.result.message))
+    if engine.failures or any(alert.verdict.result.status == "error" for alert in engine.alerts()):
         raise RuntimeError(f"rules failed: {engine.failures}")
     return found
 

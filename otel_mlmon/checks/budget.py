@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from otel_mlmon.checks.case import Outcome, no_data
+from otel_mlmon.checks.case import no_data
 from otel_mlmon.checks.outcome_case import OutcomeCase, effects
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.rulefile import BudgetRule, format_duration
@@ -19,7 +19,7 @@ from otel_mlmon.stats.inference.design_effect import counts_worth
 from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
 from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS
-from otel_mlmon.values import PerformanceCounts, Reference, WindowProfile
+from otel_mlmon.values import CheckResult, PerformanceCounts, Reference, WindowProfile
 
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
 PAIRS: Final = ((1 / 720, 14.4, True), (1 / 120, 6.0, True), (1 / 30, 3.0, False), (1 / 10, 1.0, False))
@@ -45,7 +45,7 @@ class Objective:
         return (self.amount(window) - self.normal) / (self.allowed - self.normal)
 
 
-def budget(rule: BudgetRule, case: OutcomeCase) -> Outcome:
+def budget(rule: BudgetRule, case: OutcomeCase) -> CheckResult:
     """The fastest burn among the pairs of windows that have enough rows; value and threshold are burn rates."""
     whole = case.windows.get("")
     counts = whole.performance if whole else PerformanceCounts()
@@ -53,7 +53,7 @@ def budget(rule: BudgetRule, case: OutcomeCase) -> Outcome:
     if whole is None or (not integrity and not enough(rule, counts.predictions, counts.with_truth)):
         return too_little(rule, counts) if not integrity else no_data("no_rows", "no predictions in the window")
     found = _objective(rule, case.reference)
-    if isinstance(found, Outcome):
+    if isinstance(found, CheckResult):
         return found
     end = case.time if integrity else case.end
     overall = case.between(end - rule.over, end).get("")
@@ -80,7 +80,7 @@ def budget(rule: BudgetRule, case: OutcomeCase) -> Outcome:
     return _outcome(rule, lines, used, found.rows(overall) if overall else 0)
 
 
-def _outcome(rule: BudgetRule, lines: list[dict[str, Any]], used: float, rows: int) -> Outcome:
+def _outcome(rule: BudgetRule, lines: list[dict[str, Any]], used: float, rows: int) -> CheckResult:
     breached = [line for line in lines if line["breach"]]
     worst = breached[0] if breached else max(lines, key=lambda line: line["burn"] / line["factor"])
     left = 1 - used
@@ -88,7 +88,7 @@ def _outcome(rule: BudgetRule, lines: list[dict[str, Any]], used: float, rows: i
         f"the error budget of {rule.budget} burns {worst['burn']:.3g} times as fast as {format_duration(rule.over)} allow, over "
         f"{worst['window']} and {worst['short_burn']:.3g} times over {worst['short']}; {left:.0%} of it is left"
     )
-    return Outcome(
+    return CheckResult(
         "breach" if breached else "ok",
         "beyond_threshold" if breached else "within_threshold",
         value=worst["burn"],
@@ -102,7 +102,7 @@ def _outcome(rule: BudgetRule, lines: list[dict[str, Any]], used: float, rows: i
     )
 
 
-def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | Outcome:
+def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | CheckResult:
     if rule.budget == "integrity":
         assert rule.at_most is not None
         if reference is None:

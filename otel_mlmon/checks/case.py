@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from otel_mlmon.stats.inference.design_effect import design_effect_of
-from otel_mlmon.values import FieldProfile, FieldReference, Figure, PerformanceCounts, Reference, Status
+from otel_mlmon.values import CheckResult, FieldProfile, FieldReference, Figure, PerformanceCounts, Reference
 
 if TYPE_CHECKING:
     from otel_mlmon.stats.inference.estimate import Estimate
@@ -65,32 +65,9 @@ class PerformanceCase:
     effect: Callable[[str], tuple[float, float]] = lambda method: (1.0, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A verdict before it is given its target and window. A breach is one by size; whether it is sure is decided later,
-    together with all the tests that were made at the same time.
-    """
-
-    status: Status
-    reason: str
-    value: float | None = None
-    threshold: float | None = None
-    p_value: float | None = None
-    rows: int = 0
-    reference_rows: int = 0
-    message: str = ""
-    finding: str = ""
-    level: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    low: float | None = None
-    high: float | None = None
-    coverage: float | None = None
-    maturity: str = ""
-
-
-def no_data(reason: str, message: str, *, rows: int = 0, reference_rows: int = 0) -> Outcome:
+def no_data(reason: str, message: str, *, rows: int = 0, reference_rows: int = 0) -> CheckResult:
     """Not enough to judge by: neither good nor bad."""
-    return Outcome("no_data", reason, rows=rows, reference_rows=reference_rows, message=message)
+    return CheckResult("no_data", reason, rows=rows, reference_rows=reference_rows, message=message)
 
 
 def judge(
@@ -105,7 +82,7 @@ def judge(
     critical: float | None = None,
     evidence: Callable[[], Mapping[str, Any]] = dict,
     higher_is_worse: bool = True,
-) -> Outcome:
+) -> CheckResult:
     """A breach is large enough here; that it is sure enough is for `correct` to say. NaN is no data, never ok.
 
     Without a p-value (NaN) the size alone decides.
@@ -115,7 +92,7 @@ def judge(
     sign = 1 if higher_is_worse else -1
     beyond = sign * value > sign * threshold
     severe = critical is not None and sign * value > sign * critical
-    return Outcome(
+    return CheckResult(
         "breach" if beyond else "ok",
         "beyond_threshold" if beyond else "within_threshold",
         value=value,

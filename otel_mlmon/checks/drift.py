@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.case import FieldCase, judge, no_data
 from otel_mlmon.checks.distribution import distribution
 from otel_mlmon.checks.mix import MOSTLY, Mix, mix
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import DRIFT_THRESHOLDS, DriftRule, GradualDrift
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
-from otel_mlmon.values import FieldReference
+from otel_mlmon.values import CheckResult, FieldReference
 
 # With a budget of false alarms: the distance below which no difference matters, however sure.
 FLOORS: Final = {
@@ -49,7 +49,7 @@ def threshold(rule: DriftRule) -> float:
     return FLOORS[rule.drift] if rule.false_alarms else DRIFT_THRESHOLDS[rule.drift]
 
 
-def drift(rule: DriftRule, case: FieldCase) -> Outcome:
+def drift(rule: DriftRule, case: FieldCase) -> CheckResult:
     """Distance of the window's counts from the reference's, on the reference's frozen bins or categories."""
     if case.reference is None or case.expected is None:
         return no_data("not_in_reference", f"{case.name} is not in the reference")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile.outcome_rules import EstimateRule
 from otel_mlmon.stats.estimation.cbpe import expected_metric
@@ -16,7 +16,7 @@ from otel_mlmon.stats.estimation.dle import expected_loss
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.inference.estimate import Estimate, worse
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values import CheckResult, Reference, RowBlock
 from otel_mlmon.values.estimators import LOSS_OF, Calibration, LossModel
 from otel_mlmon.window.outcome_rows import class_texts, coded, scores_of
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
@@ -28,7 +28,7 @@ CONFIDENCE: Final = 0.95  # that the realised figure of the same rows lies in th
 _SEED: Final = 0
 
 
-def estimate(rule: EstimateRule, case: ModelCase) -> Outcome:
+def estimate(rule: EstimateRule, case: ModelCase) -> CheckResult:
     """The metric that is to be expected of the window's predictions, against the reference's own."""
     metric, n = rule.estimate, case.n
     reference = case.reference
@@ -57,7 +57,7 @@ def estimate(rule: EstimateRule, case: ModelCase) -> Outcome:
     else:
         assert estimators.calibration is not None
         found = _of_scores(rule, estimators.calibration, block, rows)
-    if isinstance(found, Outcome):
+    if isinstance(found, CheckResult):
         return found
     if found.rows < rule.min_rows:
         return too_few_predictions(found.rows, rule.min_rows)
@@ -93,7 +93,7 @@ def expected_of(reference: Reference, segment: str, metric: str, positive: str |
 
 def _of_losses(
     metric: str, model: LossModel, reference: Reference, block: RowBlock, rows: npt.NDArray[np.int64]
-) -> Estimate | Outcome:
+) -> Estimate | CheckResult:
     problem = input_problem(block.fields, reference.fields, model.inputs)
     if problem:
         return no_data("no_values", f"{metric} cannot be estimated: {problem}", rows=len(rows))
@@ -107,7 +107,7 @@ def _of_losses(
 
 def _of_scores(
     rule: EstimateRule, made: Calibration, block: RowBlock, rows: npt.NDArray[np.int64]
-) -> Estimate | Outcome:
+) -> Estimate | CheckResult:
     scores = scores_of(block, rows)
     gone = [name for name in made.curves if name not in scores]
     if gone:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.integrity import percent
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import Expression
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.inference.proportion import exceeds
+from otel_mlmon.values import CheckResult
 
 
-def expression(rule: Expression, case: ModelCase) -> Outcome:
+def expression(rule: Expression, case: ModelCase) -> CheckResult:
     """Share of the rows that violate the condition, among those where it is true or false."""
     block, rows = case.block()
     if block is None or len(rows) < rule.min_rows:

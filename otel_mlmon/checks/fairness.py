@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.rulefile import FairnessRule
@@ -13,12 +13,12 @@ from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.metrics.disparity import largest_gap
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
 from otel_mlmon.stats.metrics.table import estimate
-from otel_mlmon.values import PerformanceCounts
+from otel_mlmon.values import CheckResult, PerformanceCounts
 
 ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
 
 
-def fairness(rule: FairnessRule, case: OutcomeCase) -> Outcome:
+def fairness(rule: FairnessRule, case: OutcomeCase) -> CheckResult:
     """Over the segments of the rule's keys, each key apart; every pair of them is looked at, and the p-value accounts for that."""
     whole = case.windows[""].performance if "" in case.windows else PerformanceCounts()
     if not enough(rule, whole.predictions, whole.with_truth):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.distribution import distribution
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import FeatureSetDrift, chosen
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
+from otel_mlmon.values import CheckResult
 
 
-def weighted_drift(rule: FeatureSetDrift, case: ModelCase) -> Outcome:
+def weighted_drift(rule: FeatureSetDrift, case: ModelCase) -> CheckResult:
     """(sum of w d³)^(1/3) over features with distances d and importances w that add up to 1: one feature that the model lives on
     counts, many that it ignores do not. Without importances all weigh the same.
     """

@@ -7,10 +7,11 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.case import FieldCase, judge, no_data
 from otel_mlmon.rulefile import GradualDrift
 from otel_mlmon.stats.drift.cusum import limit, step
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
+from otel_mlmon.values import CheckResult
 
 _REFERENCE_ERRORS: Final = 4.0  # standard errors of the reference's mean that are no drift
 _MOST: Final = 1.5  # times the boundary
@@ -19,7 +20,7 @@ _MONTH: Final = 2_629_800_000_000_000
 
 def gradual_drift(
     rule: GradualDrift, case: FieldCase, memory: MutableMapping[str, Any], start: int, end: int, targets: int
-) -> Outcome:
+) -> CheckResult:
     """Two-sided CUSUM of the windows' means, in standard errors. Page, Biometrika 41 (1954).
 
     `memory` holds the sums of this target from window to window; windows that overlap the last one that was counted are

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.case import FieldCase, judge, no_data
 from otel_mlmon.checks.transformation import TRANSFORMED, explain
 from otel_mlmon.rulefile import Format, IntegrityRule, Missing, TypeMismatch
 from otel_mlmon.stats.inference.proportion import exceeds, fisher_greater
-from otel_mlmon.values import FieldProfile
+from otel_mlmon.values import CheckResult, FieldProfile
 
 # Without a stated limit: how far a share may rise above the reference's, in fractions of all rows.
 MARGIN: Final = 0.005
@@ -33,7 +33,7 @@ _TEXT_FORMS: Final = {
 }
 
 
-def missing(rule: Missing, case: FieldCase) -> Outcome:
+def missing(rule: Missing, case: FieldCase) -> CheckResult:
     """Share of rows in which the field is absent, null, NaN or empty: each on its own against the reference."""
     profile, expected = case.profile, case.expected
     rows = profile.rows
@@ -60,7 +60,7 @@ def missing(rule: Missing, case: FieldCase) -> Outcome:
     )  # fmt: skip
 
 
-def type_mismatch(rule: TypeMismatch, case: FieldCase) -> Outcome:
+def type_mismatch(rule: TypeMismatch, case: FieldCase) -> CheckResult:
     """Share of values of another type. NaN has no type of its own and is left to `missing`."""
     wanted = rule.expect or (case.reference.type if case.reference else None)
     if wanted is None:
@@ -83,7 +83,7 @@ def type_mismatch(rule: TypeMismatch, case: FieldCase) -> Outcome:
     return share(rule, case, wrong(case.profile), values, message, "type", of)
 
 
-def written_otherwise(rule: Format, case: FieldCase) -> Outcome:
+def written_otherwise(rule: Format, case: FieldCase) -> CheckResult:
     """Share of values in a form that the reference has less of: the form that has gained most."""
     expected, profile = case.expected, case.profile
     if expected is None or case.reference is None:
@@ -129,7 +129,7 @@ def share(
     of: Callable[[FieldProfile], tuple[int, int]] | None = None,
     tests: int = 1,
     worth: float = 1.0,
-) -> Outcome:
+) -> CheckResult:
     """Judge a share of bad rows against `above`, or against the reference's share and a margin.
 
     `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni). `worth` rows
@@ -159,7 +159,7 @@ def share(
     )
 
 
-def too_few(rule: IntegrityRule, found: int, what: str) -> Outcome:
+def too_few(rule: IntegrityRule, found: int, what: str) -> CheckResult:
     """The answer to a window with fewer rows than the rule asks for."""
     reason = "no_values" if found == 0 else "too_few_rows"
     return no_data(reason, f"{found} {what}, the rule asks for at least {rule.min_rows}", rows=found)
@@ -175,7 +175,7 @@ def _types(profile: FieldProfile) -> dict[str, int]:
     return {n: c - (profile.nan if n == "float" else 0) for n, c in profile.types.items()}
 
 
-def not_in_reference(case: FieldCase, key: str = "", rows: int = 0) -> Outcome:
+def not_in_reference(case: FieldCase, key: str = "", rows: int = 0) -> CheckResult:
     """The answer to a field that the reference does not know."""
     without = f" and the rule has no `{key}`" if key else ""
     return no_data("not_in_reference", f"{case.name} is not in the reference{without}", rows=rows)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from otel_mlmon.checks.case import FieldCase, Outcome, no_data
+from otel_mlmon.checks.case import FieldCase, no_data
 from otel_mlmon.checks.rows import WindowRows
-from otel_mlmon.values import FieldProfile, Reference, RowBlock, WindowProfile
+from otel_mlmon.values import CheckResult, FieldProfile, Reference, RowBlock, WindowProfile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ def expected_profile(reference: Reference | None, segment: str, name: str) -> Fi
     return reference.fields[name].profile
 
 
-def too_few_predictions(found: int, wanted: int) -> Outcome:
+def too_few_predictions(found: int, wanted: int) -> CheckResult:
     """The answer to a window with fewer rows than the rule asks for."""
     reason = "no_rows" if not found else "too_few_rows"
     return no_data(reason, f"{found} predictions, the rule asks for at least {wanted}", rows=found)

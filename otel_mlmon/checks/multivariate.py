@@ -7,16 +7,17 @@ from typing import Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import MultivariateDrift
 from otel_mlmon.stats.drift.principal_components import reconstruction_errors
 from otel_mlmon.stats.inference.student import two_sided
+from otel_mlmon.values import CheckResult
 
 _CHANGE: Final = 0.1
 
 
-def reconstruction_error(rule: MultivariateDrift, case: ModelCase) -> Outcome:
+def reconstruction_error(rule: MultivariateDrift, case: ModelCase) -> CheckResult:
     """Relative change of the mean error of rows that are reconstructed from the reference's principal components.
 
     Each feature alone may look as before while their relation is broken: rows of one house with the rooms of another.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.model_case import ModelCase
 from otel_mlmon.checks.pairing import Pairs, pairs
 from otel_mlmon.checks.slice_columns import slice_columns
@@ -18,7 +18,7 @@ from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.stats.inference.proportion import exceeds, wilson
 from otel_mlmon.stats.metrics.agreement import Size, relation, relative_size
 from otel_mlmon.stats.slices.search import Slice, search
-from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values import CheckResult, Reference, RowBlock
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
@@ -32,7 +32,7 @@ _MOST_CLASSES: Final = 20
 _ROUNDING: Final = 1e-6
 
 
-def parity(rule: ParityRule, case: ModelCase) -> Outcome:
+def parity(rule: ParityRule, case: ModelCase) -> CheckResult:
     """Share of predictions that are not the shadow's, or their mean distance from it, in one window."""
     block, rows = case.block()  # those that have a shadow, and no more columns than it takes
     if block is None or not case.n:
@@ -48,7 +48,7 @@ def judge_pairs(
     reference: Reference | None = None,
     predictions: int | None = None,
     whole: Callable[[], tuple[RowBlock | None, npt.NDArray[np.int64]]] | None = None,
-) -> Outcome:
+) -> CheckResult:
     """The same for any rows, of so many `predictions` (None: they are all there are). `reference` gives slices the ranges that
     they are named by; `whole` reads the rows with their features, where the block has none.
     """

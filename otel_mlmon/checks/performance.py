@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from otel_mlmon.checks.case import Outcome, PerformanceCase, judge, no_data
+from otel_mlmon.checks.case import PerformanceCase, judge, no_data
 from otel_mlmon.checks.metric import Measured, measure, options
 from otel_mlmon.rulefile import GroundTruthRule, PerformanceRule
 from otel_mlmon.stats.metrics.paired import paired_worse
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.values import PerformanceCounts
+from otel_mlmon.values import CheckResult, PerformanceCounts
 
 # With a budget of false alarms: how much worse than the reference matters, however sure.
 MARGIN: Final = 0.05
@@ -22,7 +22,7 @@ def enough(rule: GroundTruthRule, predictions: Any, with_truth: Any) -> Any:
     return (with_truth >= rule.min_ground_truth) & (with_truth >= rule.min_coverage * predictions) & (with_truth > 0)
 
 
-def too_little(rule: GroundTruthRule, counts: PerformanceCounts) -> Outcome:
+def too_little(rule: GroundTruthRule, counts: PerformanceCounts) -> CheckResult:
     """The answer to a window of which too little is known."""
     return no_data(
         "too_little_ground_truth",
@@ -32,7 +32,7 @@ def too_little(rule: GroundTruthRule, counts: PerformanceCounts) -> Outcome:
     )
 
 
-def performance(rule: PerformanceRule, case: PerformanceCase) -> Outcome:
+def performance(rule: PerformanceRule, case: PerformanceCase) -> CheckResult:
     """The metric over the predictions whose ground truth is known."""
     counts = case.counts
     if not enough(rule, counts.predictions, counts.with_truth):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from otel_mlmon.checks.budget import budget
-from otel_mlmon.checks.case import FieldCase, Outcome
+from otel_mlmon.checks.case import FieldCase
 from otel_mlmon.checks.drift import drift
 from otel_mlmon.checks.estimate import estimate
 from otel_mlmon.checks.expression import expression
@@ -23,8 +23,9 @@ from otel_mlmon.checks.slices import slices
 from otel_mlmon.checks.traffic import duplicates, freshness, latency, volume
 from otel_mlmon.checks.value_range import out_of_range
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS
+from otel_mlmon.values import CheckResult
 
-FIELD_CHECKS: Final[Mapping[str, Callable[[Any, FieldCase], Outcome]]] = {
+FIELD_CHECKS: Final[Mapping[str, Callable[[Any, FieldCase], CheckResult]]] = {
     "missing": missing,
     "type": type_mismatch,
     "range": out_of_range,
@@ -34,7 +35,7 @@ FIELD_CHECKS: Final[Mapping[str, Callable[[Any, FieldCase], Outcome]]] = {
     **dict.fromkeys(DRIFT_METHODS, drift),
 }
 
-MODEL_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
+MODEL_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], CheckResult]]] = {
     "schema": schema_change,
     "volume": volume,
     "freshness": freshness,
@@ -46,13 +47,13 @@ MODEL_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
 }
 
 # By family: its methods are one check.
-FAMILY_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], Outcome]]] = {
+FAMILY_CHECKS: Final[Mapping[str, Callable[[Any, ModelCase], CheckResult]]] = {
     "estimate": estimate,
     "parity": parity,
 }
 
 # By family: on the newest window of which enough ground truth is known.
-OUTCOME_CHECKS: Final[Mapping[str, Callable[[Any, OutcomeCase], Outcome]]] = {
+OUTCOME_CHECKS: Final[Mapping[str, Callable[[Any, OutcomeCase], CheckResult]]] = {
     "fairness": fairness,
     "slices": slices,
     "budget": budget,

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.case import FieldCase, judge, no_data
 from otel_mlmon.checks.distribution import seen_once
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.checks.rows import finite_numbers
@@ -17,7 +17,7 @@ from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
 from otel_mlmon.stats.inference.proportion import beyond_extremes, fisher_greater
-from otel_mlmon.values import FieldProfile, FieldReference
+from otel_mlmon.values import CheckResult, FieldProfile, FieldReference
 
 _GONE = 0.999  # share of rows without the field, from which it is removed
 _USED = 0.5  # share of the reference's rows that have a field, from which its absence is news
@@ -40,7 +40,7 @@ class _Change:
         return f"{', '.join(self.fields[:12])}{' …' if len(self.fields) > 12 else ''} {self.kind.replace('_', ' ')}"
 
 
-def schema_change(rule: Schema, case: ModelCase) -> Outcome:
+def schema_change(rule: Schema, case: ModelCase) -> CheckResult:
     """Number of features that are not where the reference has them."""
     if case.reference is None:
         return no_data("no_reference", "the model has no reference, which would say what its features are")

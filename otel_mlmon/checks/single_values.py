@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.case import FieldCase, judge, no_data
 from otel_mlmon.checks.distribution import cells
 from otel_mlmon.checks.integrity import MARGIN, not_in_reference, percent, too_few
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, explain
@@ -19,7 +19,7 @@ from otel_mlmon.rulefile import DefaultValue, Stuck
 from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value
 from otel_mlmon.stats.inference.proportion import fisher_greater
-from otel_mlmon.values import FREQUENT_VALUES
+from otel_mlmon.values import FREQUENT_VALUES, CheckResult
 from otel_mlmon.wire.columns import json_text, number_text
 
 _STUCK: Final = 0.999
@@ -80,7 +80,7 @@ def few_values(case: FieldCase) -> bool:
     return len(edges) > 1 and edges[-1] == edges[-2]
 
 
-def default_value(rule: DefaultValue, case: FieldCase) -> Outcome:
+def default_value(rule: DefaultValue, case: FieldCase) -> CheckResult:
     """Largest change of any single value's share of the rows, the other values keeping their proportions."""
     if case.reference is None or case.expected is None:
         return not_in_reference(case)
@@ -220,7 +220,7 @@ def _cell(case: FieldCase, value: str) -> int | None:
     return int(bin_index(np.array([float(value)]), reference.edges)[0])
 
 
-def stuck(rule: Stuck, case: FieldCase) -> Outcome:
+def stuck(rule: Stuck, case: FieldCase) -> CheckResult:
     """Share of the most frequent value, which is all of them where a sensor, a join or a cache has stopped."""
     if case.reference is None or case.expected is None:
         return not_in_reference(case)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.losses import (
     Metric,
     Rows,
@@ -27,7 +27,7 @@ from otel_mlmon.checks.slice_columns import slice_columns
 from otel_mlmon.rulefile import SliceRule
 from otel_mlmon.stats.inference.student import t_tail
 from otel_mlmon.stats.slices.search import EXACT, Codes, Slice, Trust, search
-from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
+from otel_mlmon.values import CheckResult, PerformanceCounts, Reference, RowBlock
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
@@ -86,7 +86,7 @@ def where(part: Slice) -> str:
     return " and ".join(f"{name} {text}" for name, text in part.conditions)
 
 
-def slices(rule: SliceRule, case: OutcomeCase) -> Outcome:
+def slices(rule: SliceRule, case: OutcomeCase) -> CheckResult:
     """The slices that are worse than expected by more than the margin; the worst one is the value.
 
     Where the reference has no model of the losses, only segments that it knows are compared, each with what it was: a feature's
@@ -164,7 +164,7 @@ def _trust(reference: Reference | None, metric: Metric) -> Trust:
     return Trust(_TOLERANCE, max(rows, 1), noisy=True, alike=model.design_effects if model else {})
 
 
-def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) -> Outcome:
+def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) -> CheckResult:
     margin, rows = rule.worse_than_reference, max(len(one.losses) for one in searches)
     confidence = 1 - (1 - rule.confidence) / len(searches)
     found = [
@@ -212,7 +212,7 @@ def _worse_as_a_whole(one: _Search) -> float:
     return worse_by(float(one.losses.mean()), float(one.expected.mean()), one.metric)
 
 
-def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> Outcome | None:
+def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | None:
     """No slice stands out because all of them are worse; None where that is not so."""
     one = max(searches, key=lambda one: len(one.losses))
     worse, n = _worse_as_a_whole(one), len(one.losses)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from otel_mlmon.checks.case import Outcome, judge, no_data
+from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.integrity import percent
 from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
 from otel_mlmon.rulefile import Duplicates, Freshness, Latency, Volume, format_duration
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.inference.proportion import exceeds
-from otel_mlmon.values import FieldCells
+from otel_mlmon.values import CheckResult, FieldCells
 
 _WEEK = 7 * 86_400_000_000_000
 _WEEKS_BACK = 4
@@ -21,7 +21,7 @@ _SIGMAS = 4.0
 _OTHERS = -(2**40)  # codes of values of other types, away from all other codes
 
 
-def volume(rule: Volume, case: ModelCase) -> Outcome:
+def volume(rule: Volume, case: ModelCase) -> CheckResult:
     """Predictions in the window, against what is stated, or against the same time of earlier weeks."""
     n = case.n
     if rule.minimum is not None or rule.maximum is not None:
@@ -74,7 +74,7 @@ def _usual(case: ModelCase) -> tuple[float, float] | None:
     return middle, 1.4826 * float(np.median(np.abs(counts - middle)))
 
 
-def freshness(rule: Freshness, case: ModelCase) -> Outcome:
+def freshness(rule: Freshness, case: ModelCase) -> CheckResult:
     """Age of the newest prediction at the end of the window, in seconds."""
     panes, rows, pane = case.traffic(case.end - _WEEKS_BACK * _WEEK, case.end)
     there = panes[rows > 0]
@@ -87,7 +87,7 @@ def freshness(rule: Freshness, case: ModelCase) -> Outcome:
     )  # fmt: skip
 
 
-def latency(rule: Latency, case: ModelCase) -> Outcome:
+def latency(rule: Latency, case: ModelCase) -> CheckResult:
     """A quantile of the durations, in seconds."""
     block, rows = case.block()
     durations = block.durations[rows] if block is not None else np.zeros(0)
@@ -103,7 +103,7 @@ def latency(rule: Latency, case: ModelCase) -> Outcome:
     )  # fmt: skip
 
 
-def duplicates(rule: Duplicates, case: ModelCase) -> Outcome:
+def duplicates(rule: Duplicates, case: ModelCase) -> CheckResult:
     """Share of rows whose features all are those of another row of the window."""
     block, rows = case.block()
     if block is None or len(rows) < rule.min_rows:

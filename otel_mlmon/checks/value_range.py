@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, Outcome, judge, no_data
+from otel_mlmon.checks.case import FieldCase, judge, no_data
 from otel_mlmon.checks.distribution import seen_once
 from otel_mlmon.checks.integrity import MARGIN, percent, share, too_few
 from otel_mlmon.checks.single_values import few_values
@@ -15,7 +15,7 @@ from otel_mlmon.stats.drift.mixture import CONSTANT
 from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
 from otel_mlmon.stats.drift.unit_score import UnitScore, unit_score
 from otel_mlmon.stats.inference.proportion import beyond_extremes, exceeds, fisher_greater
-from otel_mlmon.values import FREQUENT_VALUES, FieldProfile
+from otel_mlmon.values import FREQUENT_VALUES, CheckResult, FieldProfile
 
 _SAME_VALUE: Final = 0.9  # share of the values outside from which on they are one value
 _REST_CHANGED: Final = 1e-3  # p-value of the values inside the range, from which one value outside is no default
@@ -23,7 +23,7 @@ _LONGEST: Final = 60  # characters of a category that a message shows
 _MOVED: Final = 1e-6  # p-value of the values inside the range, from which all of them have moved
 
 
-def out_of_range(rule: OutOfRange, case: FieldCase) -> Outcome:
+def out_of_range(rule: OutOfRange, case: FieldCase) -> CheckResult:
     """Share of numbers outside the range, or of texts that are no known category."""
     if rule.categories is not None or (case.reference is not None and case.reference.kind == "categorical"):
         return _unknown_categories(rule, case)
@@ -115,7 +115,7 @@ def _inside_moved(case: FieldCase) -> float:
     return 1.0 if p_value != p_value else p_value
 
 
-def _unknown_categories(rule: OutOfRange, case: FieldCase) -> Outcome:
+def _unknown_categories(rule: OutOfRange, case: FieldCase) -> CheckResult:
     known = () if case.reference is None else case.reference.categories
 
     def texts(profile: FieldProfile) -> int:

@@ -72,9 +72,11 @@ def _tell(console: Console, change: Change) -> None:
     alert = change.alert
     where = alert.target.field or alert.target.segment or "all predictions"
     if change.firing:
-        console.print(f"[red]day {change.day:5.2f}  firing    {alert.rule} · {where}[/red]  {alert.verdict.message}")
+        console.print(
+            f"[red]day {change.day:5.2f}  firing    {alert.rule} · {where}[/red]  {alert.verdict.result.message}"
+        )
     elif change.explained:
-        figure = alert.verdict.message.partition("; ")[0]
+        figure = alert.verdict.result.message.partition("; ")[0]
         console.print(f"[dim]day {change.day:5.2f}  explained {alert.rule} · {where}  {figure}[/dim]")
     else:
         console.print(f"[green]day {change.day:5.2f}  resolved  {alert.rule} · {where}[/green]")

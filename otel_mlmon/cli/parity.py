@@ -16,7 +16,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from otel_mlmon.checks.case import Outcome
 from otel_mlmon.checks.parity import judge_pairs
 from otel_mlmon.cli.implementation import Unanswered, ask, load
 from otel_mlmon.cli.processor import processor_option
@@ -26,6 +25,7 @@ from otel_mlmon.ingest.decode.single import PredictionRow
 from otel_mlmon.rulefile import ParityRule, parse_duration
 from otel_mlmon.server.prediction_routes import PATH
 from otel_mlmon.store import Store
+from otel_mlmon.values import CheckResult
 from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
@@ -195,11 +195,11 @@ def _block(model: str, again: Sequence[tuple[dict[str, Any], Any]]) -> Any:
         store.close()
 
 
-def _surely(outcome: Outcome, confidence: float) -> bool:
+def _surely(outcome: CheckResult, confidence: float) -> bool:
     return outcome.status == "breach" and (outcome.p_value or 0.0) < 1 - confidence
 
 
-def _verdict(outcome: Outcome, confidence: float) -> str:
+def _verdict(outcome: CheckResult, confidence: float) -> str:
     if _surely(outcome, confidence):
         return "[red]another model[/red]"
     if outcome.status == "breach":
@@ -208,7 +208,7 @@ def _verdict(outcome: Outcome, confidence: float) -> str:
 
 
 def _show(
-    console: Console, model: str, outcomes: dict[str, Outcome], traces: dict[str, str], confidence: float
+    console: Console, model: str, outcomes: dict[str, CheckResult], traces: dict[str, str], confidence: float
 ) -> None:
     table = Table("version", "made again", "different", "between", "verdict", title=escape(f"parity of {model}"))
     for version, outcome in outcomes.items():

@@ -15,20 +15,20 @@ def fired(alert: Alert, rule: RuleBase | None) -> Fired:
     verdict, state, breach = alert.verdict, alert.state, last_breach(alert)
 
     def of(name: str) -> Any:
-        return breach[name] if name in breach else getattr(verdict, name)
+        return breach[name] if name in breach else getattr(verdict.result, name)
 
     same = not breach or (breach.get("start"), breach.get("end")) == (verdict.start, verdict.end)
     return Fired(
         phase=alert.phase,
-        status=verdict.status,
-        reason=verdict.reason,
+        status=verdict.result.status,
+        reason=verdict.result.reason,
         message=of("message"),
         finding=of("finding"),
         since=state.since,
         fired_at=state.fired_at,
         resolved_at=state.resolved_at,
-        start=of("start"),
-        end=of("end"),
+        start=breach.get("start", verdict.start),
+        end=breach.get("end", verdict.end),
         value=of("value"),
         low=of("low") if same else breach.get("low"),
         high=of("high") if same else breach.get("high"),
@@ -45,7 +45,7 @@ def fired(alert: Alert, rule: RuleBase | None) -> Fired:
 
 def last_breach(alert: Alert) -> Mapping[str, Any]:
     """What the alert keeps of its last breach; {} where the verdict is one itself, or there was none."""
-    if alert.verdict.status == "breach":
+    if alert.verdict.result.status == "breach":
         return {}
-    found = alert.verdict.evidence.get("breach")
+    found = alert.verdict.result.evidence.get("breach")
     return found if isinstance(found, Mapping) else {}

@@ -29,11 +29,15 @@ def notes(subject: Subject, evidence: Evidence, seed: int) -> list[Note]:
     alert = subject.alert
     if alert.check not in _ABOUT or alert.method == "integrity" or not len(evidence.known):
         return []
-    told = alert.verdict.evidence
+    told = alert.verdict.result.evidence
     shift, chosen = told.get("shift"), told.get("selection")
     if not isinstance(shift, Mapping):
         shift = asdict(shift_kind(evidence.block, evidence.known, subject.reference, metric_of(subject, evidence)))
-    judged = alert.verdict.status == "breach" and alert.method in get_args(Corrigible) and alert.check == "performance"
+    judged = (
+        alert.verdict.result.status == "breach"
+        and alert.method in get_args(Corrigible)
+        and alert.check == "performance"
+    )
     if not isinstance(chosen, Mapping):
         chosen = {} if judged else _selection(subject, evidence, seed)
     found: list[Note] = []

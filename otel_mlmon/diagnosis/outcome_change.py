@@ -48,14 +48,18 @@ class Diagnosis:
     ) -> tuple[Verdict, bool]:
         selected: Selection | None = None
         target, method = verdict.target, rule.method
-        if not target.segment and 0 < (verdict.coverage or 0.0) < _COMPLETE and method in get_args(Corrigible):
+        if not target.segment and 0 < (verdict.result.coverage or 0.0) < _COMPLETE and method in get_args(Corrigible):
             selected = self._once(
                 ("selection", rule.alert, target), verdict,
                 lambda: selection(*rows.select(target.version, ""), reference, method),  # type: ignore[arg-type]
             )  # fmt: skip
         if selected is not None and selected.biased:
             verdict = _with(verdict, selected.message, selection=_plain(selected))
-        if verdict.status == "breach" and not (verdict.p_value or 0.0) > _NEWS and method in get_args(Metric):
+        if (
+            verdict.result.status == "breach"
+            and not (verdict.result.p_value or 0.0) > _NEWS
+            and method in get_args(Metric)
+        ):
             kind: ShiftKind = self._once(
                 ("shift", rule.alert, target), verdict,
                 lambda: shift_kind(*rows.select(target.version, target.segment), reference, method),  # type: ignore[arg-type]
@@ -67,7 +71,7 @@ class Diagnosis:
         """What was found last, as long as the window has not moved on by half of its length, not much more of it is known, and the
         value is about the same.
         """
-        before, coverage, value = self._seen.pop(key, None), verdict.coverage or 0.0, verdict.value or 0.0
+        before, coverage, value = self._seen.pop(key, None), verdict.result.coverage or 0.0, verdict.result.value or 0.0
         far = (verdict.end - verdict.start) * _MOVED
         grown = before is not None and coverage - before[1] >= _GROWN
         if (
@@ -85,8 +89,9 @@ class Diagnosis:
 
 
 def _with(verdict: Verdict, message: str, **evidence: Any) -> Verdict:
-    text = f"{verdict.message}; {message}" if message else verdict.message
-    return replace(verdict, message=text, evidence={**verdict.evidence, **evidence})
+    result = verdict.result
+    text = f"{result.message}; {message}" if message else result.message
+    return replace(verdict, result=replace(result, message=text, evidence={**result.evidence, **evidence}))
 
 
 def _plain(found: Selection | ShiftKind) -> dict[str, Any]:

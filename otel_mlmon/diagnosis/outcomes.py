@@ -33,7 +33,7 @@ def outcomes(subject: Subject, evidence: Evidence | None) -> Outcomes | None:
         arrived, cells = arrivals(evidence.block, evidence.rows), _cells(subject, evidence)
         last = subject.known_by or int(evidence.block.truth_times.max())
         old_enough = max(0, last - int(evidence.block.times[evidence.rows].max()))
-    found = Outcomes(arrived, old_enough, cells, _ledger(subject.alert.verdict.evidence.get("ledger")))
+    found = Outcomes(arrived, old_enough, cells, _ledger(subject.alert.verdict.result.evidence.get("ledger")))
     return found if found.arrived or found.confusion or found.ledger else None
 
 

@@ -116,7 +116,7 @@ def _drift(subject: Subject, evidence: Evidence) -> Found:
     if not name or reference is None or name not in reference.fields:
         note = "The drift is one of the window as a whole; the features that moved are below."
         return Found(Where("", len(evidence.rows), None, None, (), note))
-    if subject.alert.verdict.status != "breach" and not last_breach(subject.alert):
+    if subject.alert.verdict.result.status != "breach" and not last_breach(subject.alert):
         return Found(
             Where(
                 "", len(evidence.rows), None, None, (), f"{name} has not drifted, so that there is nothing to look for."

@@ -1,45 +1,32 @@
-"""A verdict and a state as an alert: its id, labels, texts; and its form on disk."""
+"""Make an alert of a verdict and a state: its id, labels and texts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from otel_mlmon.rulefile import Group, Rule, format_duration, render
 from otel_mlmon.values import Alert, AlertState, Target, Verdict
+from otel_mlmon.values.alert_documents import verdict_to_document
 
 _log = logging.getLogger(__name__)
 
 
-LAST_BREACH = (
-    "status",
-    "reason",
-    "start",
-    "end",
-    "value",
-    "threshold",
-    "p_value",
-    "q_value",
-    "rows",
-    "reference_rows",
-    "message",
-    "finding",
-    "level",
-    "low",
-    "high",
-    "coverage",
-    "maturity",
-)
-
-
 def as_shown(alert: Alert) -> Alert:
-    """The alert as people want to see it: of what is over, with the verdict that it last fired for."""
-    evidence = {name: part for name, part in alert.verdict.evidence.items() if name != "breach"}
-    breach = alert.verdict.evidence.get("breach", {}) if alert.state.resolved_at else {}
-    return replace(alert, verdict=replace(alert.verdict, evidence=evidence, **breach))
+    """Return the alert for display; a resolved alert keeps its last breach."""
+    verdict = at_last_breach(alert.verdict) if alert.state.resolved_at else alert.verdict
+    evidence = {name: part for name, part in verdict.result.evidence.items() if name != "breach"}
+    return replace(alert, verdict=replace(verdict, result=replace(verdict.result, evidence=evidence)))
+
+
+def at_last_breach(verdict: Verdict) -> Verdict:
+    """Return the verdict with the figures of the last breach that it keeps."""
+    last = dict(verdict.result.evidence.get("breach", {}))
+    start, end = last.pop("start", verdict.start), last.pop("end", verdict.end)
+    return Verdict(verdict.target, start, end, replace(verdict.result, **last))
 
 
 def alert_id(group: str, rule: str, target: Target) -> str:
@@ -53,18 +40,21 @@ def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Ve
 
     While it goes on firing without a new breach, and after it was resolved, it keeps the evidence of its last breach.
     """
-    lasting = before is not None and verdict.status != "breach" and (state.phase == "firing" or state.resolved_at)
+    lasting = (
+        before is not None and verdict.result.status != "breach" and (state.phase == "firing" or state.resolved_at)
+    )
     annotations = before.annotations if lasting and before is not None else _annotations(rule, verdict)
     shown, labels = verdict, dict(rule.labels)
-    if verdict.level:
-        labels["severity"] = verdict.level
+    if verdict.result.level:
+        labels["severity"] = verdict.result.level
     elif lasting and before is not None:
         labels = dict(before.labels)
-    if verdict.status == "breach":
-        last = {name: getattr(verdict, name) for name in LAST_BREACH}
-        shown = replace(verdict, evidence={**verdict.evidence, "rule": _as_configured(group, rule), "breach": last})
+    if verdict.result.status == "breach":
+        last = {k: v for k, v in verdict_to_document(verdict).items() if k not in ("target", "evidence")}
+        evidence = {**verdict.result.evidence, "rule": _as_configured(group, rule), "breach": last}
+        shown = replace(verdict, result=replace(verdict.result, evidence=evidence))
     elif lasting and before is not None:
-        shown = replace(verdict, evidence=before.verdict.evidence)
+        shown = replace(verdict, result=replace(verdict.result, evidence=before.verdict.result.evidence))
     return Alert(
         id_,
         group.name,
@@ -81,19 +71,19 @@ def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Ve
 
 
 def _annotations(rule: Rule, verdict: Verdict) -> dict[str, str]:
-    if verdict.status != "breach":
+    if verdict.result.status != "breach":
         return {}
     target = verdict.target
     values = {
         "feature": target.field,
-        "value": verdict.value,
-        "threshold": verdict.threshold,
+        "value": verdict.result.value,
+        "threshold": verdict.result.threshold,
         "model": target.model,
         "version": target.version,
         "segment": target.segment,
-        "rows": verdict.rows,
-        "p_value": verdict.p_value,
-        "finding": verdict.finding,
+        "rows": verdict.result.rows,
+        "p_value": verdict.result.p_value,
+        "finding": verdict.result.finding,
         "labels": dict(rule.labels),
     }
     found = {}
@@ -118,26 +108,3 @@ def _as_configured(group: Group, rule: Rule) -> dict[str, Any]:
         "reference": str(group.reference),
         **body,
     }
-
-
-def alert_to_document(alert: Alert) -> dict[str, Any]:
-    """Plain data for the store."""
-    return asdict(alert)
-
-
-def alert_from_document(id_: str, body: dict[str, Any]) -> Alert:
-    """What `alert_to_document` wrote."""
-    verdict = {**body["verdict"], "target": Target(**body["target"])}
-    return Alert(
-        id=id_,
-        group=body["group"],
-        rule=body["rule"],
-        check=body["check"],
-        method=body["method"],
-        target=Target(**body["target"]),
-        state=AlertState(**body["state"]),
-        verdict=Verdict(**verdict),
-        labels=body["labels"],
-        annotations=body["annotations"],
-        cause=body.get("cause", ""),
-    )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from otel_mlmon.engine.alerts import at_last_breach
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import Alert
 
@@ -48,11 +49,10 @@ def causes(alerts: Iterable[Alert]) -> dict[str, str]:
 
 
 def _at_its_last_breach(alert: Alert) -> Alert:
-    """What is over, or goes on firing for a while, explains and is explained by what it was."""
-    last = alert.verdict.evidence.get("breach", {})
-    return (
-        replace(alert, verdict=replace(alert.verdict, **last)) if last and alert.verdict.status != "breach" else alert
-    )
+    """Return the alert as it was at its last breach, which is the one that explains and is explained."""
+    if alert.verdict.result.status == "breach":
+        return alert
+    return replace(alert, verdict=at_last_breach(alert.verdict))
 
 
 def _root(cause: str, explaining: Mapping[str, str]) -> str:
@@ -74,10 +74,10 @@ def _rank(alert: Alert) -> float:
     if alert.method not in _ORDER:
         return _DRIFT
     place = _ORDER.index(alert.method)
-    if alert.verdict.finding in ("unit", "sign"):  # it explains a change of type, of format, and new values
+    if alert.verdict.result.finding in ("unit", "sign"):  # it explains a change of type, of format, and new values
         return (_OUTPUT + 0.15 if output else 1.5) + place / 100
     # A distribution that has moved as a whole reaches beyond its range; the drift is the news.
-    if alert.verdict.finding == "shift":
+    if alert.verdict.result.finding == "shift":
         return (_OUTPUT_DRIFT if output else _DRIFT) + 0.5
     return _OUTPUT + place / 10 if output else place
 
@@ -96,15 +96,19 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
     if "parity" in (cause.check, symptom.check):
         # Both models have the same inputs, so that nothing that is wrong with these explains it; and another model
         # explains all that comes out, if its predictions are different enough.
-        different = cause.verdict.evidence.get("size", 0.0) >= _ENOUGH
+        different = cause.verdict.result.evidence.get("size", 0.0) >= _ENOUGH
         return cause.check == "parity" and (symptom.check == "parity" or (different and _rank(symptom) >= _OUTPUT))
     if cause.method == "schema":
-        fields = cause.verdict.evidence.get("fields", ())
+        fields = cause.verdict.result.evidence.get("fields", ())
         return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
     if cause.target.field and cause.target.field == symptom.target.field:
         return True
     if _rank(symptom) == _PERFORMANCE:
-        return cause.check == "integrity" and _rank(cause) != _DRIFT + 0.5 and (cause.verdict.value or 0.0) >= _ENOUGH
+        return (
+            cause.check == "integrity"
+            and _rank(cause) != _DRIFT + 0.5
+            and (cause.verdict.result.value or 0.0) >= _ENOUGH
+        )
     if _rank(cause) >= _OUTPUT or (symptom.target.field and _rank(symptom) < _OUTPUT):
         return False  # of two features, neither explains the other
     return _rank(cause) < _DRIFT or _rank(symptom) >= _OUTPUT_DRIFT or not symptom.target.field
@@ -140,10 +144,12 @@ def _clear_segments(alerts: Iterable[Alert]) -> dict[tuple[str, str, str], set[s
     found: dict[tuple[str, str, str], set[str]] = {}
     for alert in alerts:
         verdict = alert.verdict
-        if alert.target.segment and alert.state.phase == "inactive" and verdict.reason == "within_threshold":
+        if alert.target.segment and alert.state.phase == "inactive" and verdict.result.reason == "within_threshold":
             # A metric is as large as the model's errors are; of a share, half of what is allowed is clearly fine.
-            fine = alert.check in _ABOUT_OUTCOMES or (verdict.value or 0.0) <= (verdict.threshold or 0.0) / 2
-            if verdict.rows >= _CLEAR_ROWS and verdict.value is not None and fine:
+            fine = (
+                alert.check in _ABOUT_OUTCOMES or (verdict.result.value or 0.0) <= (verdict.result.threshold or 0.0) / 2
+            )
+            if verdict.result.rows >= _CLEAR_ROWS and verdict.result.value is not None and fine:
                 key = alert.target.segment.partition("=")[0]
                 found.setdefault((alert.group, alert.rule, alert.target.field), set()).add(key)
     return found

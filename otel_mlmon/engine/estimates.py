@@ -52,12 +52,13 @@ class Estimates:
         """Score what can be scored by now, keep the new estimate, and say what it is worth."""
         self._score(alert, rule, ripe, verdict.end)
         entries = self.of(alert)
-        fresh = entry(alert, verdict.target, rule.estimate, verdict.start, verdict.end, verdict.end, verdict)
+        fresh = entry(alert, verdict.target, rule.estimate, verdict.start, verdict.end, verdict.end, verdict.result)
         if fresh is not None and due(entries[-1].end if entries else 0, verdict.start):
             self._store.append_estimates([fresh])
             self._known[alert] = [*entries, fresh][-KEPT:]
-        found = judged(verdict, trusted(self.of(alert)))
-        return replace(found, evidence={**found.evidence, "ledger": _shown(self.of(alert))})
+        result = judged(verdict.result, trusted(self.of(alert)))
+        evidence = {**result.evidence, "ledger": _shown(self.of(alert))}
+        return replace(verdict, result=replace(result, evidence=evidence))
 
     def _score(self, alert: str, rule: EstimateRule, ripe: RipeWindows, time: int) -> None:
         changed = []

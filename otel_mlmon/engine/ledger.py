@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-from otel_mlmon.checks.case import Outcome
 from otel_mlmon.checks.estimate import CONFIDENCE
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.inference.proportion import exceeds
-from otel_mlmon.values import Target, Verdict
+from otel_mlmon.values import CheckResult, Target
 from otel_mlmon.values.history import LedgerEntry
 
 LOOKED_AT: Final = 20  # of the newest scored estimates
@@ -19,9 +18,6 @@ FEWEST: Final = 5
 _LEVEL: Final = 0.01  # of so many misses, if the band were right, from which it is not trusted
 _IN_A_ROW: Final = 3  # misses to the same side
 _GOOD_AGAIN: Final = 5  # in a row that hit
-
-
-Judged = TypeVar("Judged", Outcome, Verdict)
 
 
 class Trust(NamedTuple):
@@ -39,13 +35,13 @@ def due(kept_until: int, start: int) -> bool:
 
 
 def entry(
-    alert: str, target: Target, metric: str, start: int, end: int, made: int, outcome: Outcome | Verdict
+    alert: str, target: Target, metric: str, start: int, end: int, made: int, result: CheckResult
 ) -> LedgerEntry | None:
     """The estimate of a window, to be kept; None where there is none, or no band to score it by."""
-    if outcome.value is None or outcome.low is None or outcome.high is None:
+    if result.value is None or result.low is None or result.high is None:
         return None
     return LedgerEntry(
-        alert, target.model, target.version, target.segment, metric, start, end, made, outcome.value, outcome.low, outcome.high
+        alert, target.model, target.version, target.segment, metric, start, end, made, result.value, result.low, result.high
     )  # fmt: skip
 
 
@@ -91,12 +87,12 @@ def trusted(entries: Sequence[LedgerEntry]) -> Trust:
     )
 
 
-def judged(outcome: Judged, trust: Trust) -> Judged:
-    """The outcome of an estimator as far as it is trusted: what it says is shown, but nothing follows from it."""
-    if trust.ok or outcome.status not in ("ok", "breach"):
-        return outcome
+def judged(result: CheckResult, trust: Trust) -> CheckResult:
+    """Return the result of an estimator; "no_data" with the same figures where the estimator is not trusted."""
+    if trust.ok or result.status not in ("ok", "breach"):
+        return result
     return replace(
-        outcome,
+        result,
         status="no_data",
         reason="estimator_unreliable",
         message=trust.message,

@@ -41,12 +41,13 @@ def correct(judged: Judged, interval: int) -> Judged:
 
 
 def _family(verdicts: Sequence[Verdict], level: float) -> list[Verdict]:
-    tested = [i for i, v in enumerate(verdicts) if v.p_value is not None and v.status in ("ok", "breach")]
-    adjusted = benjamini_hochberg([verdicts[i].p_value or 0.0 for i in tested])
+    results = [verdict.result for verdict in verdicts]
+    tested = [i for i, r in enumerate(results) if r.p_value is not None and r.status in ("ok", "breach")]
+    adjusted = benjamini_hochberg([results[i].p_value or 0.0 for i in tested])
     found = list(verdicts)
     for i, q_value in zip(tested, adjusted, strict=True):
-        verdict = replace(verdicts[i], q_value=q_value)
-        if verdict.status == "breach" and q_value >= level:
-            verdict = replace(verdict, status="ok", reason="not_significant", finding="", level="", evidence={})
-        found[i] = verdict
+        result = replace(results[i], q_value=q_value)
+        if result.status == "breach" and q_value >= level:
+            result = replace(result, status="ok", reason="not_significant", finding="", level="", evidence={})
+        found[i] = replace(verdicts[i], result=result)
     return found

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.checks.case import Outcome, PerformanceCase
+from otel_mlmon.checks.case import PerformanceCase
 from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.checks.performance import performance
 from otel_mlmon.checks.registry import OUTCOME_CHECKS
@@ -19,7 +19,7 @@ from otel_mlmon.engine.verdicts import Scene, expected_segments, verdict_of
 from otel_mlmon.rulefile import GroundTruthRule, PerformanceRule
 from otel_mlmon.stats.inference.estimate import Estimate, jackknife
 from otel_mlmon.stats.metrics.outcomes import Outcomes
-from otel_mlmon.values import Figure, PerformanceCounts, Reference, RowBlock, Target, Verdict
+from otel_mlmon.values import CheckResult, Figure, PerformanceCounts, Reference, RowBlock, Target, Verdict
 from otel_mlmon.window.outcome_rows import outcomes
 
 
@@ -91,7 +91,7 @@ def _outcomes(block: RowBlock | None, rows: npt.NDArray[np.int64], query: str) -
     return Outcomes(np.zeros(0), np.zeros(0)) if block is None else outcomes(block, rows, query=query)
 
 
-def _matured(found: Outcome, case: OutcomeCase, segment: str, maturity: Maturity | None) -> Outcome:
+def _matured(found: CheckResult, case: OutcomeCase, segment: str, maturity: Maturity | None) -> CheckResult:
     window = case.windows.get(segment)
     if window is None or not window.rows:
         return found

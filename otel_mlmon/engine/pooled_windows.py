@@ -24,18 +24,19 @@ def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | No
 
     `method` is the rule's: a metric where it is about outcomes.
     """
-    if verdict.p_value is None or verdict.status not in ("ok", "breach"):
+    result = verdict.result
+    if result.p_value is None or result.status not in ("ok", "breach"):
         return verdict
     seen = past.setdefault(key, deque(maxlen=_KEPT))
     length = verdict.end - verdict.start
     while seen and seen[0][0] <= verdict.start - length:
         seen.popleft()
     before = next((p for end, p in reversed(seen) if end <= verdict.start), None)
-    seen.append((verdict.end, verdict.p_value))
+    seen.append((verdict.end, result.p_value))
     joint = 1.0
-    if before is not None and verdict.p_value < _NEWS:
-        joint = combined(verdict.p_value, before, _in_common(verdict, reference, method))
-    return replace(verdict, p_value=min(1.0, 2 * min(verdict.p_value, joint)))
+    if before is not None and result.p_value < _NEWS:
+        joint = combined(result.p_value, before, _in_common(verdict, reference, method))
+    return replace(verdict, result=replace(result, p_value=min(1.0, 2 * min(result.p_value, joint))))
 
 
 def _in_common(verdict: Verdict, reference: Reference | None, method: str) -> float:
@@ -45,6 +46,6 @@ def _in_common(verdict: Verdict, reference: Reference | None, method: str) -> fl
         measured = effects_of(method, reference.outcome_effects)
     elif reference is not None and verdict.target.field in reference.fields:
         measured = reference.fields[verdict.target.field].design_effects.get("values", {})
-    alike = neighbours(measured, verdict.rows)
-    then, now = verdict.reference_rows, verdict.rows
+    alike = neighbours(measured, verdict.result.rows)
+    then, now = verdict.result.reference_rows, verdict.result.rows
     return (alike * then + now) / (then + now) if then else alike

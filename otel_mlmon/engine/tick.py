@@ -19,7 +19,7 @@ from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.checks.pairs import matched
 from otel_mlmon.checks.rows import WindowRows
 from otel_mlmon.diagnosis.outcome_change import Diagnosis
-from otel_mlmon.engine.alerts import alert_for, alert_from_document, alert_id, alert_to_document
+from otel_mlmon.engine.alerts import alert_for, alert_id
 from otel_mlmon.engine.baselines import Baselines
 from otel_mlmon.engine.causes import causes
 from otel_mlmon.engine.estimates import Estimates, LedgerStore
@@ -37,7 +37,8 @@ from otel_mlmon.engine.verdicts import (
 )
 from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, ParityRule, PerformanceRule, Rule
 from otel_mlmon.stats.metrics.outcomes import Outcomes
-from otel_mlmon.values import Alert, AlertState, Reference, RowBlock, Target, Verdict
+from otel_mlmon.values import Alert, AlertState, CheckResult, Reference, RowBlock, Target, Verdict
+from otel_mlmon.values.alert_documents import alert_from_document, alert_to_document
 from otel_mlmon.values.alert_state import step
 from otel_mlmon.values.history import LastRevision, RevisionRow, VerdictRow
 from otel_mlmon.values.query import RowQuery, WindowQuery
@@ -250,12 +251,8 @@ class Engine:
         except Exception as error:
             _log.exception("rule %s of group %s failed for model %s", rule.alert, group.name, scene.model)
             self.failures[group.name, rule.alert] = self.failures.get((group.name, rule.alert), 0) + 1
-            message = f"{type(error).__name__}: {error}"
-            return [
-                Verdict(
-                    Target(scene.model, scene.version), "error", "exception", scene.start, scene.end, message=message
-                )
-            ]
+            result = CheckResult("error", "exception", message=f"{type(error).__name__}: {error}")
+            return [Verdict(Target(scene.model, scene.version), scene.start, scene.end, result)]
 
     def _judge_outcomes(
         self, group: Group, rule: GroundTruthRule, scene: Scene, ripe: RipeWindows, status: GroupStatus
@@ -330,11 +327,11 @@ class Engine:
                             known=scene.end,
                             predictions=seen.rows,
                             with_truth=seen.performance.with_truth,
-                            maturity=verdict.maturity,
-                            status=verdict.status,
-                            value=verdict.value,
-                            low=verdict.low,
-                            high=verdict.high,
+                            maturity=verdict.result.maturity,
+                            status=verdict.result.status,
+                            value=verdict.result.value,
+                            low=verdict.result.low,
+                            high=verdict.result.high,
                         )
                     )
 
@@ -376,7 +373,9 @@ class Engine:
         mine = {k: a for k, a in known.items() if a.group in groups}
         idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
         verdicts = [
-            VerdictRow(k, a.verdict.end, a.verdict.status, a.verdict.value, a.verdict.threshold, time)
+            VerdictRow(
+                k, a.verdict.end, a.verdict.result.status, a.verdict.result.value, a.verdict.result.threshold, time
+            )
             for k, a in fresh.items()
         ]
         self._store.judged(active, idle, verdicts, self._revised)
@@ -392,7 +391,7 @@ def _selects(rules: Sequence[Rule]) -> Callable[[str], bool] | None:
 
 def _next(rule: Rule, state: AlertState, verdict: Verdict, time: int) -> AlertState:
     return step(
-        state, verdict.status, time,
+        state, verdict.result.status, time,
         for_ns=rule.for_, keep_firing_for_ns=rule.keep_firing_for, on_no_data=rule.no_data,
     )  # fmt: skip
 

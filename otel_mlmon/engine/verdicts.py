@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from otel_mlmon.checks.case import FieldCase, Outcome
+from otel_mlmon.checks.case import FieldCase
 from otel_mlmon.checks.drift import applies
 from otel_mlmon.checks.gradual import gradual_drift
 from otel_mlmon.checks.model_case import NO_CELLS, Condition, ModelCase, Traffic, expected_profile
@@ -23,7 +23,7 @@ from otel_mlmon.rulefile import (
     RuleBase,
     Volume,
 )
-from otel_mlmon.values import FieldProfile, FieldReference, Reference, Target, Verdict, WindowProfile
+from otel_mlmon.values import CheckResult, FieldProfile, FieldReference, Reference, Target, Verdict, WindowProfile
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _part(scene: Scene, segment: str, name: str) -> tuple[FieldProfile | None, F
 
 def _of_field(
     rule: FieldRule, case: FieldCase, scene: Scene, segment: str, memory: MutableMapping[str, Any] | None, targets: int
-) -> Outcome:
+) -> CheckResult:
     if isinstance(rule, GradualDrift):
         kept = {} if memory is None else memory.setdefault(segment, {})
         return gradual_drift(rule, case, kept, scene.start, scene.end, targets * scene.sharers)
@@ -126,22 +126,19 @@ def judge_model(rule: RuleBase, scene: Scene) -> Iterator[Verdict]:
         yield verdict_of(target, scene, lambda case=case: check(rule, case))  # type: ignore[misc]
 
 
-def verdict_of(target: Target, scene: Scene, check: Callable[[], Outcome]) -> Verdict:
-    """What a check says of its target; one that fails says so, and leaves the others alone."""
+def verdict_of(target: Target, scene: Scene, check: Callable[[], CheckResult]) -> Verdict:
+    """Run a check; an exception becomes the result "error", so that other targets are still judged."""
     try:
-        found = check()
+        result = check()
     except Exception as error:
         _log.exception("cannot judge %s", target)
-        return Verdict(target, "error", "exception", scene.start, scene.end, message=f"{type(error).__name__}: {error}")
+        failed = CheckResult("error", "exception", message=f"{type(error).__name__}: {error}")
+        return Verdict(target, scene.start, scene.end, failed)
     window = scene.windows.get(target.segment)
-    message = found.message
-    if window is not None and window.lost_rows:  # of what was cut off on the way nothing is known, good or bad
-        message += f"; the window is incomplete: {window.lost_rows} rows had values cut off on the way"
-    return Verdict(
-        target, found.status, found.reason, scene.start, scene.end, found.value, found.threshold, found.p_value, None,
-        found.rows, found.reference_rows, message, found.finding, found.level, found.evidence, found.low, found.high,
-        found.coverage, found.maturity,
-    )  # fmt: skip
+    if window is not None and window.lost_rows:  # nothing is known of cells that were cut off, good or bad
+        lost = f"the window is incomplete: {window.lost_rows} rows had values cut off on the way"
+        result = replace(result, message=f"{result.message}; {lost}")
+    return Verdict(target, scene.start, scene.end, result)
 
 
 def by_version(windows: Sequence[WindowProfile]) -> dict[str, dict[str, WindowProfile]]:

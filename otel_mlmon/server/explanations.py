@@ -53,7 +53,7 @@ class Explanations:
     def find(self, alert: Alert, wait: float | None = None) -> dict[str, Any] | None:
         """The explanation as plain data; None when it is not found out within `wait` seconds (None: however long it takes)."""
         verdict = alert.verdict
-        key = (alert.id, verdict.end, verdict.status, verdict.value, verdict.coverage, alert.phase)
+        key = (alert.id, verdict.end, verdict.result.status, verdict.result.value, verdict.result.coverage, alert.phase)
         with self._lock:
             future = self._found.get(key)
             if future is None or (future.done() and future.exception() is not None):

@@ -81,7 +81,7 @@ class Reports:
         if alert is None:
             return []
         target, verdict = alert.target, alert.verdict
-        last = verdict.evidence.get("breach", {"start": verdict.start, "end": verdict.end})
+        last = verdict.result.evidence.get("breach", {"start": verdict.start, "end": verdict.end})
         start, end = last["start"], last["end"]
         found = self._store.examples(target, start, end, EXAMPLES)
         return list(found)
@@ -118,7 +118,7 @@ class Reports:
             "oldest": oldest,
             "newest": newest,
             "clock": self._clocks.now(model, wall) or 0,
-            "verdicts": dict(Counter(a.verdict.status for a in mine)),
+            "verdicts": dict(Counter(a.verdict.result.status for a in mine)),
             "firing": sum(a.phase == "firing" for a in mine),
         }
 
@@ -127,7 +127,7 @@ class Reports:
         firing: Counter[tuple[str, str]] = Counter()
         for alert in self._engine.alerts():
             key = (alert.group, alert.rule)
-            verdicts.setdefault(key, Counter())[alert.verdict.status] += 1
+            verdicts.setdefault(key, Counter())[alert.verdict.result.status] += 1
             firing[key] += alert.phase == "firing"
         return [
             {

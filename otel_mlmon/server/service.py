@@ -275,7 +275,7 @@ class Service:
         if not changed:
             return
         for alert in changed:
-            _log.info("%s %s %s: %s", alert.rule, alert.target, alert.phase, alert.verdict.message)
+            _log.info("%s %s %s: %s", alert.rule, alert.target, alert.phase, alert.verdict.result.message)
         told = [a for a in changed if a.phase == "firing" or (a.state.resolved_at and not a.cause)]
         for notifier in getattr(self, "_notifiers", []):
             if told and not isinstance(notifier, OtlpMetrics):

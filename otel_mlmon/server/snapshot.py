@@ -68,16 +68,16 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
     for alert in alerts:
         about, verdict = attributes(alert), alert.verdict
         measured = (
-            (semconv.RULE_VALUE, verdict.value),
-            (semconv.RULE_VALUE_LOW, verdict.low),
-            (semconv.RULE_VALUE_HIGH, verdict.high),
-            (semconv.RULE_MATURE, _MATURE.get(verdict.maturity)),
-            (semconv.BUDGET_REMAINING, verdict.evidence.get("budget", {}).get("left")),
+            (semconv.RULE_VALUE, verdict.result.value),
+            (semconv.RULE_VALUE_LOW, verdict.result.low),
+            (semconv.RULE_VALUE_HIGH, verdict.result.high),
+            (semconv.RULE_MATURE, _MATURE.get(verdict.result.maturity)),
+            (semconv.BUDGET_REMAINING, verdict.result.evidence.get("budget", {}).get("left")),
             *_of_ledger(alert),
-            (semconv.RULE_THRESHOLD, verdict.threshold),
-            (semconv.RULE_P_VALUE, verdict.p_value),
-            (semconv.RULE_STATUS, STATUS_CODE[verdict.status]),
-            (semconv.RULE_ROWS, verdict.rows),
+            (semconv.RULE_THRESHOLD, verdict.result.threshold),
+            (semconv.RULE_P_VALUE, verdict.result.p_value),
+            (semconv.RULE_STATUS, STATUS_CODE[verdict.result.status]),
+            (semconv.RULE_ROWS, verdict.result.rows),
             (semconv.ALERT_STATE, PHASE_CODE[alert.phase]),
         )
         for metric, value in measured:
@@ -89,14 +89,14 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
 
 def _of_ledger(alert: Alert) -> list[tuple[MetricName, float | None]]:
     """What was estimated of the newest window whose truth is known by now, and what came of it."""
-    entries = alert.verdict.evidence.get("ledger")
+    entries = alert.verdict.result.evidence.get("ledger")
     if entries is None:
         return []
     scored = next((entry for entry in reversed(entries) if entry["realised"] is not None), None)
     return [
         (semconv.ESTIMATE_CHECKED, scored["estimate"] if scored else None),
         (semconv.ESTIMATE_REALISED, scored["realised"] if scored else None),
-        (semconv.ESTIMATE_TRUSTED, float(alert.verdict.reason != "estimator_unreliable") if scored else None),
+        (semconv.ESTIMATE_TRUSTED, float(alert.verdict.result.reason != "estimator_unreliable") if scored else None),
     ]
 
 

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from otel_mlmon.values.alerts import (
-    PHASE_CODE,
-    STATUS_CODE,
-    Alert,
-    AlertPhase,
-    AlertState,
-    HistogramValue,
-    Point,
-    Status,
-    Target,
-    Verdict,
-)
+from otel_mlmon.values.alerts import PHASE_CODE, Alert, AlertPhase, AlertState, HistogramValue, Point
 from otel_mlmon.values.arrays import Counts, Floats
 from otel_mlmon.values.batches import (
     Batch,
@@ -28,6 +17,7 @@ from otel_mlmon.values.batches import (
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
 from otel_mlmon.values.reference import FREQUENT_VALUES, Effects, FieldReference, Figure, Reference, SegmentReference
 from otel_mlmon.values.rows import FieldCells, RowBlock, Texts
+from otel_mlmon.values.verdicts import STATUS_CODE, CheckResult, Status, Target, Verdict
 
 __all__ = [
     "FREQUENT_VALUES",
@@ -39,6 +29,7 @@ __all__ = [
     "Batch",
     "ChangeBatch",
     "ChangeEvent",
+    "CheckResult",
     "Counts",
     "Decoded",
     "Effects",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from otel_mlmon.values.alerts import AlertState, Status
+from otel_mlmon.values.alerts import AlertState
+from otel_mlmon.values.verdicts import Status
 
 
 def step(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from otel_mlmon.values.alerts import Status
+from otel_mlmon.values.verdicts import Status
 
 
 class VerdictRow(NamedTuple):

@@ -128,12 +128,14 @@ def test_intervals_and_gaps_know_it_too() -> None:
     known, unknown = (_run(rules, one, cut(after, 0, 2 * ROWS))[1] for one in (made, _forgotten(made)))
     for rule in ("Rmse", "Mae", "Sql"):
         wide, narrow = known[rule, ""].verdict, unknown[rule, ""].verdict
-        assert wide.value == narrow.value, "the figure is what it is"
-        assert None not in (wide.low, wide.high, narrow.low, narrow.high)
-        assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low), rule  # type: ignore[operator]
+        assert wide.result.value == narrow.result.value, "the figure is what it is"
+        assert None not in (wide.result.low, wide.result.high, narrow.result.low, narrow.result.high)
+        assert wide.result.high - wide.result.low > 1.5 * (narrow.result.high - narrow.result.low), rule  # type: ignore[operator]
     wide, narrow = known["Unfair", ""].verdict, unknown["Unfair", ""].verdict
-    assert (wide.p_value or 0) > (narrow.p_value or 0)
-    assert wide.message.split(";")[0] == narrow.message.split(";")[0], "it counts the predictions that there were"
+    assert (wide.result.p_value or 0) > (narrow.result.p_value or 0)
+    assert wide.result.message.split(";")[0] == narrow.result.message.split(";")[0], (
+        "it counts the predictions that there were"
+    )
 
 
 def _known(rows: int, known: int) -> WindowProfile:

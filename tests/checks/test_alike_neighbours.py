@@ -97,7 +97,11 @@ def _verdicts(rows: RowBlock) -> dict[tuple[str, str], tuple[str, str, str]]:
         pass
     assert last is not None
     return {
-        (a.target.field, a.target.segment): (a.verdict.status, a.verdict.finding, a.verdict.message)
+        (a.target.field, a.target.segment): (
+            a.verdict.result.status,
+            a.verdict.result.finding,
+            a.verdict.result.message,
+        )
         for a in last.alerts()
     }
 

@@ -122,7 +122,7 @@ def test_good_data_is_ok_by_every_check() -> None:
     world = World()
     world.send(_good(random.Random(1), 1000))
     found = world.tick()
-    assert {a.verdict.status for a in found.values() if a.target.field != "(prediction)"} == {"ok"}, found
+    assert {a.verdict.result.status for a in found.values() if a.target.field != "(prediction)"} == {"ok"}, found
     assert ("kolmogorov_smirnov", "town", "") not in found, "categories have no distribution function"
 
 
@@ -150,9 +150,9 @@ def test_a_fault_in_a_fifth_of_the_rows_is_found_and_named(spoil: Any, rule: str
         spoil(row)
     world.send(rows)
     found = world.tick()
-    assert found[rule, field, ""].verdict.status == "breach", found[rule, field, ""].verdict
-    assert {f for (r, f, _), a in found.items() if r == rule and a.verdict.status == "breach"} == {field}
-    json.dumps(found[rule, field, ""].verdict.evidence)
+    assert found[rule, field, ""].verdict.result.status == "breach", found[rule, field, ""].verdict
+    assert {f for (r, f, _), a in found.items() if r == rule and a.verdict.result.status == "breach"} == {field}
+    json.dumps(found[rule, field, ""].verdict.result.evidence)
 
 
 def test_a_shift_of_the_distribution_is_found_by_every_method() -> None:
@@ -160,8 +160,8 @@ def test_a_shift_of_the_distribution_is_found_by_every_method() -> None:
     world.send([{**row, "income": row["income"] + 15} for row in _good(random.Random(3), 1000)])
     found = world.tick()
     for method in ("psi", "kolmogorov_smirnov", "jensen_shannon", "chi_squared"):
-        assert found[method, "income", ""].verdict.status == "breach"
-        assert found[method, "rooms", ""].verdict.status == "ok"
+        assert found[method, "income", ""].verdict.result.status == "breach"
+        assert found[method, "rooms", ""].verdict.result.status == "ok"
 
 
 def test_what_was_cut_off_on_the_way_is_no_missing_field_but_an_incomplete_window() -> None:
@@ -175,8 +175,8 @@ def test_what_was_cut_off_on_the_way_is_no_missing_field_but_an_incomplete_windo
     found = world.tick()
     for rule in ("missing", "schema"):
         verdict = found[rule, "rooms" if rule == "missing" else "", ""].verdict
-        assert verdict.status == "ok", verdict
-        assert "the window is incomplete: 200 rows had values cut off on the way" in verdict.message
+        assert verdict.result.status == "ok", verdict
+        assert "the window is incomplete: 200 rows had values cut off on the way" in verdict.result.message
 
 
 EMPTY: dict[str, Any] = {
@@ -203,13 +203,13 @@ def test_a_column_without_usable_values_is_no_data_or_a_breach(
         if field == "income":
             # Infinite or of another type, it is at least there; and a list is no float.
             fine = rule in ("missing", "type") and value not in ("absent", None) and value == value and rows == 1000
-            assert alert.verdict.status in ("no_data", "breach") or fine, (rule, alert.verdict)
+            assert alert.verdict.result.status in ("no_data", "breach") or fine, (rule, alert.verdict)
         elif not field:
-            assert alert.verdict.status != "error", (rule, alert.verdict)
+            assert alert.verdict.result.status != "error", (rule, alert.verdict)
         elif rows == 1000 and reference is not None and field != "(prediction)":
-            assert alert.verdict.status == "ok", (rule, field, alert.verdict)
+            assert alert.verdict.result.status == "ok", (rule, field, alert.verdict)
         elif rows < 1000:
-            assert alert.verdict.status == "no_data", (rule, field, alert.verdict)
+            assert alert.verdict.result.status == "no_data", (rule, field, alert.verdict)
     if reference is not None:
         assert ("missing", "income", "") in found
 
@@ -219,8 +219,8 @@ def test_a_stuck_or_huge_value_is_a_breach_of_something(value: float) -> None:
     world = World()
     world.send([{**row, "income": value} for row in _good(random.Random(5), 1000)])
     found = world.tick()
-    assert "breach" in {a.verdict.status for (_, field, _), a in found.items() if field == "income"}
-    assert "error" not in {a.verdict.status for a in found.values()}
+    assert "breach" in {a.verdict.result.status for (_, field, _), a in found.items() if field == "income"}
+    assert "error" not in {a.verdict.result.status for a in found.values()}
 
 
 def test_few_rows_over_the_limit_are_not_sure_and_many_rows_below_it_not_large() -> None:
@@ -229,13 +229,13 @@ def test_few_rows_over_the_limit_are_not_sure_and_many_rows_below_it_not_large()
     del few[0]["rooms"]
     world.send(few)
     verdict = world.tick()["missing", "rooms", ""].verdict
-    assert (verdict.status, verdict.reason) == ("ok", "not_significant")
+    assert (verdict.result.status, verdict.result.reason) == ("ok", "not_significant")
     many = _good(random.Random(7), 20_000)
     for row in many[::66]:
         del row["rooms"]
     world.send(many, window=1)
     verdict = world.tick(1)["missing", "rooms", ""].verdict
-    assert (verdict.status, verdict.reason) == ("ok", "within_threshold")
+    assert (verdict.result.status, verdict.result.reason) == ("ok", "within_threshold")
 
 
 def test_a_stated_range_is_counted_in_the_rows() -> None:
@@ -247,7 +247,7 @@ def test_a_stated_range_is_counted_in_the_rows() -> None:
     found = world.tick()
     for segment in ("", "town=a"):
         mine = [row for row in rows if segment in ("", f"town={row['town']}")]
-        assert found["range", "rooms", segment].verdict.value == sum(r["rooms"] > 5.5 for r in mine) / len(mine)
+        assert found["range", "rooms", segment].verdict.result.value == sum(r["rooms"] > 5.5 for r in mine) / len(mine)
 
 
 def test_a_check_that_explodes_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +259,9 @@ def test_a_check_that_explodes_leaves_the_others_alone(monkeypatch: pytest.Monke
     world = World()
     world.send(_good(random.Random(9), 1000))
     found = world.tick()
-    assert found["psi", "income", ""].verdict.status == "error"
-    assert "bang" in found["psi", "income", ""].verdict.message
-    assert found["missing", "income", ""].verdict.status == "ok"
+    assert found["psi", "income", ""].verdict.result.status == "error"
+    assert "bang" in found["psi", "income", ""].verdict.result.message
+    assert found["missing", "income", ""].verdict.result.status == "ok"
 
 
 def test_one_bad_segment_is_named_and_the_whole_is_fine() -> None:
@@ -277,7 +277,7 @@ def test_one_bad_segment_is_named_and_the_whole_is_fine() -> None:
     world.store.commit([ground_truth(ids, truth, times=[SECOND] * 1000)], 0)
     world.windows.touch_ground_truth("m")
     found = world.tick()
-    statuses = {segment: alert.verdict.status for (_, _, segment), alert in found.items()}
+    statuses = {segment: alert.verdict.result.status for (_, _, segment), alert in found.items()}
     assert statuses == {"": "ok", "town=a": "breach", "town=b": "ok", "town=c": "ok"}
 
 
@@ -285,13 +285,17 @@ def test_performance_is_judged_on_the_newest_window_with_enough_ground_truth() -
     world = World("      - {alert: rmse, performance: rmse, above: 10, min_ground_truth: 100, min_coverage: 50%}")
     rng = random.Random(11)
     ids = [world.send(_good(rng, 300), [1.0] * 300, window=w) for w in range(3)]
-    assert world.tick(2)["rmse", "", ""].verdict.reason == "too_little_ground_truth"
+    assert world.tick(2)["rmse", "", ""].verdict.result.reason == "too_little_ground_truth"
     for known, expected in (([0], 0), ([0, 1], 1)):
         late = [i for w in known for i in ids[w]]
         world.store.commit([ground_truth(late, [2.0] * len(late), times=[SECOND] * len(late))], 0)
         world.windows.touch_ground_truth("m")
         verdict = world.tick(2)["rmse", "", ""].verdict
-        assert (verdict.start, verdict.status, verdict.value) == (expected * WINDOW, "ok", pytest.approx(1.0))
+        assert (verdict.start, verdict.result.status, verdict.result.value) == (
+            expected * WINDOW,
+            "ok",
+            pytest.approx(1.0),
+        )
 
 
 def test_a_replaced_version_is_not_judged_any_more_and_silence_is_no_data() -> None:
@@ -302,7 +306,7 @@ def test_a_replaced_version_is_not_judged_any_more_and_silence_is_no_data() -> N
     found = world.tick(1)
     assert [a.target.version for a in found.values()] == ["new"]
     assert [(a.target.version, a.state.phase) for a in world.changed] == [("old", "inactive")]
-    assert world.tick(2)["missing", "rooms", ""].verdict.status == "no_data"
+    assert world.tick(2)["missing", "rooms", ""].verdict.result.status == "no_data"
 
 
 def test_a_firing_alert_survives_a_restart_with_its_evidence() -> None:
@@ -320,9 +324,13 @@ def test_a_firing_alert_survives_a_restart_with_its_evidence() -> None:
         ground_truth_horizon_ns=WINDOW,
     )
     (after,) = [a for a in world.engine.alerts() if a.id == before.id]
-    assert (after.state, after.labels, after.verdict.message) == (before.state, before.labels, before.verdict.message)
-    assert json.dumps(after.verdict.evidence) == json.dumps(before.verdict.evidence)
+    assert (after.state, after.labels, after.verdict.result.message) == (
+        before.state,
+        before.labels,
+        before.verdict.result.message,
+    )
+    assert json.dumps(after.verdict.result.evidence) == json.dumps(before.verdict.result.evidence)
     world.send(_good(random.Random(15), 1000), window=1)
     resolved = world.tick(1)["missing", "rooms", ""]
     assert resolved.state.resolved_at == 2 * WINDOW
-    assert resolved.verdict.evidence["breach"]["value"] == 1.0
+    assert resolved.verdict.result.evidence["breach"]["value"] == 1.0

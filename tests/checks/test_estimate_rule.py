@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 from stats.estimates import CLASSES, NUMBERS, block_of, case_of, houses, loans, reference_of
 
-from otel_mlmon.checks.case import Outcome
 from otel_mlmon.checks.estimate import estimate
 from otel_mlmon.reference.table import Columns
 from otel_mlmon.rulefile import EstimateRule, parse_text
 from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.values import Reference
+from otel_mlmon.values import CheckResult, Reference
 
 PLACES = replace(NUMBERS, segments=("place",))
 
@@ -42,7 +41,7 @@ def _rule(text: str) -> EstimateRule:
 
 def _judge(
     text: str, reference: Reference | None, frame: pd.DataFrame | None, columns: Columns, segment: str = ""
-) -> Outcome:
+) -> CheckResult:
     block = None if frame is None else block_of(frame, columns)
     return estimate(_rule(text), case_of(reference, block, segment))
 
@@ -127,7 +126,7 @@ def test_a_reference_without_what_it_takes_says_what_it_takes() -> None:
 
 def _no_data(
     metric: str, reference: Reference | None, reason: str, frame: pd.DataFrame | None = None, columns: Columns = PLACES
-) -> Outcome:
+) -> CheckResult:
     found = _judge(f"estimate: {metric}", reference, houses(1, 500) if frame is None else frame, columns)
     assert (found.status, found.reason) == ("no_data", reason)
     assert found.value is None

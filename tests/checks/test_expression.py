@@ -52,13 +52,18 @@ def _count(expression: str, rows: RowBlock | None = None) -> tuple[int, int]:
 
 def test_the_value_is_the_share_of_rows_that_violate_the_condition() -> None:
     verdict = _one("bedrooms <= rooms")
-    assert (verdict.status, verdict.finding, verdict.value, verdict.threshold) == ("breach", "violated", 0.1, 0.0)
-    assert verdict.message == "10.0% of 100 rows violate bedrooms <= rooms"
+    assert (verdict.result.status, verdict.result.finding, verdict.result.value, verdict.result.threshold) == (
+        "breach",
+        "violated",
+        0.1,
+        0.0,
+    )
+    assert verdict.result.message == "10.0% of 100 rows violate bedrooms <= rooms"
 
 
 def test_a_condition_that_holds_everywhere_is_ok() -> None:
     verdict = _one("bedrooms < 10 AND town IN ('a', 'b')")
-    assert (verdict.status, verdict.finding, verdict.value) == ("ok", "", 0.0)
+    assert (verdict.result.status, verdict.result.finding, verdict.result.value) == ("ok", "", 0.0)
 
 
 def test_violations_up_to_the_limit_are_fine_and_critical_beyond_the_second() -> None:
@@ -68,33 +73,33 @@ def test_violations_up_to_the_limit_are_fine_and_critical_beyond_the_second() ->
         "critical": {"above": "1%", "critical": "5%"},
     }.items():  # fmt: skip
         verdict = _one({"expression": "bedrooms <= rooms", **limits}, _rows(1000))
-        found[name] = (verdict.status, verdict.level)
+        found[name] = (verdict.result.status, verdict.result.level)
     assert found == {"below": ("ok", ""), "beyond": ("breach", ""), "critical": ("breach", "critical")}
 
 
 def test_few_violations_beyond_a_limit_may_be_chance() -> None:
     verdict = _one({"expression": "bedrooms <= rooms", "above": "8%"})
-    assert (verdict.status, verdict.reason, verdict.value) == ("ok", "not_significant", 0.1)
+    assert (verdict.result.status, verdict.result.reason, verdict.result.value) == ("ok", "not_significant", 0.1)
 
 
 def test_each_segment_is_judged_by_its_own_rows() -> None:
     found = _judge({"expression": "bedrooms <= rooms", "segments": ["town"]})
-    assert {segment: verdict.value for (_, segment), verdict in found.items()} == {
+    assert {segment: verdict.result.value for (_, segment), verdict in found.items()} == {
         "": 0.1,
         "town=a": 0.2,
         "town=b": 0.0,
     }
-    assert found["e0", "town=a"].rows == 50
+    assert found["e0", "town=a"].result.rows == 50
 
 
 def test_rows_where_the_condition_is_null_are_not_judged() -> None:
     place = np.arange(100)
     rows = _rows(income=pa.array(np.where(place < 10, -1.0, 1.0), mask=place >= 40))
     verdict = _one("income > 0", rows)
-    assert (verdict.status, verdict.value, verdict.rows) == ("breach", 0.25, 40)
+    assert (verdict.result.status, verdict.result.value, verdict.result.rows) == ("breach", 0.25, 40)
     nowhere = _one("income > 0", _rows(income=pa.nulls(100, pa.float64())))
-    assert (nowhere.status, nowhere.reason) == ("no_data", "no_values")
-    assert nowhere.message == "income > 0 is null in all of 100 rows"
+    assert (nowhere.result.status, nowhere.result.reason) == ("no_data", "no_values")
+    assert nowhere.result.message == "income > 0 is null in all of 100 rows"
 
 
 def test_nan_and_values_of_another_type_are_null() -> None:
@@ -110,8 +115,8 @@ def test_nan_and_values_of_another_type_are_null() -> None:
 
 def test_fewer_rows_than_the_rule_asks_for_are_no_data() -> None:
     verdict = _one("bedrooms <= rooms", _rows(28))
-    assert (verdict.status, verdict.reason) == ("no_data", "too_few_rows")
-    assert _one({"expression": "bedrooms <= rooms", "min_rows": 28}, _rows(28)).status == "breach"
+    assert (verdict.result.status, verdict.result.reason) == ("no_data", "too_few_rows")
+    assert _one({"expression": "bedrooms <= rooms", "min_rows": 28}, _rows(28)).result.status == "breach"
 
 
 def test_a_column_with_a_name_of_several_words_is_quoted_and_a_comment_hides_nothing() -> None:
@@ -146,10 +151,10 @@ def test_a_condition_that_makes_no_sense_is_an_error_with_the_reason_and_other_r
 ) -> None:
     found = _judge("bedrooms <= rooms", expression, "rooms > 0")
     wrong = found["e1", ""]
-    assert (wrong.status, wrong.reason) == ("error", "exception")
-    assert f"expression {expression!r}: " in wrong.message
-    assert message in wrong.message
-    assert (found["e0", ""].status, found["e2", ""].status) == ("breach", "ok")
+    assert (wrong.result.status, wrong.result.reason) == ("error", "exception")
+    assert f"expression {expression!r}: " in wrong.result.message
+    assert message in wrong.result.message
+    assert (found["e0", ""].result.status, found["e2", ""].result.status) == ("breach", "ok")
 
 
 # What a condition might try; `{file}` is a CSV file that is there, `{new}` one that is not.
@@ -201,9 +206,9 @@ def test_a_condition_that_would_not_end_is_ended_and_the_next_one_works(monkeypa
     monkeypatch.setattr(condition, "_SECONDS", 0.2)
     endless = "(SELECT count(*) FROM range(1000000000000) t(i) WHERE i % 7 = rooms) > 0"
     found = _judge(endless, "rooms > 0")
-    assert found["e0", ""].status == "error"
-    assert "INTERRUPT" in found["e0", ""].message.upper()
-    assert found["e1", ""].status == "ok"
+    assert found["e0", ""].result.status == "error"
+    assert "INTERRUPT" in found["e0", ""].result.message.upper()
+    assert found["e1", ""].result.status == "ok"
 
 
 def test_a_condition_that_would_take_all_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

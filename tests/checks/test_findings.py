@@ -104,7 +104,7 @@ def _numbers(field: str, percent: int, letter: str, how: Callable[[Any], Any]) -
 
 def _firing(alerts: Alerts) -> dict[tuple[str, str], str]:
     """What somebody is told of, and what it is called."""
-    return {key: alert.verdict.finding for key, alert in alerts.items() if alert.phase == "firing"}
+    return {key: alert.verdict.result.finding for key, alert in alerts.items() if alert.phase == "firing"}
 
 
 def _by_second_window(rows: RowBlock) -> Alerts:
@@ -114,8 +114,8 @@ def _by_second_window(rows: RowBlock) -> Alerts:
 
 def test_windows_without_a_fault_are_quiet() -> None:
     for alerts in _windows(LIVE):
-        assert {alert.verdict.status for alert in alerts.values()} <= {"ok", "no_data"}
-        assert {alert.verdict.finding for alert in alerts.values()} == {""}
+        assert {alert.verdict.result.status for alert in alerts.values()} <= {"ok", "no_data"}
+        assert {alert.verdict.result.finding for alert in alerts.values()} == {""}
 
 
 # Name → (faults in the same rows, rule, field, finding, words of the message).
@@ -186,7 +186,7 @@ def test_a_fault_is_the_only_thing_that_is_told_and_is_called_what_it_is(
 ) -> None:
     alerts = _by_second_window(_spoilt(*faults))
     assert _firing(alerts) == {(rule, field): finding}
-    message = alerts[rule, field].verdict.message
+    message = alerts[rule, field].verdict.result.message
     assert [word for word in words if word not in message] == [], message
 
 
@@ -206,7 +206,7 @@ UNITS = [
 def test_another_unit_is_told_with_its_factor_and_its_share(field: str, share: float, factor: float, name: str) -> None:
     alerts = _by_second_window(_spoilt(Fault("scale", field, share, factor)))
     assert _firing(alerts) == {("range", field): "unit"}
-    message = alerts["range", field].verdict.message
+    message = alerts["range", field].verdict.result.message
     assert f"of the values are the usual ones {name}: another unit" in message
     told = float(message.split("%")[-2].split()[-1]) / 100
     assert told == pytest.approx(share, rel=0.2)
@@ -216,15 +216,15 @@ def test_another_unit_is_told_with_its_factor_and_its_share(field: str, share: f
 def test_a_sign_that_is_flipped_in_some_rows_is_told(field: str) -> None:
     alerts = _by_second_window(_spoilt(Fault("sign", field, 0.05)))
     assert _firing(alerts) == {("range", field): "sign"}
-    assert "are the usual ones with the sign flipped" in alerts["range", field].verdict.message
+    assert "are the usual ones with the sign flipped" in alerts["range", field].verdict.result.message
 
 
 def test_a_default_that_has_become_another_one_is_told_by_the_change_of_its_share() -> None:
     alerts = _by_second_window(_replaced("garages", -1, 0))
     assert _firing(alerts) == {("default_value", "garages"): "default"}
     verdict = alerts["default_value", "garages"].verdict
-    assert verdict.message.startswith(("garages is -1 in 0.0% of the rows", "garages is 0 in 6"))
-    assert verdict.value == pytest.approx(0.3, abs=0.05)
+    assert verdict.result.message.startswith(("garages is -1 in 0.0% of the rows", "garages is 0 in 6"))
+    assert verdict.result.value == pytest.approx(0.3, abs=0.05)
     to_a_new_one = _by_second_window(_replaced("garages", -1, -9))
     assert _firing(to_a_new_one) == {("default_value", "garages"): "default"}
 
@@ -233,22 +233,22 @@ def test_a_default_that_has_become_another_one_is_told_by_the_change_of_its_shar
 def test_integers_are_big_from_where_32_bits_end(bits: int, known: bool) -> None:
     rows = _numbers("year", 5, "i", lambda x: 2.0**bits - 2 * x)
     alerts = _by_second_window(rows)
-    assert (alerts["format", "year"].verdict.finding == "big_int") is known
+    assert (alerts["format", "year"].verdict.result.finding == "big_int") is known
     assert ("format", "year") in _firing(alerts) or not known
 
 
 def test_new_categories_are_told_with_their_names_and_counts_most_frequent_first() -> None:
     names = ["Meersburg"] * 4 + ["Überlingen"] * 2 + ["Arbon"]
     alerts = _by_second_window(_rewritten("town", 7, lambda _, row: names[row % 100]))
-    message = alerts["range", "town"].verdict.message
+    message = alerts["range", "town"].verdict.result.message
     assert message == "7.0% of 1000 values in unknown categories: 'Meersburg' 40, 'Überlingen' 20, 'Arbon' 10"
-    assert alerts["range", "town"].verdict.finding == "new_category"
+    assert alerts["range", "town"].verdict.result.finding == "new_category"
 
 
 def test_hundreds_of_new_categories_are_one_finding_with_a_short_message() -> None:
     alerts = _by_second_window(_rewritten("town", 50, lambda text, row: f"{text}-{row:05}"))
     assert _firing(alerts) == {("range", "town"): "cardinality"}
-    message = alerts["range", "town"].verdict.message
+    message = alerts["range", "town"].verdict.result.message
     assert message.startswith("50.0% of 1000 values in unknown categories, 32 or more different ones: ")
     assert len(message) < 250
 
@@ -264,16 +264,19 @@ def test_dates_of_many_days_in_another_order_are_told_as_dates_and_not_as_catego
 def test_an_integer_is_a_fine_float_and_a_float_is_no_integer() -> None:
     whole_areas = _numbers("area", 100, "i", np.rint)
     for alerts in _windows(whole_areas):
-        assert (alerts["type", "area"].verdict.status, alerts["type", "area"].verdict.value) == ("ok", 0.0)
+        assert (alerts["type", "area"].verdict.result.status, alerts["type", "area"].verdict.result.value) == (
+            "ok",
+            0.0,
+        )
     float_rooms = _numbers("rooms", 5, "f", lambda x: x)
     alerts = _by_second_window(float_rooms)
     assert _firing(alerts) == {("type", "rooms"): "type"}
-    assert alerts["type", "rooms"].verdict.message == "5.0% of 1000 values are no int: int 950, float 50"
+    assert alerts["type", "rooms"].verdict.result.message == "5.0% of 1000 values are no int: int 950, float 50"
 
 
 def test_a_stated_type_is_judged_whatever_the_reference_says() -> None:
     (first, *_) = _windows(LIVE, _groups("alert: type, integrity: type, expect: string, features: [rooms, town]"))
-    assert {field: a.verdict.status for (_, field), a in first.items()} == {"rooms": "breach", "town": "ok"}
+    assert {field: a.verdict.result.status for (_, field), a in first.items()} == {"rooms": "breach", "town": "ok"}
 
 
 def test_beyond_a_second_limit_the_severity_is_critical() -> None:
@@ -287,7 +290,7 @@ def test_beyond_a_second_limit_the_severity_is_critical() -> None:
     for rule, fault in kinds.items():
         for share, level, severity in ((0.05, "", "warning"), (0.2, "critical", "critical")):
             alert = _windows(_spoilt(replace(fault, fraction=share)), groups)[-1][rule, "area"]
-            found = (alert.verdict.status, alert.verdict.level, alert.labels["severity"])
+            found = (alert.verdict.result.status, alert.verdict.result.level, alert.labels["severity"])
             assert found == ("breach", level, severity), (rule, share)
 
 
@@ -296,9 +299,9 @@ def test_fields_that_go_missing_together_are_one_alert_with_the_others_under_it(
     alerts = _windows(_spoilt(*(Fault("drop", field, 0.1) for field in gone)))[0]
     assert _firing(alerts) == {("schema", ""): "dropped_together"}
     schema = alerts["schema", ""]
-    assert schema.verdict.value == len(gone)
-    assert all(field in schema.verdict.message for field in gone)
-    assert schema.verdict.message.endswith("dropped together")
+    assert schema.verdict.result.value == len(gone)
+    assert all(field in schema.verdict.result.message for field in gone)
+    assert schema.verdict.result.message.endswith("dropped together")
     under = {key: alert for key, alert in alerts.items() if alert.phase == "suppressed"}
     assert {("missing", field) for field in gone} <= set(under)
     assert {alert.cause for alert in under.values()} == {schema.id}
@@ -313,14 +316,14 @@ def test_all_changes_of_the_schema_are_one_alert() -> None:
     faults = (Fault("remove", "rooms"), Fault("add", "colour"), Fault("rename", "area", other="surface"))
     alerts = _windows(_spoilt(*faults))[0]
     assert _firing(alerts) == {("schema", ""): "renamed"}
-    assert alerts["schema", ""].verdict.message == "area renamed to surface; rooms removed; colour added"
-    assert alerts["schema", ""].verdict.value == 4
+    assert alerts["schema", ""].verdict.result.message == "area renamed to surface; rooms removed; colour added"
+    assert alerts["schema", ""].verdict.result.value == 4
 
 
 def test_what_may_come_and_go_is_no_change_of_the_schema() -> None:
     groups = _groups("alert: schema, integrity: schema, ignore: ['r*', colour]")
     for alerts in _windows(_spoilt(Fault("remove", "rooms"), Fault("add", "colour")), groups):
-        assert (alerts["schema", ""].verdict.status, alerts["schema", ""].verdict.value) == ("ok", 0.0)
+        assert (alerts["schema", ""].verdict.result.status, alerts["schema", ""].verdict.result.value) == ("ok", 0.0)
 
 
 def _exchangeable(seed: int, n: int) -> RowBlock:
@@ -349,7 +352,7 @@ def test_columns_with_one_distribution_are_never_called_swapped(faults: Sequence
     assert len(windows) == 3
     for alerts in windows:
         verdict = alerts["schema", ""].verdict
-        assert (verdict.status, verdict.message) == ("ok", "8 fields as in the reference")
+        assert (verdict.result.status, verdict.result.message) == ("ok", "8 fields as in the reference")
 
 
 def _spoilt_of(rows: RowBlock, faults: Sequence[Fault]) -> RowBlock:
@@ -372,14 +375,14 @@ def test_many_categories_that_are_as_ever_are_quiet(known: int) -> None:
     for alerts in _windows(rows, _groups(*rules), reference):
         assert _firing(alerts) == {}
         if known > 200:  # more than a reference keeps by name: what is new cannot be told
-            assert alerts["range", "sold"].verdict.reason == "too_many_categories"
+            assert alerts["range", "sold"].verdict.result.reason == "too_many_categories"
 
 
 @pytest.mark.parametrize("bits", [20, 25, 30])
 def test_wide_integers_beyond_the_range_are_no_other_unit(bits: int) -> None:
     rows, reference = _twice(lambda rng, n: {"account": rng.integers(1, 2**bits, n)}, 2 * ROWS)
     broken = inject(rows, Fault("range", "account", 0.05), np.random.default_rng(3), rows)
-    assert _windows(broken, reference=reference)[0]["range", "account"].verdict.finding == "range"
+    assert _windows(broken, reference=reference)[0]["range", "account"].verdict.result.finding == "range"
 
 
 def test_a_shift_is_not_held_back_by_what_happened_to_another_field() -> None:
@@ -403,20 +406,20 @@ def test_rare_names_in_two_columns_that_are_alike_are_not_swapped() -> None:
         alerts["schema", ""].verdict
         for alerts in _windows(rows, _groups("alert: schema, integrity: schema"), reference)
     ]
-    assert {verdict.status for verdict in found} == {"ok"}
+    assert {verdict.result.status for verdict in found} == {"ok"}
 
 
 def test_a_sign_that_is_flipped_in_all_rows_is_a_sign() -> None:
     alerts = _by_second_window(_spoilt(Fault("sign", "area")))
-    assert alerts["range", "area"].verdict.finding == "sign"
+    assert alerts["range", "area"].verdict.result.finding == "sign"
 
 
 def test_a_long_name_does_not_make_a_long_message() -> None:
     alerts = _by_second_window(_rewritten("town", 10, lambda text, row: "x" * 20_000))
-    assert len(alerts["range", "town"].verdict.message) < 300
+    assert len(alerts["range", "town"].verdict.result.message) < 300
 
 
 def test_constants_of_any_type_may_be_watched_in_any_field() -> None:
     rule = 'alert: default_value, integrity: default_value, values: [true, "unknown", -1, 2.5]'
     verdicts = [alert.verdict for alerts in _windows(LIVE, _groups(rule)) for alert in alerts.values()]
-    assert {verdict.status for verdict in verdicts} == {"ok"}, verdicts
+    assert {verdict.result.status for verdict in verdicts} == {"ok"}, verdicts

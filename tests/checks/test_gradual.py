@@ -96,11 +96,11 @@ def test_a_small_change_that_stays_is_found_though_no_window_shows_it() -> None:
 def test_the_alert_says_which_way_and_for_how_long() -> None:
     verdicts = [a.verdict for _, a in _alerts(_group(), _stream(3, 20, lambda hour: -0.3 * (hour >= 10)))]
     found = verdicts[-1]
-    assert (found.status, found.finding, found.p_value) == ("breach", "shift", None)
-    assert "the mean has been below the reference's for 10 windows" in found.message, found.message
-    assert found.value is not None
-    assert found.threshold is not None
-    assert found.value > found.threshold > 3
+    assert (found.result.status, found.result.finding, found.result.p_value) == ("breach", "shift", None)
+    assert "the mean has been below the reference's for 10 windows" in found.result.message, found.result.message
+    assert found.result.value is not None
+    assert found.result.threshold is not None
+    assert found.result.value > found.result.threshold > 3
 
 
 def test_a_long_stream_in_which_nothing_changes_raises_no_alarm() -> None:
@@ -119,10 +119,10 @@ def test_a_rarer_false_alarm_asks_for_more() -> None:
     rows, limits = _stream(7, 2), []
     for budget in ("1 per day", "1 per month", "1 per year"):
         group = _group(f"{{alert: Creeps, drift: cusum, false_alarms: {budget}}}")
-        limits.append([a.verdict.threshold for _, a in _alerts(group, rows)][-1])
+        limits.append([a.verdict.result.threshold for _, a in _alerts(group, rows)][-1])
     assert limits == sorted(limits)
     assert len(set(limits)) == 3
-    by_default = [a.verdict.threshold for _, a in _alerts(_group(), rows)][-1]
+    by_default = [a.verdict.result.threshold for _, a in _alerts(_group(), rows)][-1]
     assert by_default == pytest.approx(limits[1]), "one in a month"
 
 
@@ -133,12 +133,14 @@ def test_windows_that_overlap_are_not_counted_twice() -> None:
     assert list(apart) == [4, 8, 12, 16, 20, 24]
     assert set(apart) < set(often)
     for hour, alert in apart.items():
-        assert often[hour].verdict.value == alert.verdict.value
-    assert (apart[24].verdict.value or 0) > 0
+        assert often[hour].verdict.result.value == alert.verdict.result.value
+    assert (apart[24].verdict.result.value or 0) > 0
     for hour, alert in often.items():
         before = often[hour // 4 * 4] if hour >= 4 else None
         assert before is not None
-        assert alert.verdict.value == before.verdict.value, "between two windows that are apart nothing is added"
+        assert alert.verdict.result.value == before.verdict.result.value, (
+            "between two windows that are apart nothing is added"
+        )
 
 
 class _Run:
@@ -169,8 +171,12 @@ def test_what_has_added_up_survives_a_restart() -> None:
         if hour in (7, 8, 13):
             restarted.start()
         one, other = straight.tick(hour), restarted.tick(hour)
-        assert (one.value, one.status, one.message) == (other.value, other.status, other.message)
-    assert one.status == "breach"
+        assert (one.result.value, one.result.status, one.result.message) == (
+            other.result.value,
+            other.result.status,
+            other.result.message,
+        )
+    assert one.result.status == "breach"
     (kept,) = restarted.store.documents("memory").values()
     assert kept[""]["x"]["end"] == 16 * HOUR
 
@@ -180,8 +186,8 @@ def test_a_window_that_is_judged_again_after_a_restart_is_not_added_again() -> N
     first = [run.tick(hour) for hour in range(1, 7)][-1]
     run.start()
     again = run.tick(6)
-    assert first.value
-    assert (again.value, again.status) == (first.value, first.status)
+    assert first.result.value
+    assert (again.result.value, again.result.status) == (first.result.value, first.result.status)
 
 
 def _last(rows: RowBlock, made: Reference = REFERENCE, rule: str = "{alert: Creeps, drift: cusum}") -> Verdict:
@@ -193,7 +199,7 @@ def test_without_numbers_there_is_no_data(values: list[Any]) -> None:
     type_ = pa.string() if values == ["text"] else pa.float64()
     rows = rows_of(Path("f"), pa.table({"x": pa.array(values * ROWS, type_)}), Columns(), "m", "")
     found = _last(rows)
-    assert (found.status, found.reason, found.rows) == ("no_data", "no_values", 0)
+    assert (found.result.status, found.result.reason, found.result.rows) == ("no_data", "no_values", 0)
 
 
 def test_a_reference_without_spread_a_field_that_it_does_not_know_and_few_rows_give_no_data() -> None:
@@ -201,7 +207,7 @@ def test_a_reference_without_spread_a_field_that_it_does_not_know_and_few_rows_g
     other = _reference(rows_of(Path("f"), pa.table({"y": np.arange(1000.0)}), Columns(), "m", ""))
     rows = _stream(11, 1)
     few = _last(cut(rows, 0, 29))
-    assert [(v.status, v.reason) for v in (_last(rows, constant), _last(rows, other), few)] == [
+    assert [(v.result.status, v.result.reason) for v in (_last(rows, constant), _last(rows, other), few)] == [
         ("no_data", "no_spread"),
         ("no_data", "not_in_reference"),
         ("no_data", "too_few_rows"),
@@ -215,9 +221,9 @@ def test_a_gap_neither_adds_to_what_has_added_up_nor_takes_it_away() -> None:
     assert numbers is not None
     broken = replace(rows, fields={"x": replace(rows.fields["x"], numbers=np.where(gap, np.nan, numbers))})
     found = {hour: alert.verdict for hour, alert in _alerts(_group(), broken)}
-    assert [found[hour].status for hour in (7, 8, 9)] == ["no_data"] * 3
-    assert "for 6 windows" in found[6].message
-    assert "for 7 windows" in found[10].message
+    assert [found[hour].result.status for hour in (7, 8, 9)] == ["no_data"] * 3
+    assert "for 6 windows" in found[6].result.message
+    assert "for 7 windows" in found[10].result.message
 
 
 def test_categories_have_no_mean_and_are_not_judged() -> None:
@@ -227,7 +233,7 @@ def test_categories_have_no_mean_and_are_not_judged() -> None:
 
 def test_a_drift_that_is_over_is_soon_told_to_be_over() -> None:
     rows = _stream(31, 60, lambda hour: np.where((hour >= 10) & (hour < 34), 1.0, 0.0))
-    breaches = [hour for hour, alert in _alerts(_group(), rows) if alert.verdict.status == "breach"]
+    breaches = [hour for hour, alert in _alerts(_group(), rows) if alert.verdict.result.status == "breach"]
     assert breaches[0] <= 12
     assert 34 <= breaches[-1] <= 46
 
@@ -236,7 +242,11 @@ def test_rules_that_share_a_budget_have_a_higher_limit_each() -> None:
     budget = "    false_alarms: 1 per month\n"
     creeps, other = "{alert: Creeps, drift: cusum}", "{alert: Other, drift: kolmogorov_smirnov}"
     limits = [
-        next(a.verdict.threshold for _, a in _alerts(_group(*rules, head=budget), _stream(32, 1)) if a.rule == "Creeps")
+        next(
+            a.verdict.result.threshold
+            for _, a in _alerts(_group(*rules, head=budget), _stream(32, 1))
+            if a.rule == "Creeps"
+        )
         for rules in ((creeps,), (creeps, other))
     ]
     assert limits[0] is not None

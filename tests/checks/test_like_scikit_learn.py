@@ -92,9 +92,11 @@ def _compare(frame: pd.DataFrame, fields: dict[str, FieldColumn], expected: Expe
         for index, (rule, compute) in enumerate(expected.items()):
             for name, part in parts.items():
                 verdict = found[index, name]
-                assert verdict.rows == len(part), (rule, name, day)
-                assert verdict.value == pytest.approx(compute(part), rel=1e-9, abs=1e-12), (rule, name, day)
-                assert verdict.low is not None and verdict.low <= verdict.value <= verdict.high, (rule, name, day)
+                assert verdict.result.rows == len(part), (rule, name, day)
+                assert verdict.result.value == pytest.approx(compute(part), rel=1e-9, abs=1e-12), (rule, name, day)
+                assert (
+                    verdict.result.low is not None and verdict.result.low <= verdict.result.value <= verdict.result.high
+                ), (rule, name, day)
     assert coverages[0] < 0.6 < coverages[1] < coverages[2] < coverages[3] == 1.0
 
 

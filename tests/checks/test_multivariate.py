@@ -73,44 +73,55 @@ def test_a_broken_relation_is_found_though_each_feature_alone_is_as_ever() -> No
     broken = _shuffled(_houses(1), "area")
     found = _verdicts(_rows(broken), HOUSES, RELATION, *SINGLE)
     relation = found.pop(("Relation", "", ""))
-    assert (relation.status, relation.finding, relation.rows, relation.reference_rows) == ("breach", "shift", N, 5000)
-    assert "differ from their reconstruction by" in relation.message
+    assert (relation.result.status, relation.result.finding, relation.result.rows, relation.result.reference_rows) == (
+        "breach",
+        "shift",
+        N,
+        5000,
+    )
+    assert "differ from their reconstruction by" in relation.result.message
     assert len(found) == 3 * len(SINGLE)
-    assert {v.status for v in found.values()} == {"ok"}
+    assert {v.result.status for v in found.values()} == {"ok"}
 
 
 @pytest.mark.parametrize("head", ["", "    false_alarms: 1 per month\n"], ids=["confidence", "budget"])
 def test_an_unchanged_stream_is_quiet(head: str) -> None:
     for seed in range(2, 12):
         found = _verdicts(_rows(_houses(seed)), HOUSES, RELATION, *SINGLE, head=head)
-        assert {v.status for v in found.values()} == {"ok"}, found
+        assert {v.result.status for v in found.values()} == {"ok"}, found
 
 
 def test_the_limit_and_the_critical_limit_are_relative_changes_of_the_error() -> None:
     rows = _rows(_shuffled(_houses(1), "area", 0.5))
     one = _verdicts(rows, HOUSES, RELATION)["Relation", "", ""]
-    assert one.threshold == pytest.approx(0.1)
-    assert one.value is not None
+    assert one.result.threshold == pytest.approx(0.1)
+    assert one.result.value is not None
     between = _verdicts(
         rows,
         HOUSES,
-        f"{{alert: Above, drift: reconstruction_error, above: {one.value + 0.01:.4f}}}",
-        f"{{alert: Below, drift: reconstruction_error, above: 0.05, critical: {one.value - 0.01:.4f}}}",
+        f"{{alert: Above, drift: reconstruction_error, above: {one.result.value + 0.01:.4f}}}",
+        f"{{alert: Below, drift: reconstruction_error, above: 0.05, critical: {one.result.value - 0.01:.4f}}}",
     )
-    assert (between["Above", "", ""].status, between["Above", "", ""].reason) == ("ok", "within_threshold")
-    assert (between["Below", "", ""].status, between["Below", "", ""].level) == ("breach", "critical")
+    assert (between["Above", "", ""].result.status, between["Above", "", ""].result.reason) == (
+        "ok",
+        "within_threshold",
+    )
+    assert (between["Below", "", ""].result.status, between["Below", "", ""].result.level) == ("breach", "critical")
 
 
 def test_few_rows_beyond_the_limit_are_not_sure() -> None:
     rule = "{alert: Relation, drift: reconstruction_error, min_rows: 10, above: 1%}"
     found = [_verdicts(cut(_rows(_houses(seed)), 0, 12), HOUSES, rule)["Relation", "", ""] for seed in range(20, 30)]
-    assert {v.status for v in found} == {"ok"}
-    assert "not_significant" in {v.reason for v in found}
+    assert {v.result.status for v in found} == {"ok"}
+    assert "not_significant" in {v.result.reason for v in found}
 
 
 def test_a_text_where_a_number_was_is_no_data() -> None:
     found = _verdicts(_rows({**_houses(3), "area": [f"{i} m2" for i in range(N)]}), HOUSES, RELATION)
-    assert (found["Relation", "", ""].status, found["Relation", "", ""].reason) == ("no_data", "no_values")
+    assert (found["Relation", "", ""].result.status, found["Relation", "", ""].result.reason) == (
+        "no_data",
+        "no_values",
+    )
 
 
 def test_too_few_complete_rows_a_lost_feature_and_no_reference_are_no_data() -> None:
@@ -118,17 +129,17 @@ def test_too_few_complete_rows_a_lost_feature_and_no_reference_are_no_data() -> 
     few = {**houses, "age": pa.array(houses["age"], mask=np.arange(N) >= 150)}
     lost = {name: column for name, column in houses.items() if name != "age"}
     for rows, made in ((few, HOUSES), (lost, HOUSES), (houses, None)):
-        assert _verdicts(_rows(rows), made, RELATION)["Relation", "", ""].status == "no_data"
+        assert _verdicts(_rows(rows), made, RELATION)["Relation", "", ""].result.status == "no_data"
     one = _reference(_rows({"age": _houses(0, 5000)["age"]}))
     found = _verdicts(_rows(houses), one, RELATION)["Relation", "", ""]
-    assert (found.status, found.reason) == ("no_data", "no_reference"), "one feature depends on no other"
+    assert (found.result.status, found.result.reason) == ("no_data", "no_reference"), "one feature depends on no other"
 
 
 def test_rows_with_a_hole_are_left_out_and_do_not_count_as_broken() -> None:
     houses = _houses(5)
     holes = {**houses, "area": pa.array(houses["area"], mask=np.arange(N) % 3 == 0)}
     found = _verdicts(_rows(holes), HOUSES, RELATION)["Relation", "", ""]
-    assert (found.status, found.rows) == ("ok", N - len(range(0, N, 3)))
+    assert (found.result.status, found.result.rows) == ("ok", N - len(range(0, N, 3)))
 
 
 IMPORTANCES = {"rooms": 0.95, "area": 0.0, "age": 0.05}
@@ -146,13 +157,13 @@ def _used(rows: RowBlock, importances: Mapping[str, float], rule: str = WEIGHTED
 
 
 def test_drift_of_what_the_model_hardly_uses_does_not_fire_and_of_what_it_uses_does() -> None:
-    assert {name: _used(_moved(name), IMPORTANCES).status for name in IMPORTANCES} == {
+    assert {name: _used(_moved(name), IMPORTANCES).result.status for name in IMPORTANCES} == {
         "rooms": "breach",
         "area": "ok",
         "age": "ok",
     }
-    assert _used(_moved("rooms"), IMPORTANCES).message.startswith("mostly rooms (")
-    assert _used(_rows(_houses(6)), IMPORTANCES).status == "ok"
+    assert _used(_moved("rooms"), IMPORTANCES).result.message.startswith("mostly rooms (")
+    assert _used(_rows(_houses(6)), IMPORTANCES).result.status == "ok"
 
 
 def test_without_importances_all_features_weigh_the_same() -> None:
@@ -160,35 +171,37 @@ def test_without_importances_all_features_weigh_the_same() -> None:
         {name: _used(_moved(name), importances) for name in IMPORTANCES}
         for importances in ({}, dict.fromkeys(IMPORTANCES, 7.0))
     )
-    assert {v.status for v in none.values()} == {"breach"}
-    assert [v.value for v in none.values()] == pytest.approx([v.value for v in same.values()])
+    assert {v.result.status for v in none.values()} == {"breach"}
+    assert [v.result.value for v in none.values()] == pytest.approx([v.result.value for v in same.values()])
     alone = _verdicts(_moved("rooms"), HOUSES, "{alert: JS, drift: jensen_shannon, features: [rooms]}")
-    distance = alone["JS", "rooms", ""].value
+    distance = alone["JS", "rooms", ""].result.value
     assert distance is not None
-    assert none["rooms"].value == pytest.approx((distance**3 / 3) ** (1 / 3), rel=0.05)
+    assert none["rooms"].result.value == pytest.approx((distance**3 / 3) ** (1 / 3), rel=0.05)
 
 
 def test_the_unit_of_importances_does_not_matter() -> None:
     thousands = {name: 1000 * weight for name, weight in IMPORTANCES.items()}
     one, other = _used(_moved("rooms"), IMPORTANCES), _used(_moved("rooms"), thousands)
-    assert one.value == pytest.approx(other.value)
+    assert one.result.value == pytest.approx(other.result.value)
 
 
 def test_weighted_drift_measures_by_the_method_and_the_features_that_the_rule_names() -> None:
     rule = "{alert: Used, drift: weighted, method: wasserstein, features: ['!rooms']}"
-    assert _used(_moved("rooms"), {}, rule).status == "ok"
+    assert _used(_moved("rooms"), {}, rule).result.status == "ok"
     found = _used(_moved("age"), {}, rule)
-    assert found.status == "breach"
-    assert found.value == pytest.approx(0.6 / 2 ** (1 / 3), rel=0.1), "the distance is the shift itself; two features"
+    assert found.result.status == "breach"
+    assert found.result.value == pytest.approx(0.6 / 2 ** (1 / 3), rel=0.1), (
+        "the distance is the shift itself; two features"
+    )
 
 
 def test_weighted_drift_of_a_window_without_values_is_no_data() -> None:
     empty = _rows({name: pa.nulls(N, pa.float64()) for name in IMPORTANCES})
     found = _used(empty, IMPORTANCES)
-    assert (found.status, found.reason) == ("no_data", "no_values")
-    assert _used(_rows(_houses(6)), {"unheard of": 1.0}).status == "no_data"
-    assert _used(cut(_rows(_houses(6)), 0, 100), IMPORTANCES).reason == "too_few_rows"
-    assert _verdicts(empty, None, WEIGHTED)["Used", "", ""].reason == "no_reference"
+    assert (found.result.status, found.result.reason) == ("no_data", "no_values")
+    assert _used(_rows(_houses(6)), {"unheard of": 1.0}).result.status == "no_data"
+    assert _used(cut(_rows(_houses(6)), 0, 100), IMPORTANCES).result.reason == "too_few_rows"
+    assert _verdicts(empty, None, WEIGHTED)["Used", "", ""].result.reason == "no_reference"
 
 
 def _classified(seed: int, n: int, bias: float = 0.0) -> RowBlock:
@@ -222,9 +235,9 @@ def test_a_shift_of_the_outputs_is_found_without_a_look_at_the_inputs(
 ) -> None:
     rule = f"{{alert: Shift, drift: {method}, outputs: [{outputs}]}}"
     moved = _verdicts(_classified(8, N, bias=1.0), CLASSIFIED, rule)
-    assert {field: v.status for (_, field, _), v in moved.items()} == dict.fromkeys(fields, "breach")
+    assert {field: v.result.status for (_, field, _), v in moved.items()} == dict.fromkeys(fields, "breach")
     same = _verdicts(_classified(9, N), CLASSIFIED, rule)
-    assert {field: v.status for (_, field, _), v in same.items()} == dict.fromkeys(fields, "ok")
+    assert {field: v.result.status for (_, field, _), v in same.items()} == dict.fromkeys(fields, "ok")
 
 
 def test_a_shift_of_a_regressions_predictions_is_found() -> None:
@@ -233,7 +246,7 @@ def test_a_shift_of_a_regressions_predictions_is_found() -> None:
     rule = "{alert: Shift, drift: kolmogorov_smirnov, outputs: [prediction]}"
     for mean, expected in ((106, "breach"), (100, "ok")):
         rows = _rows({"x": rng.normal(size=N), "p": rng.normal(mean, 10, N)}, prediction="p")
-        assert {field: v.status for (_, field, _), v in _verdicts(rows, made, rule).items()} == {
+        assert {field: v.result.status for (_, field, _), v in _verdicts(rows, made, rule).items()} == {
             "(prediction)": expected
         }
 
@@ -248,4 +261,4 @@ def test_relations_are_judged_in_the_whole_and_not_by_segment() -> None:
 
     rule = "{alert: Relation, drift: reconstruction_error}"
     found = _verdicts(draw(41, N), _reference(draw(42, 5000), "town"), rule, head="    segments: [town]\n")
-    assert {key: verdict.status for key, verdict in found.items()} == {("Relation", "", ""): "ok"}
+    assert {key: verdict.result.status for key, verdict in found.items()} == {("Relation", "", ""): "ok"}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from otel_mlmon.checks.case import Outcome
 from otel_mlmon.checks.parity import judge_pairs
 from otel_mlmon.engine.causes import causes
 from otel_mlmon.ingest.decode import decode
@@ -17,7 +16,7 @@ from otel_mlmon.ingest.decode.assemble import prediction_batches
 from otel_mlmon.ingest.decode.single import PredictionRow
 from otel_mlmon.rulefile import DriftRule, Missing, ParityRule
 from otel_mlmon.store import Store
-from otel_mlmon.values import Alert, AlertState, RowBlock, Target, Verdict
+from otel_mlmon.values import Alert, AlertState, CheckResult, RowBlock, Target, Verdict
 from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire import semconv
 
@@ -46,7 +45,7 @@ def block(production: Model, intended: Model, n: int = 1_000) -> RowBlock:
     return found
 
 
-def judged(production: Model, intended: Model, n: int = 1_000, **rule: Any) -> Outcome:
+def judged(production: Model, intended: Model, n: int = 1_000, **rule: Any) -> CheckResult:
     rows = block(production, intended, n)
     return judge_pairs(ParityRule(**{"alert": "a", "parity": "rate"} | rule), rows, np.arange(n))
 
@@ -204,9 +203,8 @@ def test_a_shadow_comes_from_any_language() -> None:
 
 def _alert(check: str, method: str, field: str = "", **evidence: Any) -> Alert:
     target = Target("m", "1", "", field)
-    verdict = Verdict(
-        target, "breach", "beyond_threshold", 0, 60, value=0.5, threshold=0.1, rows=1_000, evidence=evidence
-    )
+    result = CheckResult("breach", "beyond_threshold", value=0.5, threshold=0.1, rows=1_000, evidence=evidence)
+    verdict = Verdict(target, 0, 60, result)
     return Alert(
         f"{check} {method}", "g", method, check, method, target, AlertState("firing", 60, 60, 60), verdict, {}, {}
     )

@@ -51,10 +51,10 @@ def test_the_largest_gap_between_segments_is_named() -> None:
     world = World(FAIR)
     world.send(_applicants(np.random.default_rng(0), 4000, {"a": 0.9, "b": 0.9, "c": 0.6, "d": 0.88}))
     verdict = world.tick(DAY + HOUR)["Unfair", ""].verdict
-    assert verdict.status == "breach" and verdict.finding == "gap"
-    assert verdict.value == pytest.approx(0.3, abs=0.06)
-    assert "town=c" in verdict.message
-    assert [s["segment"] for s in verdict.evidence["segments"]][-1] == "town=c"
+    assert verdict.result.status == "breach" and verdict.result.finding == "gap"
+    assert verdict.result.value == pytest.approx(0.3, abs=0.06)
+    assert "town=c" in verdict.result.message
+    assert [s["segment"] for s in verdict.result.evidence["segments"]][-1] == "town=c"
 
 
 def test_a_gap_that_small_segments_have_by_chance_is_none() -> None:
@@ -62,7 +62,7 @@ def test_a_gap_that_small_segments_have_by_chance_is_none() -> None:
     for seed in range(40):
         world = World(FAIR)
         world.send(_applicants(np.random.default_rng(seed), 1500, dict.fromkeys("abcdefgh", 0.8)))
-        fired += world.tick(DAY + HOUR)["Unfair", ""].verdict.status == "breach"
+        fired += world.tick(DAY + HOUR)["Unfair", ""].verdict.result.status == "breach"
     assert fired == 0
 
 
@@ -70,7 +70,7 @@ def test_without_two_segments_of_some_size_there_is_no_gap_to_judge() -> None:
     world = World(FAIR)
     world.send(_applicants(np.random.default_rng(0), 400, {"a": 0.9}))
     verdict = world.tick(DAY + HOUR)["Unfair", ""].verdict
-    assert (verdict.status, verdict.reason) == ("no_data", "too_few_segments")
+    assert (verdict.result.status, verdict.result.reason) == ("no_data", "too_few_segments")
 
 
 # ---- budgets
@@ -83,16 +83,16 @@ def test_an_error_budget_is_left_alone_by_normal_errors_and_burns_with_large_one
     for day in range(20):
         world.send(_prices(rng, 2000, day * DAY, (day + 1) * DAY))
         found = world.tick((day + 1) * DAY)["Budget", ""]
-        assert found.verdict.status in ("ok", "no_data"), found.verdict.message
-    left = found.verdict.evidence["budget"]["left"]
+        assert found.verdict.result.status in ("ok", "no_data"), found.verdict.result.message
+    left = found.verdict.result.evidence["budget"]["left"]
     assert abs(left - 1) < 0.25, "normal errors are free"
     world.send(_prices(rng, 2000, 20 * DAY, 21 * DAY, sigma=40))
     found = world.tick(21 * DAY)["Budget", ""]
     # 16 times the squared error of the reference, where 1.44 times are allowed: 15 / 0.44.
-    assert found.verdict.status == "breach" and found.verdict.level == "critical"
-    assert found.verdict.value == pytest.approx(15 / 0.44, rel=0.2)
+    assert found.verdict.result.status == "breach" and found.verdict.result.level == "critical"
+    assert found.verdict.result.value == pytest.approx(15 / 0.44, rel=0.2)
     assert found.labels["severity"] == "critical"
-    assert found.verdict.evidence["budget"]["left"] < left - 1
+    assert found.verdict.result.evidence["budget"]["left"] < left - 1
 
 
 def test_a_slow_burn_is_a_ticket_and_wakes_nobody() -> None:
@@ -102,8 +102,8 @@ def test_a_slow_burn_is_a_ticket_and_wakes_nobody() -> None:
     for day in range(8):
         world.send(_prices(rng, 4000, day * DAY, (day + 1) * DAY, sigma=13.5))
     found = world.tick(8 * DAY)["Budget", ""]
-    assert found.verdict.status == "breach" and found.verdict.level == ""
-    assert 1 < found.verdict.value < 3
+    assert found.verdict.result.status == "breach" and found.verdict.result.level == ""
+    assert 1 < found.verdict.result.value < 3
 
 
 def test_an_integrity_objective_counts_predictions_with_a_broken_feature() -> None:
@@ -113,14 +113,14 @@ def test_an_integrity_objective_counts_predictions_with_a_broken_feature() -> No
     for day in range(6):
         world.predict(_prices(rng, 2000, day * DAY, (day + 1) * DAY))
     found = world.tick(6 * DAY)["Broken", ""]
-    assert found.verdict.status == "ok"
-    assert found.verdict.evidence["budget"]["left"] > 0.9
+    assert found.verdict.result.status == "ok"
+    assert found.verdict.result.evidence["budget"]["left"] > 0.9
     frame = _prices(rng, 2000, 6 * DAY, 7 * DAY)
     frame["town"] = frame["town"].where(rng.random(2000) > 0.3, None)
     world.predict(frame)
     found = world.tick(7 * DAY)["Broken", ""]
-    assert found.verdict.status == "breach" and found.verdict.level == "critical"
-    assert found.verdict.value == pytest.approx(30, rel=0.2)
+    assert found.verdict.result.status == "breach" and found.verdict.result.level == "critical"
+    assert found.verdict.result.value == pytest.approx(30, rel=0.2)
 
 
 # ---- champion and challenger
@@ -136,8 +136,11 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_predictions() ->
     error = frame["prediction"] - frame["truth"]
     world.predict(frame.assign(prediction=frame["truth"] + error * 1.05), "challenger")
     found = {a.target.version: a.verdict for a in _judged(world, DAY + HOUR)}
-    assert found["challenger"].status == "breach" and "on the same 1437 predictions" in found["challenger"].message
-    assert (found["champion"].status, found["champion"].reason) == ("no_data", "no_reference")
+    assert (
+        found["challenger"].result.status == "breach"
+        and "on the same 1437 predictions" in found["challenger"].result.message
+    )
+    assert (found["champion"].result.status, found["champion"].result.reason) == ("no_data", "no_reference")
 
 
 def test_a_challenger_without_common_predictions_is_compared_as_another_sample() -> None:
@@ -149,8 +152,8 @@ def test_a_challenger_without_common_predictions_is_compared_as_another_sample()
     world.send(_prices(rng, 1500, 0, DAY), "champion")
     world.send(_prices(rng, 1500, 0, DAY, sigma=10.5), "challenger")
     found = {a.target.version: a.verdict for a in _judged(world, DAY + HOUR)}
-    assert found["challenger"].status == "ok", "five per cent in 1,500 other predictions may be chance"
-    assert "same" not in found["challenger"].message
+    assert found["challenger"].result.status == "ok", "five per cent in 1,500 other predictions may be chance"
+    assert "same" not in found["challenger"].result.message
 
 
 def _judged(world: World, time: int) -> list:
@@ -174,8 +177,8 @@ def test_a_figure_is_provisional_until_hardly_more_is_to_come_and_each_revision_
         frame = world.predict(frame)
         world.tell(frame[rng.random(n) < 0.7])  # three in ten never come
         verdict = world.tick((day + 1) * DAY)["Error", ""].verdict
-        stages.append(verdict.maturity)
-        coverages.append(verdict.coverage)
+        stages.append(verdict.result.maturity)
+        coverages.append(verdict.result.coverage)
     assert set(stages[5:]) == {"provisional"}, "the newest ripe window has much of its ground truth on the way"
     assert all(0.1 <= c <= 0.5 for c in coverages[5:])
     whole = world.engine.alerts()[0].id
@@ -208,7 +211,7 @@ def test_a_version_that_no_longer_predicts_is_judged_while_its_ground_truth_come
         judged = {a.target.version: a for a in _judged(world, (day + 1) * DAY)}
         if day == 11:
             assert judged["old"].state.phase == "firing", "its last day was bad, which is known only now"
-            assert judged["new"].verdict.status in ("no_data", "ok")
+            assert judged["new"].verdict.result.status in ("no_data", "ok")
     assert set(judged) == {"new"}
 
 
@@ -216,7 +219,7 @@ def test_what_nobody_knows_yet_is_no_data() -> None:
     world = World("{alert: Error, performance: rmse, above: 20}")
     world.predict(_prices(np.random.default_rng(8), 300, 0, DAY))
     found = world.tick(DAY)
-    assert (found["Error", ""].verdict.status, found["Error", ""].verdict.reason) == (
+    assert (found["Error", ""].verdict.result.status, found["Error", ""].verdict.result.reason) == (
         "no_data",
         "too_little_ground_truth",
     )

@@ -66,7 +66,7 @@ def test_what_fired_says_since_when_and_how_sure() -> None:
     assert fired["threshold"] < fired["low"]
     assert fired["p_value"] < 0.01
     assert fired["coverage"] == pytest.approx(0.7)
-    assert fired["maturity"] == alert.verdict.maturity != ""
+    assert fired["maturity"] == alert.verdict.result.maturity != ""
     arrived = found["outcomes"]["arrived"]
     assert arrived[0] == {"delay": 0, "share": 0.0}
     assert arrived[-1]["share"] == pytest.approx(0.7)
@@ -204,7 +204,7 @@ def test_a_fault_of_one_client_is_traced_to_it(rule: str, field: str, spoil: Any
     frame.loc[mine, field] = frame.loc[mine, field].map(spoil)
     world.send(frame, 0)
     alert = world.tick(0)["A", field, ""]
-    assert alert.verdict.status == "breach", alert.verdict
+    assert alert.verdict.result.status == "breach", alert.verdict
     (one,) = world.explain(alert)["where"]["slices"]
     assert (one["name"], one["rows"], one["value"]) == ("client = batch", int(mine.sum()), 1.0)
 
@@ -284,7 +284,7 @@ def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.M
     (later,) = [a for a in world.engine.alerts() if not a.target.segment]
     again = made.find(later)
     assert again is not None
-    assert again["fired"]["status"] == later.verdict.status
+    assert again["fired"]["status"] == later.verdict.result.status
 
 
 def test_whoever_does_not_wait_is_told_so_and_finds_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +348,7 @@ def test_what_fails_is_named_and_the_rest_still_stands(monkeypatch: pytest.Monke
     assert (found["where"], found["features"]) == (None, None)
     assert found["missing"] == ("changes (OSError)", "features and slices (OSError)")
     assert len(found["examples"]["rows"]) == 10
-    assert found["fired"]["value"] == alert.verdict.value
+    assert found["fired"]["value"] == alert.verdict.result.value
 
 
 def test_the_last_breach_is_explained_while_the_newest_verdict_is_none() -> None:
@@ -357,9 +357,9 @@ def test_the_last_breach_is_explained_while_the_newest_verdict_is_none() -> None
     before = world.tick(0)["PricesOff", "", ""]
     world.send(houses(2, 4000), 1)
     alert = world.tick(1)["PricesOff", "", ""]
-    assert (alert.phase, alert.verdict.status) == ("firing", "ok")
+    assert (alert.phase, alert.verdict.result.status) == ("firing", "ok")
     found = world.explain(alert)
-    assert (found["fired"]["end"], found["fired"]["value"]) == (HOUR, before.verdict.value)
+    assert (found["fired"]["end"], found["fired"]["value"]) == (HOUR, before.verdict.result.value)
     assert {one["name"] for one in found["where"]["slices"]} == {f"neighbourhood = {name}" for name in BAD}
 
 

@@ -154,7 +154,7 @@ def test_a_rule_whose_ground_truth_comes_late_is_recounted_by_the_ticks_at_which
         waiting.append((hour, frame["price"].tolist()))
         alert = world.tick(hour)["PricesOff", "", ""]
         phases.append(alert.state.phase)
-        judged.append((alert.verdict.status, alert.verdict.end))
+        judged.append((alert.verdict.result.status, alert.verdict.end))
     found = world.explain(alert)["history"]
     ends = [end for _, end in judged]
     assert len(set(ends)) < len(ends), "windows were judged more than once"
@@ -188,7 +188,7 @@ def test_revisions_of_the_window_say_what_was_known_when() -> None:
                 world.windows.touch_ground_truth("m")
         alerts = world.tick(hour)
         if hour == 8:
-            assert alerts["PricesOff", "", ""].verdict.maturity == "provisional"
+            assert alerts["PricesOff", "", ""].verdict.result.maturity == "provisional"
     alert = next(a for a in alerts.values() if a.rule == "PricesOff")
     found = world.explain(alert)["history"]
     revisions = found["revisions"]

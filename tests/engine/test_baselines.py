@@ -57,7 +57,7 @@ def _verdicts(
 
 
 def _breaches(found: Mapping[tuple[int, str, str, str], Verdict]) -> list[int]:
-    return [hour for (hour, *_), verdict in found.items() if verdict.status == "breach"]
+    return [hour for (hour, *_), verdict in found.items() if verdict.result.status == "breach"]
 
 
 def _level(seed: int, hours: int, *changes: tuple[int, float]) -> RowBlock:
@@ -79,8 +79,8 @@ def test_a_level_that_changed_is_drift_from_the_hours_before_at_first_and_normal
 
 def test_a_level_that_never_was_the_references_is_no_drift_from_the_hours_before() -> None:
     found = _verdicts(_rules("{trailing: 6h}"), _level(3, 12, (0, 3.0)), _reference(_level(2, 20)))
-    assert [v.status for v in found.values()] == ["no_data"] + ["ok"] * 11
-    assert [v.reference_rows for v in found.values()] == [min(i, 6) * ROWS for i in range(12)]
+    assert [v.result.status for v in found.values()] == ["no_data"] + ["ok"] * 11
+    assert [v.result.reference_rows for v in found.values()] == [min(i, 6) * ROWS for i in range(12)]
 
 
 @pytest.mark.parametrize("reference", ["{trailing: 7d}", "{same_time_last: day}", "{same_time_last: week, count: 1}"])
@@ -103,15 +103,15 @@ def test_without_earlier_rows_nothing_is_ok(reference: str, rule: str) -> None:
     rows = _rows(columns, start=1000, prediction="p", ground_truth="truth")
     found = _verdicts(_rules(reference, rule), rows, _reference(rows))
     assert found
-    assert {v.status for v in found.values()} == {"no_data"}, found
+    assert {v.result.status for v in found.values()} == {"no_data"}, found
 
 
 def test_without_the_stored_reference_there_are_no_bins_to_measure_on() -> None:
     rows = _level(5, 6)
     other = replace(_reference(rows), name="other")
-    assert {v.status for v in _verdicts(_rules("{trailing: 3h}"), rows, other).values()} == {"no_data"}
+    assert {v.result.status for v in _verdicts(_rules("{trailing: 3h}"), rows, other).values()} == {"no_data"}
     found = _verdicts(_rules("{trailing: 3h, bins: other}"), rows, other)
-    assert [v.status for v in found.values()] == ["no_data"] + ["ok"] * 5
+    assert [v.result.status for v in found.values()] == ["no_data"] + ["ok"] * 5
 
 
 def test_a_rate_of_missing_values_is_compared_with_the_hours_before() -> None:
@@ -121,9 +121,9 @@ def test_a_rate_of_missing_values_is_compared_with_the_hours_before() -> None:
     rows = _rows({"x": pa.array(x, mask=rng.random(n) < missing), "y": rng.normal(size=n)})
     complete = _reference(_rows({"x": x, "y": rng.normal(size=n)}))
     found = _verdicts(_rules("{trailing: 2h}", "{alert: Missing, integrity: missing}"), rows, complete)
-    assert {field for (_, _, field, _), v in found.items() if v.status == "breach"} == {"x"}
+    assert {field for (_, _, field, _), v in found.items() if v.result.status == "breach"} == {"x"}
     assert set(_breaches(found)) == {6, 7}
-    assert found[6, "v1", "x", ""].finding == "null"
+    assert found[6, "v1", "x", ""].result.finding == "null"
 
 
 def _days(seed: int, days: int, *, shift_from: int | None = None) -> RowBlock:
@@ -137,8 +137,8 @@ def _days(seed: int, days: int, *, shift_from: int | None = None) -> RowBlock:
 def test_a_daily_cycle_is_drift_from_the_whole_day_but_not_from_the_same_hours_of_the_days_before() -> None:
     rows, made = _days(7, 5), _reference(_days(8, 4))
     cycle = _verdicts(_rules("{same_time_last: day}", window="2h"), rows, made, start=4 * DAY)
-    assert {v.status for v in cycle.values()} == {"ok"}
-    assert {v.reference_rows for v in cycle.values()} == {4 * 2 * ROWS}
+    assert {v.result.status for v in cycle.values()} == {"ok"}
+    assert {v.result.reference_rows for v in cycle.values()} == {4 * 2 * ROWS}
     whole = _verdicts(_rules("training", window="2h"), rows, made, start=4 * DAY)
     assert len(_breaches(whole)) == len(whole) == len(cycle) == 12
 
@@ -154,8 +154,8 @@ def test_as_many_days_as_are_told_are_looked_back_at_and_those_that_are_not_ther
     for count, expected in ((1, [0, 1, 1, 1]), (2, [0, 1, 2, 2]), (9, [0, 1, 2, 3])):
         found = _verdicts(_rules(f"{{same_time_last: day, count: {count}}}", window="6h"), rows, made)
         noon = [found[24 * day + 12, "v1", "x", ""] for day in range(4)]
-        assert [v.reference_rows for v in noon] == [days * 6 * ROWS for days in expected]
-        assert [v.status for v in noon] == ["no_data", "ok", "ok", "ok"]
+        assert [v.result.reference_rows for v in noon] == [days * 6 * ROWS for days in expected]
+        assert [v.result.status for v in noon] == ["no_data", "ok", "ok", "ok"]
 
 
 def _versions(seed: int, difference: float) -> RowBlock:
@@ -169,11 +169,13 @@ def test_a_new_version_with_other_inputs_is_found_by_comparison_with_the_version
     # The stored reference, of another level, only lends its bins.
     made, rules = _reference(_level_xy(11)), _rules("{version: previous}")
     moved = {k: v for k, v in _verdicts(rules, _versions(12, 1.0), made).items() if k[1] == "v2"}
-    assert {(version, field) for (_, version, field, _), v in moved.items() if v.status == "breach"} == {("v2", "x")}
+    assert {(version, field) for (_, version, field, _), v in moved.items() if v.result.status == "breach"} == {
+        ("v2", "x")
+    }
     assert set(_breaches(moved)) == set(range(11, 21)), "for as long as the old one is remembered"
     same = {k: v for k, v in _verdicts(rules, _versions(13, 0.0), made).items() if k[1] == "v2"}
-    assert {v.status for v in same.values()} == {"ok"}
-    assert {v.reference_rows for v in same.values()} == {10 * ROWS}
+    assert {v.result.status for v in same.values()} == {"ok"}
+    assert {v.result.reference_rows for v in same.values()} == {10 * ROWS}
 
 
 def _level_xy(seed: int) -> RowBlock:
@@ -185,14 +187,14 @@ def test_an_only_version_has_no_version_before_and_a_version_of_long_ago_is_forg
     rows, made = _level(14, 3), _reference(_level(2, 20))
     found = _verdicts(_rules("{version: previous}"), rows, made)
     assert len(found) == 3
-    assert {v.status for v in found.values()} == {"no_data"}
+    assert {v.result.status for v in found.values()} == {"no_data"}
     long_ago = replace(
         rows,
         times=rows.times + (np.arange(len(rows)) >= ROWS) * 8 * DAY,
         versions=Texts((np.arange(len(rows)) >= ROWS).astype(np.int32), ["v1", "v2"]),
     )
     later = _verdicts(_rules("{version: previous}"), long_ago, made, start=8 * DAY + HOUR)
-    assert {(version, v.status) for (_, version, _, _), v in later.items()} == {("v2", "no_data")}
+    assert {(version, v.result.status) for (_, version, _, _), v in later.items()} == {("v2", "no_data")}
 
 
 def _regions(seed: int, shares: Mapping[str, float], means: Mapping[str, float], hours: int = 8) -> RowBlock:
@@ -208,13 +210,13 @@ def test_another_segment_is_compared_with_the_one_that_is_named() -> None:
     rows = _regions(16, {"north": 0.1, "south": 0.45, "west": 0.45}, means, hours=4)
     head = "    segments: [region]\n"
     found = _verdicts(_rules("{segment: region=north}", window="4h", head=head), rows, made)
-    status = {segment: v.status for (_, _, _, segment), v in found.items()}
+    status = {segment: v.result.status for (_, _, _, segment), v in found.items()}
     assert status == {"": "breach", "region=north": "no_data", "region=south": "ok", "region=west": "breach"}
-    assert found[4, "v1", "x", "region=north"].reason == "too_few_rows"
+    assert found[4, "v1", "x", "region=north"].result.reason == "too_few_rows"
     north = made.segments["region=north"].rows
-    assert {v.reference_rows for v in found.values() if v.status != "no_data"} == {north}
+    assert {v.result.reference_rows for v in found.values() if v.result.status != "no_data"} == {north}
     own = _verdicts(_rules("training", window="4h", head=head), rows, made)
-    assert {s: v.status for (_, _, _, s), v in own.items() if s} == {
+    assert {s: v.result.status for (_, _, _, s), v in own.items() if s} == {
         **{s: v for s, v in status.items() if s},
         "region=west": "ok",
     }
@@ -223,7 +225,7 @@ def test_another_segment_is_compared_with_the_one_that_is_named() -> None:
 def test_a_segment_that_the_reference_does_not_know_gives_no_data() -> None:
     rows = _regions(17, {"north": 1.0}, {"north": 0.0}, hours=1)
     found = _verdicts(_rules("{segment: region=east}"), rows, _reference(rows, "region"))
-    assert {v.status for v in found.values()} == {"no_data"}
+    assert {v.result.status for v in found.values()} == {"no_data"}
 
 
 def test_performance_at_the_same_hours_is_that_of_all_these_days() -> None:
@@ -233,8 +235,8 @@ def test_performance_at_the_same_hours_is_that_of_all_these_days() -> None:
     rows = _rows({"p": predicted, "y": predicted - error}, prediction="p", ground_truth="y")
     rules = _rules("{same_time_last: day, count: 3}", "{alert: Off, performance: rmse, worse_than_reference: 10%}")
     verdict = _verdicts(rules, rows, _reference(rows))[95, "v1", "", ""]
-    assert verdict.reference_rows == 3 * ROWS
-    assert f"in the reference {((1 + 1 + 9) / 3) ** 0.5:.4g}" in verdict.message
+    assert verdict.result.reference_rows == 3 * ROWS
+    assert f"in the reference {((1 + 1 + 9) / 3) ** 0.5:.4g}" in verdict.result.message
 
 
 def test_a_version_is_compared_with_one_that_was_there_before_and_not_with_a_later_one() -> None:
@@ -245,8 +247,8 @@ def test_a_version_is_compared_with_one_that_was_there_before_and_not_with_a_lat
     found = _verdicts(
         _rules("{version: previous}", "{alert: Drift, drift: psi, min_rows: 100}"), rows, _reference(rows)
     )
-    assert {verdict.status for (_, version, *_), verdict in found.items() if version == "v1"} == {"no_data"}
-    assert {verdict.status for (_, version, *_), verdict in found.items() if version == "v2"} == {"breach"}
+    assert {verdict.result.status for (_, version, *_), verdict in found.items() if version == "v1"} == {"no_data"}
+    assert {verdict.result.status for (_, version, *_), verdict in found.items() if version == "v2"} == {"breach"}
 
 
 @pytest.mark.parametrize("reference", ["training", "{segment: region=north}"])
@@ -264,7 +266,7 @@ def test_a_default_that_only_one_segment_has_is_expected_there(reference: str) -
         head="    segments: [region]\n",
     )
     found = _verdicts(rules, draw(23, 15 * ROWS), _reference(draw(24, 5000), "region"))
-    north = {verdict.status for (*_, segment), verdict in found.items() if segment == "region=north"}
+    north = {verdict.result.status for (*_, segment), verdict in found.items() if segment == "region=north"}
     assert north == {"ok"}
     if reference != "training":  # by the north's own, the whole has lost its default
-        assert {verdict.status for (*_, segment), verdict in found.items() if not segment} == {"breach"}
+        assert {verdict.result.status for (*_, segment), verdict in found.items() if not segment} == {"breach"}

@@ -20,7 +20,7 @@ from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import Rule, parse_text
 from otel_mlmon.stats.inference.p_values import combined
-from otel_mlmon.values import Alert, AlertState, Reference, RowBlock, Target, Verdict
+from otel_mlmon.values import Alert, AlertState, CheckResult, Reference, RowBlock, Target, Verdict
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 
 HOUR = 3_600_000_000_000
@@ -47,7 +47,7 @@ def _alert(
     """A firing alert about the hours from one to another; its id says what it is about. `verdict` overrides parts of its verdict."""
     start, end = (hour * HOUR for hour in hours)
     target = Target("m", version, segment, field)
-    found = Verdict(target, "breach", "beyond_threshold", start, end, value=0.2, threshold=0.1, rows=1000)
+    result = CheckResult("breach", "beyond_threshold", value=0.2, threshold=0.1, rows=1000)
     return Alert(
         " ".join(filter(None, (method, field, segment, version if version != "v1" else ""))),
         "g",
@@ -56,7 +56,7 @@ def _alert(
         method,
         target,
         state or AlertState("firing", end, end, end),
-        replace(found, **verdict),
+        Verdict(target, start, end, replace(result, **verdict)),
         {"severity": severity} if severity else {},
         {},
     )
@@ -220,7 +220,7 @@ def test_what_is_over_explains_by_what_it_was_and_is_not_explained() -> None:
     over = _over("missing", "x", last_breach=9, value=0.0, evidence={"breach": breach})
     slow = _alert("rmse", hours=(2, 10))
     assert causes([over, slow]) == {slow.id: over.id}, "it had 30 % of the rows, though it has none now"
-    little = replace(over, verdict=replace(over.verdict, evidence={"breach": {**breach, "value": 0.01}}))
+    little = _over("missing", "x", last_breach=9, value=0.0, evidence={"breach": {**breach, "value": 0.01}})
     assert causes([little, slow]) == {}
     assert causes([SCHEMA, _over("psi", "x", last_breach=10)]) == {}
 
@@ -371,8 +371,9 @@ def _rules(*rules: str, head: str = "") -> tuple[Rule, ...]:
 
 
 def _verdict(p_value: float | None, status: Any = "breach", **named: Any) -> Verdict:
-    found = Verdict(Target("m", "v1", "", "x"), status, "beyond_threshold", 9 * HOUR, 10 * HOUR, p_value=p_value)
-    return replace(found, finding="shift", level="critical", evidence={"numbers": []}, rows=1000, **named)
+    result = CheckResult(status, "beyond_threshold", p_value=p_value, finding="shift", level="critical", rows=1000)
+    result = replace(result, evidence={"numbers": []}, **named)
+    return Verdict(Target("m", "v1", "", "x"), 9 * HOUR, 10 * HOUR, result)
 
 
 def _corrected(rules: tuple[Rule, ...], *p_values: list[float | None], interval: int = HOUR) -> list[list[Verdict]]:
@@ -392,42 +393,44 @@ BUDGET = "    false_alarms: 1 per month\n"
 def test_the_level_of_a_budget_is_the_share_of_it_that_one_evaluation_may_spend(interval: int) -> None:
     rules, level = _rules(TWO[0], head=BUDGET), interval / MONTH
     (found,) = _corrected(rules, [0.99 * level], interval=interval)
-    assert [v.status for v in found] == ["breach"]
+    assert [v.result.status for v in found] == ["breach"]
     (found,) = _corrected(rules, [1.01 * level], interval=interval)
-    assert [(v.status, v.reason) for v in found] == [("ok", "not_significant")]
+    assert [(v.result.status, v.result.reason) for v in found] == [("ok", "not_significant")]
 
 
 def test_all_rules_of_a_budget_are_one_family() -> None:
     level = HOUR / MONTH
     small, large = 0.3 * level, 0.9
     (alone,) = _corrected(_rules(TWO[0], head=BUDGET), [small])
-    assert alone[0].status == "breach"
+    assert alone[0].result.status == "breach"
     first, second = _corrected(_rules(*TWO, head=BUDGET), [small], [large] * 3)
-    assert first[0].status == "ok", "one of four tests"
-    assert first[0].q_value == pytest.approx(4 * small)
-    assert [v.q_value for v in second] == pytest.approx([large] * 3)
+    assert first[0].result.status == "ok", "one of four tests"
+    assert first[0].result.q_value == pytest.approx(4 * small)
+    assert [v.result.q_value for v in second] == pytest.approx([large] * 3)
     first, second = _corrected(_rules(*TWO, head=BUDGET), [small], [small, small, large])
-    assert [v.status for v in (*first, *second)] == ["breach"] * 3 + ["ok"], "where several are small, less is enough"
-    assert first[0].q_value == pytest.approx(4 / 3 * small)
+    assert [v.result.status for v in (*first, *second)] == ["breach"] * 3 + ["ok"], (
+        "where several are small, less is enough"
+    )
+    assert first[0].result.q_value == pytest.approx(4 / 3 * small)
 
 
 def test_without_a_budget_each_rule_is_a_family_at_its_own_confidence() -> None:
     rules = _rules("{alert: A, drift: psi}", "{alert: B, drift: psi, confidence: 90%}")
     sure, less = _corrected(rules, [0.009], [0.09])
-    assert [v.status for v in (*sure, *less)] == ["breach", "breach"]
-    assert [v.q_value for v in (*sure, *less)] == [0.009, 0.09], "neither counts among the other's tests"
+    assert [v.result.status for v in (*sure, *less)] == ["breach", "breach"]
+    assert [v.result.q_value for v in (*sure, *less)] == [0.009, 0.09], "neither counts among the other's tests"
     sure, less = _corrected(rules, [0.011], [0.11])
-    assert [v.status for v in (*sure, *less)] == ["ok", "ok"]
+    assert [v.result.status for v in (*sure, *less)] == ["ok", "ok"]
     sure, less = _corrected(rules, [0.009, 0.5], [0.04, 0.5])
-    assert [v.status for v in (*sure, *less)] == ["ok", "ok", "breach", "ok"]
+    assert [v.result.status for v in (*sure, *less)] == ["ok", "ok", "breach", "ok"]
 
 
 def test_a_rule_with_its_own_budget_is_apart_from_the_groups() -> None:
     rules = _rules("{alert: A, drift: psi}", "{alert: B, drift: psi, false_alarms: 1 per day}", head=BUDGET)
     assert [rule.false_alarms for rule in rules] == [MONTH, 24 * HOUR]
     group, own = _corrected(rules, [0.04], [0.04])
-    assert [v.status for v in (*group, *own)] == ["ok", "breach"], "1 in 730, and 1 in 24"
-    assert group[0].q_value == own[0].q_value == 0.04
+    assert [v.result.status for v in (*group, *own)] == ["ok", "breach"], "1 in 730, and 1 in 24"
+    assert group[0].result.q_value == own[0].result.q_value == 0.04
 
 
 def test_what_was_not_tested_is_left_as_it_is_and_counts_for_nothing() -> None:
@@ -439,7 +442,7 @@ def test_what_was_not_tested_is_left_as_it_is_and_counts_for_nothing() -> None:
         _verdict(0.5, status="error"),
     ]
     found = [v for _, v in correct([(rule, v) for v in [_verdict(0.009), *without]], HOUR)]
-    assert (found[0].status, found[0].q_value) == ("breach", 0.009)
+    assert (found[0].result.status, found[0].result.q_value) == ("breach", 0.009)
     assert found[1:] == without
     assert correct([], HOUR) == []
 
@@ -447,26 +450,30 @@ def test_what_was_not_tested_is_left_as_it_is_and_counts_for_nothing() -> None:
 def test_what_is_fine_by_size_stays_fine_and_what_may_be_chance_loses_its_finding() -> None:
     (rule,) = _rules("{alert: A, drift: psi}")
     fine, chance = (v for _, v in correct([(rule, _verdict(1e-9, status="ok")), (rule, _verdict(0.2))], HOUR))
-    assert (fine.status, fine.q_value) == ("ok", pytest.approx(2e-9))
-    assert (chance.status, chance.reason, chance.finding, chance.level) == ("ok", "not_significant", "", "")
-    assert chance.evidence == {}
-    assert (chance.p_value, chance.q_value) == (0.2, 0.2)
+    assert (fine.result.status, fine.result.q_value) == ("ok", pytest.approx(2e-9))
+    assert (chance.result.status, chance.result.reason, chance.result.finding, chance.result.level) == (
+        "ok",
+        "not_significant",
+        "",
+        "",
+    )
+    assert chance.result.evidence == {}
+    assert (chance.result.p_value, chance.result.q_value) == (0.2, 0.2)
 
 
 def _window(hour: float, p_value: float | None, *, rows: int = 1000, reference_rows: int = 0) -> Verdict:
     """Of the hour that ends then."""
-    return replace(
-        _verdict(p_value, status="ok"),
-        start=int((hour - 1) * HOUR),
-        end=int(hour * HOUR),
-        rows=rows,
-        reference_rows=reference_rows,
-    )
+    result = replace(_verdict(p_value, status="ok").result, rows=rows, reference_rows=reference_rows)
+    return Verdict(Target("m", "v1", "", "x"), int((hour - 1) * HOUR), int(hour * HOUR), result)
+
+
+def _with_status(verdict: Verdict, status: Any) -> Verdict:
+    return replace(verdict, result=replace(verdict.result, status=status))
 
 
 def _joined(*windows: Verdict, reference: Reference | None = None) -> list[float | None]:
     past: Past = {}
-    return [accumulate(past, "key", window, reference, "psi").p_value for window in windows]
+    return [accumulate(past, "key", window, reference, "psi").result.p_value for window in windows]
 
 
 def test_two_windows_that_each_point_weakly_somewhere_are_joined() -> None:
@@ -501,13 +508,13 @@ def test_a_window_is_joined_with_the_last_one_only_and_not_with_one_of_long_ago(
 def test_targets_are_joined_each_with_its_own_past() -> None:
     past: Past = {}
     accumulate(past, "one", _window(1, 0.02), None, "psi")
-    assert accumulate(past, "other", _window(2, 0.02), None, "psi").p_value == pytest.approx(0.04)
+    assert accumulate(past, "other", _window(2, 0.02), None, "psi").result.p_value == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("status", ["no_data", "error"])
 def test_a_window_that_was_not_judged_is_no_past(status: Any) -> None:
     past: Past = {}
-    for window in (replace(_window(1, 0.02), status=status), _window(1, None)):
+    for window in (_with_status(_window(1, 0.02), status), _window(1, None)):
         assert accumulate(past, "key", window, None, "psi") is window
     assert past == {}
 

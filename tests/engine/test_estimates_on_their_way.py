@@ -60,12 +60,12 @@ def test_estimates_are_kept_scored_and_believed_while_they_are_right(tmp_path: P
         world.send(_houses(rng, 800, day * DAY, old=0.3 if day < 20 else 0.9))
         alert = world.tick((day + 1) * DAY)["ErrorWillGrow", ""]
         verdict = alert.verdict
-        assert verdict.low is not None and verdict.low <= verdict.value <= verdict.high
+        assert verdict.result.low is not None and verdict.result.low <= verdict.result.value <= verdict.result.high
         if day < 20:
-            assert verdict.status == "ok", verdict.message
+            assert verdict.result.status == "ok", verdict.result.message
     # Nine in ten houses are old: the error that is to be expected is known on the same day.
     assert alert.state.phase == "firing"
-    assert verdict.value == pytest.approx(np.sqrt(0.9 * 900 + 0.1 * 100), rel=0.1)
+    assert verdict.result.value == pytest.approx(np.sqrt(0.9 * 900 + 0.1 * 100), rel=0.1)
     entries = world.store.estimates(alert.id)
     assert [e.end for e in entries] == [(day + 1) * DAY for day in range(24)], "one a window, restarts included"
     scored = [e for e in entries if e.scored]
@@ -88,9 +88,9 @@ def test_an_estimator_that_was_wrong_says_so_and_raises_no_alerts_until_it_is_ri
             _houses(rng, 800, day * DAY, factor=2.0 if 10 <= day < 20 else 1.0, old=0.9 if 22 <= day < 24 else 0.3)
         )
         verdict = world.tick((day + 1) * DAY)["ErrorWillGrow", ""].verdict
-        reasons.append(verdict.reason)
-        if verdict.reason == "estimator_unreliable":
-            assert verdict.status == "no_data" and "has been wrong" in verdict.message
+        reasons.append(verdict.result.reason)
+        if verdict.result.reason == "estimator_unreliable":
+            assert verdict.result.status == "no_data" and "has been wrong" in verdict.result.message
             assert _metrics(world)["mlmon.estimate.trusted"] == 0.0
     assert "estimator_unreliable" not in reasons[:12]
     assert set(reasons[18:24]) == {"estimator_unreliable"}, "though the inputs of days 22 and 23 are bad"

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otel_mlmon.checks.case import Outcome
 from otel_mlmon.engine.ledger import due, entry, judged, score, trusted
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.store import Store
-from otel_mlmon.values import Target
+from otel_mlmon.values import CheckResult, Target
 from otel_mlmon.values.history import LedgerEntry
 
 HIT, ABOVE, BELOW = 5.2, 7.0, 3.0
@@ -43,8 +42,8 @@ def test_one_estimate_is_kept_of_windows_that_overlap() -> None:
 
 def test_an_estimate_without_a_band_is_not_kept() -> None:
     target = Target("m", "1", "town=a")
-    assert entry("a", target, "rmse", 0, 1, 2, Outcome("no_data", "no_rows")) is None
-    made = entry("a", target, "rmse", 0, 1, 2, Outcome("ok", "", value=5.0, low=4.0, high=6.0))
+    assert entry("a", target, "rmse", 0, 1, 2, CheckResult("no_data", "no_rows")) is None
+    made = entry("a", target, "rmse", 0, 1, 2, CheckResult("ok", "", value=5.0, low=4.0, high=6.0))
     assert made == LedgerEntry("a", "m", "1", "town=a", "rmse", 0, 1, 2, 5.0, 4.0, 6.0)
 
 
@@ -111,7 +110,7 @@ def test_where_some_truth_is_missing_the_rest_may_still_move_the_figure() -> Non
 
 
 def test_nothing_follows_from_an_estimator_that_is_not_believed() -> None:
-    outcome = Outcome(
+    outcome = CheckResult(
         "breach", "beyond_threshold", 5.0, 4.0, 0.001, message="worse", low=4.0, high=6.0, finding="worse"
     )
     bad = trusted(_scored([ABOVE] * 5))
@@ -119,7 +118,7 @@ def test_nothing_follows_from_an_estimator_that_is_not_believed() -> None:
     assert (found.status, found.reason, found.message) == ("no_data", "estimator_unreliable", bad.message)
     assert (found.value, found.low, found.high, found.finding) == (5.0, 4.0, 6.0, "")
     assert judged(outcome, trusted(_scored([HIT] * 5))) == outcome
-    nothing = Outcome("no_data", "no_rows")
+    nothing = CheckResult("no_data", "no_rows")
     assert judged(nothing, bad) == nothing
 
 

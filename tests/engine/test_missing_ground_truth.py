@@ -55,9 +55,9 @@ def test_missing_at_random_leaves_figures_and_intervals_right_and_nothing_is_sai
         for week in (2, 4, *range(8, 15)):
             verdict = world.tick(week * WEEK)["PricesOff", ""].verdict
             if week < 5:
-                assert verdict.status == "no_data", "no label is known in the first four weeks"
-        assert verdict.coverage == pytest.approx(0.6, abs=0.05)
-        assert verdict.maturity == "final"
+                assert verdict.result.status == "no_data", "no label is known in the first four weeks"
+        assert verdict.result.coverage == pytest.approx(0.6, abs=0.05)
+        assert verdict.result.maturity == "final"
         for revision in world.store.revisions(world.engine.alerts()[0].id, 1000):
             if revision.maturity == "final":
                 part = frame[(frame["time"] >= revision.start) & (frame["time"] < revision.end)]
@@ -76,14 +76,14 @@ def test_missing_where_the_error_is_large_is_warned_of_and_corrected_for() -> No
         world, frame = _world(True, seed)
         for week in (7, 10):
             verdict = world.tick(week * WEEK)["PricesOff", ""].verdict
-        assert verdict.coverage == pytest.approx(0.6, abs=0.05)
+        assert verdict.result.coverage == pytest.approx(0.6, abs=0.05)
         assert world.engine.groups["g", "m"].biased["1"]
-        assert "are not like" in verdict.message
-        told = verdict.evidence["selection"]
+        assert "are not like" in verdict.result.message
+        told = verdict.result.evidence["selection"]
         assert told["biased"] and told["fields"]
         part = frame[(frame["time"] >= verdict.start) & (frame["time"] < verdict.end)]
         truth = _rmse(part)
-        plain.append(abs(verdict.value / truth - 1))
+        plain.append(abs(verdict.result.value / truth - 1))
         corrected.append(abs(told["corrected"] / truth - 1))
         world.store.close()
     # What no feature shows cannot be corrected for: better, not right.

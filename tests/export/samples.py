@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from otel_mlmon.export.source import HistoryPoint
-from otel_mlmon.values import Alert, AlertState, HistogramValue, Point, Target, Verdict
+from otel_mlmon.values import Alert, AlertState, CheckResult, HistogramValue, Point, Target, Verdict
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.semconv import MetricName
 
@@ -68,9 +68,21 @@ def alert(**changes: Any) -> Alert:
         "rule": RULE,
     }
     verdict = Verdict(
-        target, "breach", "beyond_threshold", NOW - 60 * MIN, NOW, value=0.4271, threshold=0.2, p_value=1.3e-7, rows=4980,
-        reference_rows=16512, message="psi 0.427 between 4980 values and the reference's 16512", evidence=evidence,
-    )  # fmt: skip
+        target,
+        NOW - 60 * MIN,
+        NOW,
+        CheckResult(
+            "breach",
+            "beyond_threshold",
+            value=0.4271,
+            threshold=0.2,
+            p_value=1.3e-7,
+            rows=4980,
+            reference_rows=16512,
+            message="psi 0.427 between 4980 values and the reference's 16512",
+            evidence=evidence,
+        ),
+    )
     made = Alert(
         "4f1c2b7e90ad3c55", "house-prices", "FeatureDrift", "drift", "psi", target, state, verdict,
         {"severity": "warning", "team": "pricing"},
@@ -80,10 +92,14 @@ def alert(**changes: Any) -> Alert:
 
 
 def changed(made: Alert, **changes: Any) -> Alert:
-    for part in ("target", "state", "verdict"):
-        mine = {k: changes.pop(k) for k in list(changes) if k in type(getattr(made, part)).__dataclass_fields__}
-        made = replace(made, **{part: replace(getattr(made, part), **mine)})
-    return replace(made, **changes)
+    def mine(part: Any) -> dict[str, Any]:
+        return {k: changes.pop(k) for k in list(changes) if k in type(part).__dataclass_fields__}
+
+    target = replace(made.target, **mine(made.target))
+    state = replace(made.state, **mine(made.state))
+    result = replace(made.verdict.result, **mine(made.verdict.result))
+    verdict = replace(made.verdict, result=result, **mine(made.verdict))
+    return replace(made, target=target, state=state, verdict=verdict, **changes)
 
 
 HISTORY = [

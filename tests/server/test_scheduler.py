@@ -98,7 +98,7 @@ def test_silence_goes_on_being_judged() -> None:
     processor.run(5.5)
     assert [minute for _, minute in processor.ticks] == [1, 2, 3, 4, 5]
     (alert,) = processor.engine.alerts()
-    assert (alert.verdict.status, alert.verdict.reason) == ("no_data", "no_values")
+    assert (alert.verdict.result.status, alert.verdict.result.reason) == ("no_data", "no_values")
 
 
 def test_every_model_that_the_glob_covers_has_its_own_clock() -> None:

@@ -27,7 +27,7 @@ def labels_of(alert: Alert) -> dict[str, str]:
 
 def annotations_of(alert: Alert, url: str) -> dict[str, str]:
     """Texts for a person; a rule's own win, but for the address of the report page."""
-    named = {"description": alert.verdict.message, **alert.annotations, "report": url}
+    named = {"description": alert.verdict.result.message, **alert.annotations, "report": url}
     return {key: text(str(value)) for key, value in named.items() if value}
 
 

@@ -108,10 +108,10 @@ def payload(alert: Alert, external_url: str) -> dict[str, Any]:
                 "endsAt": _NEVER if status == "firing" else iso(alert.state.resolved_at) or _NEVER,
                 "generatorURL": url,
                 "fingerprint": alert.id,
-                "value": verdict.value,
-                "threshold": verdict.threshold,
-                "pValue": verdict.p_value,
-                "rows": verdict.rows,
+                "value": verdict.result.value,
+                "threshold": verdict.result.threshold,
+                "pValue": verdict.result.p_value,
+                "rows": verdict.result.rows,
             }
         ],
     }

@@ -13,6 +13,7 @@ from otel_mlmon.export.pages.wording import as_share, environment, number, shown
 from otel_mlmon.export.plain import plain
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.values import Alert
+from otel_mlmon.values.alert_documents import verdict_to_document
 
 _KNOWN_EVIDENCE = frozenset(
     {"distribution", "numbers", "segments", "rule", "sql", "selection", "shift", "slices", "ledger", "budget", "examples",
@@ -43,7 +44,7 @@ def report_page(
     """
     said = as_share if is_share(alert.check, alert.method) else shown
     judged = _judged(alert, explanation)
-    evidence = alert.verdict.evidence
+    evidence = alert.verdict.result.evidence
     picture, caption = distributions.draw(evidence.get("distribution"))
     rule = evidence.get("rule")
     found = explained.example_rows(explanation)
@@ -63,7 +64,7 @@ def report_page(
         headline=alert.annotations.get("summary") or _headline(alert),
         annotations={k: v for k, v in alert.annotations.items() if k not in {"summary", "description"} and v},
         times_limit=_times(judged["value"], judged["threshold"])
-        if alert.verdict.status == "breach" or judged["old"]
+        if alert.verdict.result.status == "breach" or judged["old"]
         else "",
         picture=picture,
         caption=caption,
@@ -74,7 +75,7 @@ def report_page(
         rule={str(k): _short(v) for k, v in rule.items()} if isinstance(rule, Mapping) else {},
         interval=explained.between(judged["low"], judged["high"], said),
         message=explained.message_of(str(judged["message"] or ""), explanation),
-        newest=explained.message_of(alert.verdict.message, explanation),
+        newest=explained.message_of(alert.verdict.result.message, explanation),
         waiting=waiting,
         coverage=svg.percent(covered) if (covered := number(judged["coverage"])) is not None else "",
         maturity=judged["maturity"] or "provisional",
@@ -90,9 +91,10 @@ def report_page(
 def _judged(alert: Alert, explanation: Mapping[str, Any] | None) -> dict[str, Any]:
     """The figures of the breach that the page is about: `old` where that is not the newest verdict."""
     verdict = alert.verdict
-    found = {name: getattr(verdict, name) for name in _FIGURES}
+    figures = verdict_to_document(verdict)
+    found = {name: figures[name] for name in _FIGURES}
     fired = explained.fired_of(explanation)
-    if verdict.status == "breach" or number(fired.get("value")) is None:
+    if verdict.result.status == "breach" or number(fired.get("value")) is None:
         return {**found, "old": False}
     old = any(fired.get(name) != found[name] for name in ("start", "end", "value"))
     return {**found, **{name: fired.get(name) for name in _FIGURES if old}, "old": old}
@@ -179,7 +181,7 @@ def _sql(alert: Alert) -> str:
     table = alert.target.model.replace('"', '""')
     version = alert.target.version.replace("'", "''")
     start, end = alert.verdict.start, alert.verdict.end
-    if alert.verdict.status != "breach" and alert.state.last_breach:  # the evidence is older than the verdict
+    if alert.verdict.result.status != "breach" and alert.state.last_breach:  # the evidence is older than the verdict
         start, end = alert.state.last_breach - (end - start), alert.state.last_breach
     return (
         f"SELECT * FROM predictions.\"{table}\"\nWHERE _version = '{version}' AND _time >= {start} AND _time < {end};"

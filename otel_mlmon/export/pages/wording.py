@@ -80,7 +80,7 @@ def phase(alert: Alert) -> str:
 def said(alert: Alert) -> str:
     """What is wrong, in a line or two: the rule's own summary, or how the verdict begins."""
     summary = str(alert.annotations.get("summary") or "")
-    text = summary or alert.verdict.message.partition("; ")[0]
+    text = summary or alert.verdict.result.message.partition("; ")[0]
     return text if len(text) <= _LINES else text[: _LINES - 1] + "…"
 
 

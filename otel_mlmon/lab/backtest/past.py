@@ -62,7 +62,7 @@ def play(
             if alert.group in tick.groups:
                 key = (alert.group, alert.rule)
                 past.verdicts.setdefault(key, Counter())[_verdict(alert)] += 1
-                past.rows[key] = max(past.rows.get(key, 0), alert.verdict.rows)
+                past.rows[key] = max(past.rows.get(key, 0), alert.verdict.result.rows)
         now = {alert.id: alert for alert in alerts if alert.phase == "firing"}
         for id_ in [id_ for id_ in open_ if id_ not in now]:
             since, alert = open_.pop(id_)
@@ -78,7 +78,9 @@ def play(
 
 def _verdict(alert: Alert) -> str:
     """`ok`, `breach`, or why there was none."""
-    return alert.verdict.status if alert.verdict.status in ("ok", "breach") else alert.verdict.reason
+    return (
+        alert.verdict.result.status if alert.verdict.result.status in ("ok", "breach") else alert.verdict.result.reason
+    )
 
 
 def never(groups: Sequence[Group], past: Past) -> list[tuple[Group, Rule, str]]:

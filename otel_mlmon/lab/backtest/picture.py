@@ -37,7 +37,7 @@ def timeline(past: Past, groups: Sequence[Group]) -> Markup:
                 x = _LEFT + width * (episode.start - past.start) / length
                 wide = max(2.0, width * (episode.end - episode.start) / length)
                 about = " ".join(filter(None, (alert.target.field, alert.target.segment)))
-                parts.append(svg.rectangle("bar", x, y, wide, _ROW - 4, f"{about}: {alert.verdict.message}"))
+                parts.append(svg.rectangle("bar", x, y, wide, _ROW - 4, f"{about}: {alert.verdict.result.message}"))
     form = "%Y-%m-%d" if length > _DAYS else "%m-%d %H:%M"
     for i in range(_MARKS + 1):
         moment = datetime.fromtimestamp((past.start + length * i / _MARKS) / 1e9, UTC).strftime(form)

@@ -142,14 +142,14 @@ def _difference(
             left.remove(match)
     for alert in left:
         if alert.phase not in lenient:
-            yield f"{when}: not expected: {_name(alert)}: {alert.verdict.message}"
+            yield f"{when}: not expected: {_name(alert)}: {alert.verdict.result.message}"
 
 
 def _fits(wanted: ExpectedAlert, alert: Alert) -> bool:
     return (
         (wanted.alert, wanted.state, wanted.segment) == (alert.rule, alert.phase, alert.target.segment)
         and wanted.feature in (None, alert.target.field)
-        and wanted.finding in (None, alert.verdict.finding)
+        and wanted.finding in (None, alert.verdict.result.finding)
         and wanted.severity in (None, alert.labels.get("severity"))
     )
 
@@ -164,6 +164,6 @@ def _name(alert: Alert) -> str:
         alert.rule,
         alert.target.field,
         alert.target.segment,
-        alert.verdict.finding,
+        alert.verdict.result.finding,
         alert.labels.get("severity", ""),
     )

@@ -1,0 +1,61 @@
+"""Alerts and verdicts as JSON-able data: the spelling of the store's documents and of the HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, Final
+
+from otel_mlmon.values.alerts import Alert, AlertState
+from otel_mlmon.values.verdicts import CheckResult, Target, Verdict
+
+# The documents hold a verdict's window between the reason and the value.
+_BEFORE_WINDOW: Final = ("status", "reason")
+_RESULT_FIELDS: Final = tuple(field.name for field in fields(CheckResult))
+
+
+def verdict_to_document(verdict: Verdict) -> dict[str, Any]:
+    """Return target, window and result in one flat mapping."""
+    result = {name: getattr(verdict.result, name) for name in _RESULT_FIELDS}
+    first = {name: result.pop(name) for name in _BEFORE_WINDOW}
+    return {"target": asdict(verdict.target), **first, "start": verdict.start, "end": verdict.end, **result}
+
+
+def verdict_from_document(document: Mapping[str, Any]) -> Verdict:
+    """Read a document of `verdict_to_document`."""
+    result = {name: document[name] for name in _RESULT_FIELDS if name in document}
+    return Verdict(Target(**document["target"]), document["start"], document["end"], CheckResult(**result))
+
+
+def alert_to_document(alert: Alert) -> dict[str, Any]:
+    """Return an alert with its verdict as one nested mapping."""
+    return {
+        "id": alert.id,
+        "group": alert.group,
+        "rule": alert.rule,
+        "check": alert.check,
+        "method": alert.method,
+        "target": asdict(alert.target),
+        "state": asdict(alert.state),
+        "verdict": verdict_to_document(alert.verdict),
+        "labels": dict(alert.labels),
+        "annotations": dict(alert.annotations),
+        "cause": alert.cause,
+    }
+
+
+def alert_from_document(id_: str, document: Mapping[str, Any]) -> Alert:
+    """Read a document of `alert_to_document`."""
+    return Alert(
+        id=id_,
+        group=document["group"],
+        rule=document["rule"],
+        check=document["check"],
+        method=document["method"],
+        target=Target(**document["target"]),
+        state=AlertState(**document["state"]),
+        verdict=verdict_from_document({**document["verdict"], "target": document["target"]}),
+        labels=document["labels"],
+        annotations=document["annotations"],
+        cause=document.get("cause", ""),
+    )
