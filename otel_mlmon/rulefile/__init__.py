@@ -1,4 +1,4 @@
-"""The format of rule files: text to frozen values. What rules do is not known here."""
+"""The format of rule files: parse text into frozen values. Rules are evaluated elsewhere."""
 
 from otel_mlmon.rulefile.baseline import Baseline
 from otel_mlmon.rulefile.checks import KINDS, Rule

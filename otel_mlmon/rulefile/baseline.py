@@ -1,4 +1,4 @@
-"""Where a group's normal comes from: a stored reference, or earlier or other predictions measured on its bins."""
+"""The baseline of a group: a stored reference, or earlier or other predictions measured on the reference's bins."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from otel_mlmon.rulefile.patterns import text
 from otel_mlmon.rulefile.quantities import parse_duration, quoted, shown
 
 _DAY: Final = 86_400_000_000_000
-WEEK: Final = 7 * _DAY  # of the previous version's predictions are what the next one is compared with
+WEEK: Final = 7 * _DAY  # predictions of the previous version that a new version is compared with
 _CYCLES: Final = {"day": _DAY, "week": WEEK}
 _SOURCES: Final = ("trailing", "same_time_last", "version", "segment")
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`name` is the stored reference, which gives the bins in any case. At most one source is set:
+    """`name`: the stored reference, which always gives the bins. At most one other source is set.
 
-    `trailing` ns before the window; `cycle` ns, `count` times back (same hour of the day or week); `previous_version`;
-    `champion`, another version in the same window; `segment` "key=value".
+    `trailing`: ns before the window. `cycle` (ns) and `count`: the same hour of the last `count` days or weeks.
+    `previous_version`: the version before. `champion`: another version in the same window. `segment`: "key=value".
     """
 
     name: str
@@ -34,17 +34,17 @@ class Baseline:
 
     @property
     def stored(self) -> bool:
-        """Whether the stored reference itself is what is normal."""
+        """Whether the stored reference itself is the baseline."""
         others = (self.trailing, self.cycle, self.previous_version, self.segment)
         return not any(others) and self.champion is None
 
     @property
     def reach(self) -> int:
-        """How long before the window the predictions are that it is measured on, in ns."""
+        """How far the baseline's predictions reach back before the window, in ns."""
         return WEEK if self.previous_version else max(self.trailing, self.cycle * self.count)
 
     def __str__(self) -> str:
-        """As people say it."""
+        """Describe the baseline for people."""
         if self.trailing:
             return f"the {self.trailing / _DAY:g} days before"
         if self.cycle:
@@ -59,35 +59,35 @@ class Baseline:
 def _baseline(value: object) -> Baseline:
     if not isinstance(value, dict):
         return Baseline(text(value))
-    named = [key for key in value if key in _SOURCES]
-    if len(named) != 1:
+    sources = [key for key in value if key in _SOURCES]
+    if len(sources) != 1:
         raise ValueError(f"found {shown(value)}, allowed is a name or a mapping with one of {', '.join(_SOURCES)}")
-    source = named[0]
+    source = sources[0]
     unknown = sorted(set(value) - {source, "bins"} - ({"count"} if source == "same_time_last" else set()))
     if unknown:
         raise ValueError(f"key {quoted(unknown[0])} is not allowed beside {source}")
-    bins, given = text(value.get("bins", "training")), value[source]
+    bins, setting = text(value.get("bins", "training")), value[source]
     if source == "trailing":
-        duration = parse_duration(given)
+        duration = parse_duration(setting)
         if not duration:
             raise ValueError("trailing: must be longer than 0s")
         return Baseline(bins, trailing=duration)
     if source == "same_time_last":
         count = value.get("count", 4)
-        if given not in _CYCLES:
-            raise ValueError(f"same_time_last: found {shown(given)}, allowed is day or week")
+        if setting not in _CYCLES:
+            raise ValueError(f"same_time_last: found {shown(setting)}, allowed is day or week")
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 52:
             raise ValueError(f"count: found {shown(count)}, allowed is a whole number from 1 to 52")
-        return Baseline(bins, cycle=_CYCLES[given], count=count)
+        return Baseline(bins, cycle=_CYCLES[setting], count=count)
     if source == "version":
-        if given == "previous":
+        if setting == "previous":
             return Baseline(bins, previous_version=True)
-        if isinstance(given, (bool, int, float)):
+        if isinstance(setting, (bool, int, float)):
             raise ValueError(
-                f"version: found {shown(given)}, allowed is previous or the name of a version; put it in quotes"
+                f"version: found {shown(setting)}, allowed is previous or the name of a version; put it in quotes"
             )
-        return Baseline(bins, champion=text(given))
-    segment = text(given)
+        return Baseline(bins, champion=text(setting))
+    segment = text(setting)
     if "=" not in segment:
         raise ValueError(f"segment: found {quoted(segment)}, allowed is key=value")
     return Baseline(bins, segment=segment)

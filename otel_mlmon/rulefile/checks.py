@@ -1,4 +1,4 @@
-"""Every kind of rule by its check."""
+"""The table of all checks and the rule model of each."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 
 
 def methods(family: Family) -> tuple[str, ...]:
-    """The methods of a family, in the order of the documentation."""
+    """Return the methods of a family, in the order of the documentation."""
     return tuple(method for other, method in KINDS if other == family)
 
 
 def keys(model: RuleModel) -> set[str]:
-    """The keys that a rule of this model may have, as the file spells them."""
+    """Return the keys that a rule of this model may have, as the file spells them."""
     return {field.alias or name for name, field in model.model_fields.items()}

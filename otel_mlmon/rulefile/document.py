@@ -1,7 +1,7 @@
-"""YAML text to plain data that remembers where each value stood.
+"""Read YAML text as plain data, with the line and column of each value.
 
-The scalars are those of YAML 1.2: `on`, `off`, `yes`, `1:30` and dates are text. Aliases and merge keys work, within
-bounds on depth and size.
+Scalars follow YAML 1.2: `on`, `off`, `yes`, `1:30` and dates are text. Aliases and merge keys work, within limits of
+depth and size.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _TAG: Final = "tag:yaml.org,2002:"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at a place of one file."""
+    """A problem at a place of one file."""
 
     place: Place
     message: str
 
 
 class Unreadable(Exception):
-    """The text is no YAML, or more of it than a rule file may be."""
+    """The text is no YAML, or too deep or too large."""
 
     def __init__(self, place: Place, message: str) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """Plain data; where its keys and values stand; what was wrong with the YAML itself."""
+    """Plain data, the places of its keys and values, and the problems of the YAML itself."""
 
     data: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Document:
     broken: set[Path] = field(default_factory=set)  # values that already have a problem
 
     def place(self, path: Path, *, key: bool = False) -> Place:
-        """Where the value (or its key) at `path` stands; for a path that does not exist, its nearest parent."""
+        """Return the place of the value (or its key) at `path`; for a missing path, the place of its nearest parent."""
         if key and path in self.key_places:
             return self.key_places[path]
         while path and path not in self.places:
@@ -58,7 +58,7 @@ class Document:
 
 
 def read(text: str) -> Document:
-    """Raises Unreadable on text that is no YAML."""
+    """Read YAML text. Raises Unreadable if it is no YAML."""
     root = _compose(text)
     document = Document()
     if root is not None:
@@ -67,7 +67,7 @@ def read(text: str) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser with the scalars of YAML 1.2 and a bound on depth."""
+    """PyYAML's parser with the scalars of YAML 1.2 and a limit of depth."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
     depth = 0
@@ -81,14 +81,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_FLOAT: Final = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?(0|[1-9][0-9]{0,17})", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-     list("-+.0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
     ("merge", r"<<", ["<"]),
-):  # fmt: skip
+):
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z", re.ASCII), _first)
 
 
@@ -132,7 +132,7 @@ def _explained(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Builder:
-    """Nodes to data. Aliases are followed, so the same node may be built several times: hence the bounds."""
+    """Build data from nodes. Aliases are followed, so a node may be built several times: this needs limits."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -176,14 +176,14 @@ class _Builder:
         return merged
 
     def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
-        """Of several mappings the first wins, as YAML's merge key has it."""
+        """Merge mappings; the first wins, as YAML's merge key says."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         result: dict[str, Any] = {}
         for source in reversed(sources):
             if not isinstance(source, yaml.MappingNode):
                 self._problem(path, _place(source.start_mark), "<< takes a mapping or a list of mappings")
                 continue
-            # Places of this mapping's own keys are written over those afterwards.
+            # The mapping's own keys overwrite these places later.
             result |= self.build(source, path)
         return result
 

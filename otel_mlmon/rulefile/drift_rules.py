@@ -1,4 +1,4 @@
-"""Rules about distributions: are they still those of the reference?"""
+"""Rules about drift: distributions differ from the reference's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,20 @@ from otel_mlmon.rulefile.quantities import Count, Size
 from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase, problem
 
 DriftMethod = Literal[
-    "psi", "kolmogorov_smirnov", "wasserstein", "jensen_shannon", "hellinger", "anderson_darling", "cramer_von_mises",
-    "chi_squared", "g_test", "l_infinity", "mean_shift", "standard_deviation_shift", "quantile_shift",
-]  # fmt: skip
+    "psi",
+    "kolmogorov_smirnov",
+    "wasserstein",
+    "jensen_shannon",
+    "hellinger",
+    "anderson_darling",
+    "cramer_von_mises",
+    "chi_squared",
+    "g_test",
+    "l_infinity",
+    "mean_shift",
+    "standard_deviation_shift",
+    "quantile_shift",
+]
 
 DRIFT_THRESHOLDS: Final[Mapping[DriftMethod, float]] = {
     "psi": 0.2,
@@ -34,7 +45,7 @@ DRIFT_THRESHOLDS: Final[Mapping[DriftMethod, float]] = {
 
 
 class _Drift(RuleBase):
-    """What all rules about drift have."""
+    """The keys of all drift rules."""
 
     family: ClassVar[Family] = "drift"
 
@@ -43,19 +54,19 @@ class _Drift(RuleBase):
 
 
 class DriftRule(_Drift, FieldRule):
-    """Whether a distribution is still that of the reference."""
+    """The distribution of a field differs from the reference's."""
 
-    drift: DriftMethod = Field(description="How the distance of two distributions is measured.")
+    drift: DriftMethod = Field(description="The distance between two distributions.")
     kind: Literal["continuous", "discrete"] | None = Field(
         None,
-        description="Only fields of this kind: numbers of many values, or categories and numbers of few. Default: all for "
-        "which the method means something.",
+        description="Only fields of this kind. continuous: numbers with many values; discrete: categories, and numbers "
+        "with few values. Default: all fields that the method applies to.",
     )
     above: Size | None = Field(
         None,
-        description="Largest distance that is fine. Default: "
+        description="Largest allowed distance. Default: "
         + ", ".join(f"{method} {threshold}" for method, threshold in DRIFT_THRESHOLDS.items())
-        + "; with false_alarms a small distance, below which no difference matters.",
+        + "; with false_alarms a small distance, below which differences do not matter.",
     )
     min_rows: Count = Field(200, description="With fewer rows the verdict is no_data.")
 
@@ -68,28 +79,28 @@ class DriftRule(_Drift, FieldRule):
 
 
 class GradualDrift(_Drift, FieldRule):
-    """Whether the mean moves away from the reference's little by little, over many windows."""
+    """The mean moves away from the reference's slowly, over many windows."""
 
     drift: Literal["cusum"]
     allowance: Size = Field(
-        0.5, description="Part of each window's deviation that is forgiven, in standard errors of its mean."
+        0.5, description="Part of each window's deviation that does not count, in standard errors of its mean."
     )
     min_rows: Count = Field(30, description="Windows with fewer rows are left out.")
 
 
 class MultivariateDrift(_Drift):
-    """Whether the features still depend on one another as they did."""
+    """The features depend on one another in another way than in the reference."""
 
     drift: Literal["reconstruction_error"]
     above: Size | None = Field(
-        None, description="Largest change of the mean error that is fine, relative to the reference's. Default: 10%."
+        None, description="Largest allowed change of the mean error, relative to the reference's. Default: 10%."
     )
 
 
 class FeatureSetDrift(_Drift):
-    """How much of what the model uses has drifted: the features' distances, weighed by their importances."""
+    """The drift of all features together: their distances, weighted by the features' importances."""
 
     drift: Literal["weighted"]
-    method_of: DriftMethod = Field("jensen_shannon", alias="method", description="How each feature is measured.")
+    method_of: DriftMethod = Field("jensen_shannon", alias="method", description="The distance of each feature.")
     features: Globs = Field(("*",), min_length=1, description="Globs of features; '!glob' leaves some out.")
-    above: Size = Field(0.1, description="Largest weighed distance that is fine: (sum of w d³)^(1/3), sum of w = 1.")
+    above: Size = Field(0.1, description="Largest allowed weighted distance: (sum of w d³)^(1/3), sum of w = 1.")

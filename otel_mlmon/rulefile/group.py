@@ -1,4 +1,4 @@
-"""A group of rules, which share a model, a window and a reference; and the file that holds groups."""
+"""A group: rules that share a model, a window and a reference. A rule file holds groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from otel_mlmon.rulefile.rule import Labels
 
 
 class Group(BaseModel):
-    """Rules evaluated together. Durations are nanoseconds; each rule already has the group's segments and labels."""
+    """Rules that are evaluated together. Durations are in ns; each rule already has the group's segments and labels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,21 +27,22 @@ class Group(BaseModel):
         60 * SECOND, json_schema_extra={"default": "1m"}, description="How often the rules are evaluated."
     )
     window: PositiveDuration = Field(
-        3_600 * SECOND, json_schema_extra={"default": "1h"}, description="The stretch of time that is judged."
+        3_600 * SECOND, json_schema_extra={"default": "1h"}, description="The period of predictions that is judged."
     )
     reference: ReferenceField = Field(
         Baseline("training"),
         json_schema_extra={"default": "training"},
-        description="What is normal: the name of a reference, or a mapping that says where to measure it: trailing "
-        "(a duration before the window), same_time_last (week or day; with count: how many), version: previous, version: NAME "
-        "(the champion, in the same window), or segment (key=value). `bins` names the reference whose bins are used then (default training).",
+        description="The normal state: the name of a reference, or a mapping of predictions to measure it on: trailing "
+        "(a duration before the window), same_time_last (week or day; with count: how many), version: previous, "
+        "version: NAME (the champion, in the same window), or segment (key=value). `bins` names the reference whose "
+        "bins are used (default training).",
     )
     false_alarms: FalseAlarms | None = Field(
         None,
-        description="How often the rules of the group together may cry wolf for one model, such as '1 per month'. "
+        description="Allowed rate of false alarms of all rules of the group for one model, such as '1 per month'. "
         "Thresholds follow from it, the reference and the number of rows; it replaces confidence.",
     )
-    segments: Texts = Field((), description="Segment keys: beside the whole, each of their values is judged.")
+    segments: Texts = Field((), description="Segment keys: each of their values is judged, as well as the whole.")
     labels: Labels = Field(default_factory=dict, description="Labels of every alert of the group.")
     rules: tuple[Rule, ...] = Field(json_schema_extra={"minItems": 1}, description="The rules.")
 
@@ -51,7 +52,7 @@ class Group(BaseModel):
         return tuple(_with_group(rule, info.data) for rule in rules)
 
     def covers(self, model: str) -> bool:
-        """Whether the group's rules are about `model`."""
+        """Whether the group's rules apply to `model`."""
         return fnmatchcase(model, self.model)
 
 
@@ -62,7 +63,7 @@ def _with_group(rule: Rule, group: dict[str, Any]) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """One rule file without mistakes."""
+    """A rule file without mistakes."""
 
     path: Path
     groups: tuple[Group, ...]

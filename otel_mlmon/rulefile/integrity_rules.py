@@ -1,4 +1,4 @@
-"""Rules about the data itself: is each value, each row and the stream of them what it should be?"""
+"""Rules about the data itself: single values, rows and the stream of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Constant = str | bool | int | float
 
 def _constant(value: object) -> Constant:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)  # -1 and -1.0 are one constant
+        return int(value)  # -1 and -1.0 are the same constant
     if isinstance(value, str) or (isinstance(value, (bool, int, float)) and finite(value)):
         return value
     raise ValueError(f"found {shown(value)}, allowed is text, a finite number, true or false")
@@ -24,7 +24,7 @@ def _constant(value: object) -> Constant:
 _Constant = Annotated[Constant, BeforeValidator(_constant), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 _Above = Annotated[
     Share | None,
-    Field(description="Largest share of rows that is fine. Without it, what is fine follows from the reference."),
+    Field(description="Largest allowed share of rows. Default: it follows from the reference."),
 ]
 _Critical = Annotated[
     Share | None,
@@ -33,7 +33,7 @@ _Critical = Annotated[
 
 
 class _Levels(RuleBase):
-    """A limit, and a second one beyond it from which the alert is critical."""
+    """A limit, and a second limit beyond it for critical alerts."""
 
     family: ClassVar[Family] = "integrity"
 
@@ -48,7 +48,7 @@ class _Levels(RuleBase):
 
 
 class IntegrityRule(_Levels, FieldRule):
-    """Whether values are what they should be, judged by the share of the rows where they are not."""
+    """A rule about the share of rows with a wrong value."""
 
 
 class Missing(IntegrityRule):
@@ -70,10 +70,10 @@ class OutOfRange(IntegrityRule):
     """The number lies outside the range, or the category is unknown."""
 
     integrity: Literal["range"]
-    minimum: Number | None = Field(None, description="Smallest number that is fine. Default: the reference's.")
-    maximum: Number | None = Field(None, description="Largest number that is fine. Default: the reference's.")
+    minimum: Number | None = Field(None, description="Smallest allowed number. Default: the reference's.")
+    maximum: Number | None = Field(None, description="Largest allowed number. Default: the reference's.")
     categories: tuple[Label, ...] | None = Field(
-        None, min_length=1, description="All categories that are fine. Default: the reference's."
+        None, min_length=1, description="The allowed categories. Default: the reference's."
     )
 
     @model_validator(mode="after")
@@ -88,19 +88,19 @@ class DefaultValue(IntegrityRule):
 
     integrity: Literal["default_value"]
     values: tuple[_Constant, ...] | None = Field(
-        None, min_length=1, description="The constants to watch. Default: all values that are frequent."
+        None, min_length=1, description="The constants to watch. Default: all frequent values."
     )
 
 
 class Stuck(IntegrityRule):
-    """The field has one value only, where the reference has several."""
+    """The field has a single value, but the reference has several."""
 
     integrity: Literal["stuck"]
 
 
 class Format(IntegrityRule):
-    """Values are written in another way: decimals lost, integers beyond 32 or 53 bits, text in another encoding, case or
-    padding, numbers or dates in another form.
+    """Values are written in another format: decimals lost, integers beyond 32 or 53 bits, another encoding, case or
+    padding of text, other formats of numbers or dates.
     """
 
     integrity: Literal["format"]
@@ -125,8 +125,8 @@ class Volume(ModelIntegrityRule):
     """Too few or too many predictions in the window."""
 
     integrity: Literal["volume"]
-    minimum: Count | None = Field(None, description="Fewest predictions in a window that are fine.")
-    maximum: Count | None = Field(None, description="Most predictions in a window that are fine.")
+    minimum: Count | None = Field(None, description="Smallest allowed number of predictions in a window.")
+    maximum: Count | None = Field(None, description="Largest allowed number of predictions in a window.")
     min_rows: Count = Field(1, description="Not used.", exclude=True)
 
     @model_validator(mode="after")
@@ -140,7 +140,7 @@ class Freshness(ModelIntegrityRule):
     """The newest prediction is too old."""
 
     integrity: Literal["freshness"]
-    above: PositiveDuration = Field(description="Largest age of the newest prediction that is fine.")
+    above: PositiveDuration = Field(description="Largest allowed age of the newest prediction.")
     min_rows: Count = Field(1, description="Not used.", exclude=True)
 
 
@@ -148,22 +148,20 @@ class Latency(ModelIntegrityRule):
     """Predictions take too long."""
 
     integrity: Literal["latency"]
-    quantile: Share = Field(0.95, json_schema_extra={"default": "95%"}, description="Which quantile of the durations.")
-    above: PositiveDuration = Field(description="Longest duration at that quantile that is fine.")
+    quantile: Share = Field(0.95, json_schema_extra={"default": "95%"}, description="The quantile of the durations.")
+    above: PositiveDuration = Field(description="Longest allowed duration at that quantile.")
 
 
 class Duplicates(_Levels, ModelIntegrityRule):
-    """Rows whose features are all equal to those of another row of the window."""
+    """Rows of the window with the same features as another row."""
 
     integrity: Literal["duplicates"]
-    above: Share = Field(0.01, json_schema_extra={"default": "1%"}, description="Largest share of rows that is fine.")
+    above: Share = Field(0.01, json_schema_extra={"default": "1%"}, description="Largest allowed share of rows.")
 
 
 class Expression(_Levels, ModelIntegrityRule):
-    """A condition in SQL that must hold in every row."""
+    """A condition in SQL that every row must meet."""
 
     integrity: Literal["expression"]
     expression: Text = Field(description='A condition over the features of a row, e.g. "bedrooms <= rooms".')
-    above: Share = Field(
-        0.0, json_schema_extra={"default": "0%"}, description="Largest share of violations that is fine."
-    )
+    above: Share = Field(0.0, json_schema_extra={"default": "0%"}, description="Largest allowed share of violations.")

@@ -1,4 +1,4 @@
-"""Rule files on disk to groups of rules: all of them, or every mistake in any of them."""
+"""Load rule files from disk: all groups, or all mistakes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from otel_mlmon.rulefile import document, parse
 from otel_mlmon.rulefile.group import RuleFile
 from otel_mlmon.rulefile.quantities import quoted
 
-TEST = ".test"  # before the suffix: a file of unit tests, which may stand beside the rules
+TEST = ".test"  # before the suffix: a file of unit tests, which may lie beside the rules
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _LARGEST = 1024 * 1024
 
 
 def load(paths: Iterable[Path]) -> list[RuleFile]:
-    """The rule files at `paths`, where a directory stands for all *.yaml and *.yml below it, unit tests left out.
+    """Load the rule files at `paths`; a directory stands for all *.yaml and *.yml below it, except unit tests.
 
     Raises RuleFileError with the findings of all files.
     """
     findings: list[Finding] = []
     files: list[RuleFile] = []
-    taken: dict[str, str] = {}  # group → where it is
+    taken: dict[str, str] = {}  # group → file and line
     for path in _files(paths, findings):
         try:
             content = path.read_bytes()
@@ -37,7 +37,7 @@ def load(paths: Iterable[Path]) -> list[RuleFile]:
 
 
 def parse_text(text: str | bytes, path: Path = Path("rules.yaml")) -> RuleFile:
-    """One rule file that is not on disk; `path` is what findings call it. Raises RuleFileError."""
+    """Parse the text of a rule file; findings name it `path`. Raises RuleFileError."""
     findings: list[Finding] = []
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     file = _parse(content, path, {}, findings)
@@ -47,28 +47,27 @@ def parse_text(text: str | bytes, path: Path = Path("rules.yaml")) -> RuleFile:
 
 
 def _files(paths: Iterable[Path], findings: list[Finding]) -> list[Path]:
-    """Files in the order given, each once; those of a directory sorted, hidden ones left out."""
+    """Return each file once, in the order of `paths`; the files of a directory are sorted, without hidden files."""
     files: dict[Path, Path] = {}
-    for given in paths:
-        path = Path(given)
+    for path in map(Path, paths):
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
             inside = [file for file in inside if not file.stem.endswith(TEST)]
-            found = [file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts)]
-            if not found:
+            visible = [file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts)]
+            if not visible:
                 findings.append(Finding(str(path), 0, 0, "no *.yaml or *.yml in this directory"))
         elif path.exists():
-            found = [path]
+            visible = [path]
         else:
             findings.append(Finding(str(path), 0, 0, "no such file or directory"))
             continue
-        for file in found:
+        for file in visible:
             files.setdefault(file.resolve(), file)
     return list(files.values())
 
 
 def _parse(content: bytes, path: Path, taken: dict[str, str], findings: list[Finding]) -> RuleFile | None:
-    """The file, or None and new findings."""
+    """Parse a file; for a file with mistakes, add findings and return None."""
     before = len(findings)
     try:
         read = document.read(_text(content))

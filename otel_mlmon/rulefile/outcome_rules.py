@@ -1,4 +1,4 @@
-"""Rules around performance: before the ground truth, between segments, in parts, over weeks, and against another model."""
+"""Rules around performance: estimates, fairness between segments, slices, error budgets, parity with another model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAY: Final = 86_400 * SECOND
 
 
 class EstimateRule(RuleBase):
-    """Performance before the ground truth is known: estimated from what the reference knew of the model's errors."""
+    """Performance before the ground truth is known, estimated from the model's errors in the reference."""
 
     family: ClassVar[Family] = "estimate"
 
@@ -25,9 +25,9 @@ class EstimateRule(RuleBase):
     worse_than_reference: Margin = Field(
         0.1,
         json_schema_extra={"default": "10%"},
-        description="How much worse than the reference is still fine, relative to the reference.",
+        description="Largest allowed degradation against the reference, relative to the reference.",
     )
-    positive: Label | None = Field(None, description="The class in question, for precision, recall and f1.")
+    positive: Label | None = Field(None, description="The positive class, for precision, recall and f1.")
     min_rows: Count = Field(200, description="With fewer rows the verdict is no_data.")
 
 
@@ -38,10 +38,10 @@ class FairnessRule(GroundTruthRule):
 
     fairness: Literal["rmse", "mae", "bias", "mape", "wape", "accuracy", "precision", "recall", "f1"]
     above: Size = Field(
-        description="Largest difference that is fine: of accuracy, precision, recall and f1 as it is, of an error relative "
-        "to that of the whole."
+        description="Largest allowed difference: absolute for accuracy, precision, recall and f1; for an error, "
+        "relative to the whole's error."
     )
-    positive: Label | None = Field(None, description="The class in question. Default: the mean over all classes.")
+    positive: Label | None = Field(None, description="The positive class. Default: the mean over all classes.")
     min_segment: Count = Field(50, description="Segments with less ground truth are left out.")
 
     @model_validator(mode="after")
@@ -52,31 +52,31 @@ class FairnessRule(GroundTruthRule):
 
 
 class SliceRule(GroundTruthRule):
-    """Parts of the predictions that nobody has named in which the model does worse than it did there."""
+    """Find slices of the predictions in which the model does worse than in the same slices of the reference."""
 
     family: ClassVar[Family] = "slices"
 
-    slices: Literal["rmse", "mae", "accuracy"] = Field(description="What is worse in them.")
-    features: Globs = Field(("*",), min_length=1, description="Globs of the features that may name a slice.")
+    slices: Literal["rmse", "mae", "accuracy"] = Field(description="The metric that is worse in a slice.")
+    features: Globs = Field(("*",), min_length=1, description="Globs of the features that may define a slice.")
     worse_than_reference: Margin = Field(
         0.15,
         json_schema_extra={"default": "15%"},
-        description="How much worse than expected of its rows a slice must be.",
+        description="A slice is reported if it is worse than expected by this much.",
     )
-    min_slice: Count = Field(50, description="Slices with less ground truth are not looked at.")
+    min_slice: Count = Field(50, description="Slices with less ground truth are skipped.")
 
 
 class BudgetRule(GroundTruthRule):
-    """An objective over weeks, and how fast its error budget burns."""
+    """An objective over weeks, with an error budget and its burn rate."""
 
     family: ClassVar[Family] = "budget"
 
     budget: Literal["rmse", "mae", "accuracy", "integrity"] = Field(
-        description="What there is an objective for; integrity: predictions with a field that is missing, of another type or "
-        "out of its range."
+        description="The metric of the objective; integrity: predictions with a field that is missing, of another type "
+        "or out of its range."
     )
     worse_than_reference: Margin | None = Field(
-        None, description="The objective: how much worse than the reference it may be over the whole time."
+        None, description="The objective: largest allowed degradation against the reference over the whole time."
     )
     at_most: Share | None = Field(
         None, description="The objective of accuracy and integrity: the largest share of wrong, or broken, predictions."
@@ -85,7 +85,7 @@ class BudgetRule(GroundTruthRule):
         None, description="The objective of rmse and mae: the largest value over the whole time."
     )
     over: PositiveDuration = Field(
-        28 * _DAY, json_schema_extra={"default": "28d"}, description="The time that the objective is for."
+        28 * _DAY, json_schema_extra={"default": "28d"}, description="The period of the objective."
     )
 
     @model_validator(mode="after")
@@ -94,12 +94,12 @@ class BudgetRule(GroundTruthRule):
         other = "at_most" if own == "above" else "above"
         if getattr(self, other) is not None:
             raise problem(f"{other} does not go with {self.budget}; use {own}", other)
-        given = [name for name in (own, "worse_than_reference") if getattr(self, name) is not None]
+        objectives = [name for name in (own, "worse_than_reference") if getattr(self, name) is not None]
         if self.budget == "integrity" and self.worse_than_reference is not None:
             raise problem("an integrity objective is a share of all predictions; use at_most", "worse_than_reference")
-        if len(given) == 2:
+        if len(objectives) == 2:
             raise problem(f"both {own} and worse_than_reference; write two rules", "worse_than_reference")
-        if not given:
+        if not objectives:
             raise problem(
                 f"no objective; add {own}" + ("" if self.budget == "integrity" else " or worse_than_reference")
             )
@@ -107,7 +107,7 @@ class BudgetRule(GroundTruthRule):
 
 
 class ParityRule(RuleBase):
-    """Whether the model in production is the intended one: its predictions against those of a shadow, on the same inputs."""
+    """The model in production differs from the intended model: their predictions on the same inputs differ."""
 
     family: ClassVar[Family] = "parity"
 
@@ -116,7 +116,7 @@ class ParityRule(RuleBase):
         "relative to the spread of the shadow's predictions."
     )
     tolerance: Size = Field(
-        1e-6, description="Differences up to this, relative to the larger of the two predictions, are none (rate)."
+        1e-6, description="Largest difference that does not count (rate), relative to the larger of both predictions."
     )
-    above: Share = Field(0.01, json_schema_extra={"default": "1%"}, description="Largest rate, or size, that is fine.")
+    above: Share = Field(0.01, json_schema_extra={"default": "1%"}, description="Largest allowed rate, or size.")
     min_rows: Count = Field(5, description="With fewer predictions of the shadow the verdict is no_data.")

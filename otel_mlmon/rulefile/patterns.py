@@ -17,9 +17,9 @@ _OUTPUT: Final = re.compile(r"!?(prediction|score( .+)?)", re.DOTALL)
 
 
 def chosen(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a list of globs chooses `name`: any of the plain ones matches and none of the `!` ones does.
+    """Whether a list of globs chooses `name`: a plain glob matches, and no `!` glob matches.
 
-    A list of `!` patterns alone chooses from everything.
+    A list of `!` globs only chooses from all names.
 
     >>> chosen("rooms", ["*", "!id"]), chosen("id", ["*", "!id"]), chosen("rooms", ["!id"]), chosen("x", [])
     (True, False, True, False)
@@ -30,7 +30,7 @@ def chosen(name: str, patterns: Sequence[str]) -> bool:
 
 
 def output_name(field: str) -> str | None:
-    """How `outputs` names a field: `prediction`, `score <class>`; None for a feature. No rule can name the shadow.
+    """Return a field's name in `outputs`: `prediction`, `score <class>`; None for a feature. No rule can name `shadow`.
 
     >>> output_name("(prediction)"), output_name("(score high)"), output_name("(shadow)"), output_name("rooms")
     ('prediction', 'score high', 'shadow', None)
@@ -44,12 +44,12 @@ def output_name(field: str) -> str | None:
 
 
 def output_glob(pattern: str) -> str:
-    """`score` alone stands for the scores of all classes."""
+    """Expand `score` to the scores of all classes."""
     return f"{pattern} *" if pattern.removeprefix("!") == "score" else pattern
 
 
 def text(value: object) -> str:
-    """`value` if it is text of one line; ValueError says what it is instead."""
+    """Return `value` if it is text of one line; otherwise raise ValueError."""
     if isinstance(value, (bool, int, float)):
         raise ValueError(f"found {shown(value)}, allowed is text; put it in quotes")
     if not isinstance(value, str):
@@ -62,7 +62,7 @@ def text(value: object) -> str:
 
 
 def _label(value: object) -> str:
-    """Text; whole numbers and truth values as JSON writes them."""
+    """Return text; write whole numbers and truth values as JSON."""
     if isinstance(value, (bool, int)):
         return shown(value)
     return text(value)

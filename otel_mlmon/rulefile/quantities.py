@@ -1,4 +1,4 @@
-"""Durations, shares, numbers and counts as people write them in a rule file."""
+"""Parse the durations, shares, numbers and counts of a rule file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBER: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)
 
 
 def shown(value: object) -> str:
-    """`value` as a message quotes it: its kind and its text, cut when long, printable everywhere."""
+    """Return `value` for a message: its kind and its text, cut when long, printable everywhere."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -40,14 +40,14 @@ def shown(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """`value` as text in double quotes, cut when long, without characters that a terminal may stumble over."""
+    """Return `value` as text in double quotes, cut when long, without control characters."""
     text = str(value)
     text = text if len(text) <= 60 else text[:57] + "..."
     return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) + '"'
 
 
 def parse_duration(value: object) -> int:
-    """Nanoseconds of a duration in the notation of Prometheus; 0 needs no unit."""
+    """Parse a duration in the notation of Prometheus into ns; 0 needs no unit."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value == 0:
             return 0
@@ -59,17 +59,17 @@ def parse_duration(value: object) -> int:
         return 0
     if _NUMBER.fullmatch(text):
         raise ValueError(f"found {quoted(value)} without a unit; add one, e.g. {text}s")
-    found = _DURATION.fullmatch(text)
-    if not text or not found:
+    match = _DURATION.fullmatch(text)
+    if not text or not match:
         raise ValueError(f"found {quoted(value)}, allowed is {_DURATION_EXAMPLES}")
-    total = sum(int(count or 0) * size for count, size in zip(found.groups(), _UNITS.values(), strict=True))
+    total = sum(int(count or 0) * size for count, size in zip(match.groups(), _UNITS.values(), strict=True))
     if total > _LONGEST:
         raise ValueError(f"found {quoted(value)}, the longest duration is 292y")
     return total
 
 
 def format_duration(nanoseconds: int) -> str:
-    """The shortest text that `parse_duration` reads back; parts below a millisecond are cut off."""
+    """Return the shortest text that `parse_duration` reads back, without parts below 1 ms."""
     parts = []
     for unit, size in _UNITS.items():
         count, nanoseconds = divmod(nanoseconds, size)
@@ -94,7 +94,7 @@ def finite(value: float) -> bool:
 
 
 def parse_number(value: object) -> float:
-    """A finite number, or a percentage as the fraction that it is."""
+    """Parse a finite number, or a percentage as a fraction."""
     number: float | None = None
     if isinstance(value, (int, float)) and not isinstance(value, bool) and finite(value):
         number = float(value)
@@ -109,7 +109,7 @@ def parse_number(value: object) -> float:
 
 
 def _percent(digits: str) -> float:
-    # Shifting the decimal point keeps 99.9% the double nearest to 0.999; dividing does not.
+    # The shift of the decimal point makes 99.9% the double nearest to 0.999; a division does not.
     return float(digits) / 100 if "e" in digits.lower() else float(f"{digits}e-2")
 
 
@@ -160,12 +160,12 @@ _BUDGET: Final = re.compile(rf"([0-9]+(?:\.[0-9]+)?) per (?:([0-9]+) )?({'|'.joi
 
 
 def parse_budget(value: object) -> int:
-    """Nanoseconds of event time from one false alarm to the next."""
-    found = _BUDGET.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not found or float(found[1]) == 0 or found[2] == "0":
+    """Parse a budget of false alarms into the ns of event time between two false alarms."""
+    match = _BUDGET.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match or float(match[1]) == 0 or match[2] == "0":
         raise ValueError(f"found {shown(value)}, allowed is a number per {', '.join(_PERIODS)}, such as 1 per month")
-    period = _PERIODS[found[3]] * SECOND * int(found[2] or 1)
-    return min(round(period / float(found[1])), _LONGEST)
+    period = _PERIODS[match[3]] * SECOND * int(match[2] or 1)
+    return min(round(period / float(match[1])), _LONGEST)
 
 
 def _count(value: object) -> int:

@@ -1,4 +1,4 @@
-"""What every rule has, whatever it checks."""
+"""The base of all rules: the keys that every rule has."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ Annotations = Mapping[LabelName, Annotated[str, AfterValidator(_template)]]
 
 
 def problem(message: str, *at: str | int) -> PydanticCustomError:
-    """A mistake seen by the validator of a whole mapping; `at` is the way from there to the culprit."""
+    """Make an error in the validator of a whole mapping; `at` is the path from the mapping to the mistake."""
     return PydanticCustomError("problem", "{message}", {"message": message, "at": at})
 
 
 class RuleBase(BaseModel):
-    """The keys of every rule. Durations are nanoseconds; shares and percentages are fractions."""
+    """The keys of every rule. Durations are in ns; shares and percentages are fractions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     family: ClassVar[Family]
 
     alert: Text = Field(description="Name of the alert, unique in its group.")
     segments: Texts = Field(
-        (), description="Segment keys to judge by, beside the whole; when given, they replace the group's."
+        (), description="Segment keys: each of their values is judged, as well as the whole; replaces the group's."
     )
     confidence: Confidence = Field(
         0.99,
         json_schema_extra={"default": "99%"},
-        description="How sure a breach must be: the probability that chance explains it, corrected for all the targets "
-        "that the rule judges at once (Benjamini-Hochberg), is below the rest. Not used with false_alarms.",
+        description="Confidence of a breach: its p-value, corrected for all targets that the rule judges at once "
+        "(Benjamini-Hochberg), must be below 1 - confidence. Not used with false_alarms.",
     )
     false_alarms: FalseAlarms | None = Field(
         None,
-        description="How often the rule may cry wolf, such as '1 per month', in place of a threshold. Given for the "
-        "group, its rules share it.",
+        description="Allowed rate of false alarms, such as '1 per month', in place of a threshold. Rules of a group "
+        "share the group's rate.",
     )
     for_: Duration = Field(
         0,
@@ -89,7 +89,7 @@ class RuleBase(BaseModel):
 
     @property
     def method(self) -> str:
-        """What follows the family's key: missing, psi, rmse …"""
+        """The value of the family's key: missing, psi, rmse …"""
         return str(getattr(self, self.family))
 
 
@@ -101,7 +101,7 @@ class FieldRule(RuleBase):
     """A rule that judges features and outputs one by one."""
 
     outputs: OutputGlobs = Field(
-        (), min_length=1, description="Outputs: prediction, score (of every class) or 'score GLOB' (of some)."
+        (), min_length=1, description="Outputs: prediction, score (every class) or 'score GLOB' (some classes)."
     )
     features: Globs = Field(
         default_factory=_features,
@@ -111,9 +111,9 @@ class FieldRule(RuleBase):
     min_rows: Count = Field(30, description="With fewer rows the verdict is no_data.")
 
     def selects(self, field: str) -> bool:
-        """Whether the rule judges `field`: a feature's name, or an output as `semconv` writes it."""
+        """Whether the rule judges `field`: a feature's name, or an output's name in `semconv`."""
         output = output_name(field)
-        if field == FIELD_SHADOW:  # parity rules look at it, and no others
+        if field == FIELD_SHADOW:  # only parity rules read it
             return False
         if output is None:
             return chosen(field, self.features)

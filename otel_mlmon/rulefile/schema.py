@@ -13,7 +13,7 @@ from otel_mlmon.rulefile.group import Group
 
 
 class RuleFileContent(BaseModel):
-    """Rules of otel_mlmon: what must hold for the predictions of machine-learning models."""
+    """Rules of otel_mlmon for the predictions of machine-learning models."""
 
     model_config = ConfigDict(extra="forbid", title="otel_mlmon rule file")
 
@@ -21,7 +21,7 @@ class RuleFileContent(BaseModel):
 
 
 class _NoNulls(GenerateJsonSchema):
-    """A key without a value is a mistake, so `None` only ever means that a key is not there."""
+    """Leave null out of the schema: a key without a value is a mistake, and `None` means a missing key."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -34,11 +34,11 @@ class _NoNulls(GenerateJsonSchema):
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema, draft 2020-12."""
+    """Return the JSON Schema, draft 2020-12."""
     generated = RuleFileContent.model_json_schema(by_alias=True, schema_generator=_NoNulls)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated}
 
 
 def schema_text() -> str:
-    """The content of `rules/schema.json`."""
+    """Return the content of `rules/schema.json`."""
     return json.dumps(schema(), indent=2) + "\n"

@@ -1,7 +1,7 @@
-"""Annotations are templates: what they may say, and how they are filled in.
+"""Check and render the templates of annotations.
 
-A small part of Jinja: names, `if`, comparisons and a few filters. Without loops, calls and arithmetic a template
-can neither run long nor reach anything but the values that it is given.
+They are a small part of Jinja: names, `if`, comparisons and a few filters. Without loops, calls and arithmetic, a
+template cannot run long, and it can only read its values.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ NAMES: Final = ("feature", "value", "threshold", "model", "version", "segment", 
 _GUARDS: Final = frozenset({"default", "defined", "undefined"})
 _LONGEST: Final = 4_000
 _ALLOWED: Final = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const,
-    nodes.Filter, nodes.Keyword, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or,
-    nodes.Not, nodes.Test, nodes.Neg,
-)  # fmt: skip
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const),
+    *(nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Filter, nodes.Keyword),
+    *(nodes.If, nodes.CondExpr, nodes.Test),
+    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg),
+)
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
-    """0.0234 as 2.3%."""
+    """Write 0.0234 as 2.3%."""
     if value is None:
         return "unknown"
     return f"{_clean(f'{float(value) * 100:.{max(0, min(digits, 12))}f}')}%"
@@ -43,7 +44,7 @@ def _clean(number: str) -> str:
 
 
 def _readable(value: Any) -> Any:
-    """What `{{ name }}` prints: four significant digits are enough to read, and nothing known is not `None`."""
+    """Format the value of `{{ name }}`: numbers with four significant digits, None as "unknown"."""
     if value is None:
         return "unknown"
     if not isinstance(value, float):
@@ -53,7 +54,7 @@ def _readable(value: Any) -> Any:
 
 class _Environment(SandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Only entries of mappings: `labels.items` is the label of that name, not a method."""
+        """Read entries of mappings only: `labels.items` is the label of that name, not a method."""
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
         return self.undefined(obj=obj, name=attribute)
@@ -70,9 +71,9 @@ _ENVIRONMENT.tests = {name: _ENVIRONMENT.tests[name] for name in ("defined", "un
 
 
 def render(source: str, values: Mapping[str, Any]) -> str:
-    """The text of a template for `values`, which has every one of `NAMES`.
+    """Render a template with `values`, which has all `NAMES`.
 
-    Raises ValueError when a value is missing or does not fit its filter.
+    Raises ValueError if a value is missing or does not fit its filter.
     """
     try:
         return _compiled(source).render(values)
@@ -86,16 +87,13 @@ def _compiled(source: str) -> Template:
 
 
 def required_labels(source: str) -> frozenset[str]:
-    """The labels that a template cannot do without.
-
-    Raises ValueError when it is not a template, saying what is wrong and what is allowed.
-    """
+    """Return the labels that a template requires. Raises ValueError, with the allowed syntax, if it is no template."""
     if len(source) > _LONGEST:
         raise ValueError(f"template of {len(source)} characters, the longest is {_LONGEST}")
     try:
         tree = _ENVIRONMENT.parse(source)
         _check(tree)
-        # Unknown filters and tests only show when code is made of the tree.
+        # Jinja reports unknown filters and tests only when it compiles the tree.
         _ENVIRONMENT.compile(tree)
     except TemplateSyntaxError as error:
         raise ValueError(f"template {quoted(source)}: {_advice(error.message or 'syntax error')}") from None
@@ -125,7 +123,7 @@ def _is_label(node: nodes.Getattr | nodes.Getitem) -> bool:
 
 def _mentioned_labels(tree: nodes.Template) -> Iterator[str]:
     guards = [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]
-    # A label that has a default, or whose presence is asked for, may be missing.
+    # A label with a default, or with a test for its presence, may be missing.
     optional = {id(node) for guard in guards if guard.name in _GUARDS for node in guard.find_all(nodes.Node)}
     yield from (node.attr for node in tree.find_all(nodes.Getattr) if id(node) not in optional)
     yield from (node.arg.as_const() for node in tree.find_all(nodes.Getitem) if id(node) not in optional)

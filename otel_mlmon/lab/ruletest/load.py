@@ -17,7 +17,7 @@ from otel_mlmon.lab.simulate.generate import Generator, linear_features
 from otel_mlmon.rulefile import Group, load
 from otel_mlmon.rulefile import document as documents
 from otel_mlmon.rulefile.load import TEST
-from otel_mlmon.rulefile.messages import Mistake, mistakes, unknown
+from otel_mlmon.rulefile.messages import Mistake, mistakes_of, unknown
 from otel_mlmon.rulefile.quantities import shown
 
 Place = tuple[str | int, ...]
@@ -102,7 +102,7 @@ def _build(model: type[BaseModel], raw: Any, at: Place, wrong: list[Mistake]) ->
         return model.model_validate(given)
     except ValidationError as error:
         told = [m.path for m in wrong[before:]]
-        new = mistakes(error, model.model_fields, at)
+        new = mistakes_of(error, model.model_fields, at)
         wrong += [
             m for m in new if not any(path[: len(m.path)] == m.path or m.path[: len(path)] == path for path in told)
         ]
