@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +14,6 @@ from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
-
-_NOTHING: Final = [ord(letter) for letter in ".x"]  # absent, or cut off by a limit on the way
-_NUMBER: Final = [ord(letter) for letter in "if"]
-_TEXT: Final = ord("s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class Pairs:
     def values(self, index: int) -> tuple[Any, Any]:
         """Prediction and shadow of one pair, as values of JSON."""
         row = int(self.rows[index])
-        return value(self.block.fields[FIELD_PREDICTION], row), value(self.block.fields[FIELD_SHADOW], row)
+        return self.block.fields[FIELD_PREDICTION].value(row), self.block.fields[FIELD_SHADOW].value(row)
 
 
 def pairs(block: RowBlock, rows: npt.NDArray[np.int64], tolerance: float) -> Pairs:
@@ -47,33 +42,17 @@ def pairs(block: RowBlock, rows: npt.NDArray[np.int64], tolerance: float) -> Pai
     if predicted is None or shadow is None:
         none, no = np.zeros(0), np.zeros(0, bool)
         return Pairs(block, np.zeros(0, np.int64), no, no, none, none)
-    rows = rows[~np.isin(predicted.states[rows], _NOTHING) & ~np.isin(shadow.states[rows], _NOTHING)]
+    rows = rows[~(predicted.absent | predicted.lost | shadow.absent | shadow.lost)[rows]]
     one, other = _numbers(predicted, rows), _numbers(shadow, rows)
-    numeric = np.isin(predicted.states[rows], _NUMBER) & np.isin(shadow.states[rows], _NUMBER)
+    numeric = (predicted.of_type("int", "float") & shadow.of_type("int", "float"))[rows]
     apart = differ(one, other, tolerance) & numeric
-    texts = (predicted.states[rows] == _TEXT) & (shadow.states[rows] == _TEXT)
+    texts = (predicted.of_type("string") & shadow.of_type("string"))[rows]
     if texts.any():
         apart[texts] = _labels(predicted, rows[texts]) != _labels(shadow, rows[texts])
     for index in np.flatnonzero(~numeric & ~texts).tolist():
         row = int(rows[index])
-        apart[index] = not alike(value(predicted, row), value(shadow, row), tolerance)
+        apart[index] = not alike(predicted.value(row), shadow.value(row), tolerance)
     return Pairs(block, rows, apart, numeric, one, other)
-
-
-def value(cells: FieldCells, row: int) -> Any:
-    """What a cell holds, as a value of JSON; None for null."""
-    letter = chr(cells.states[row])
-    if letter == "o":
-        return json.loads(cells.other_texts[int(np.searchsorted(cells.other_rows, row))])
-    if letter in "if":
-        assert cells.numbers is not None
-        number = float(cells.numbers[row])
-        return int(number) if letter == "i" else number
-    if letter in "sb":
-        assert cells.texts is not None
-        text = cells.texts.labels[cells.texts.codes[row]]
-        return text if letter == "s" else text == "true"
-    return None
 
 
 def _numbers(cells: FieldCells, rows: npt.NDArray[np.int64]) -> Floats:

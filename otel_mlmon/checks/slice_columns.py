@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _RANGES: Final = 8  # of a number, each with about as many rows of the reference
 _VALUES: Final = 30  # of a number that are labels of their own
-_NULL, _ABSENT, _FLOAT, _OTHER, _BOOL = (ord(letter) for letter in "n.fob")
 
 
 def slice_columns(
@@ -57,29 +55,14 @@ def _of_texts(texts: Texts, rows: npt.NDArray[np.int64]) -> Codes:
 
 
 def _of_cells(cells: FieldCells, rows: npt.NDArray[np.int64], reference: FieldReference | None) -> Codes:
-    states = cells.states[rows]
+    other = cells.other
     if cells.numbers is not None:
-        x = cells.numbers[rows]
-        values = _of_numbers(x, reference)
-        missing = (states == _FLOAT) & np.isnan(x)
+        values = _of_numbers(cells.numbers[rows], reference)
+        other &= ~cells.is_number()  # an integer that is too large for the column is a number all the same
     else:
         assert cells.texts is not None
         values = _of_texts(cells.texts, rows)
-        missing = np.zeros(len(rows), bool)
-    missing |= (states == _NULL) | (states == _ABSENT)
-    # A value of another type is in no column of its own; its JSON text is.
-    other = _others(cells, rows, states)
-    return _joined(values, missing, other)
-
-
-def _others(cells: FieldCells, rows: npt.NDArray[np.int64], states: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which of the rows hold a value of another type than the column's; integers that are too large are numbers all the same."""
-    found: npt.NDArray[np.bool_] = states == _OTHER
-    if cells.numbers is not None and found.any():
-        is_number = [not isinstance(value := json.loads(text), bool) and isinstance(value, int | float)
-                     for text in cells.other_texts]  # fmt: skip
-        found &= ~np.isin(rows, cells.other_rows[np.array(is_number, bool)])
-    return found
+    return _joined(values, cells.unset()[rows], other[rows])
 
 
 def _joined(values: Codes, missing: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Codes:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from otel_mlmon.diagnosis.subject import Evidence, Subject
 from otel_mlmon.rulefile import OutOfRange, TypeMismatch
 from otel_mlmon.values import FieldCells, FieldReference
+from otel_mlmon.values.cells import STATE_OF
 from otel_mlmon.wire.columns import number_text
 
-_TYPES: Final = {"int": b"i", "float": b"f", "string": b"s", "bool": b"b"}
 _RARE: Final = 0.01  # a type that less of the reference has is no part of normal
 
 Mask = npt.NDArray[np.bool_]
@@ -36,7 +36,7 @@ def fault(subject: Subject, evidence: Evidence) -> Fault | None:
         return None
     known = subject.reference.fields.get(name) if subject.reference else None
     if method in ("missing", "schema"):
-        return Fault(f"share of rows without {name}", _missing(cells)[evidence.rows], _usual_missing(known))
+        return Fault(f"share of rows without {name}", cells.missing()[evidence.rows], _usual_missing(known))
     if method == "type":
         return _wrong_type(subject, evidence, cells, known)
     if method == "range":
@@ -46,31 +46,21 @@ def fault(subject: Subject, evidence: Evidence) -> Fault | None:
     return None
 
 
-def _missing(cells: FieldCells) -> Mask:
-    found: Mask = np.isin(cells.states, [ord("n"), ord(".")])
-    if cells.numbers is not None:
-        found |= (cells.states == ord("f")) & np.isnan(cells.numbers)
-    if cells.texts is not None and "" in cells.texts.labels:
-        found |= cells.texts.codes == cells.texts.labels.index("")
-    return found
-
-
 def _usual_missing(known: FieldReference | None) -> float:
     profile = known.profile if known else None
-    return 0.0 if profile is None or not profile.rows else (profile.absent + profile.null + profile.nan) / profile.rows
+    return 0.0 if profile is None or not profile.rows else profile.missing / profile.rows
 
 
 def _wrong_type(subject: Subject, evidence: Evidence, cells: FieldCells, known: FieldReference | None) -> Fault | None:
     expect = subject.rule.expect if isinstance(subject.rule, TypeMismatch) else None
     if expect is not None:
-        right = _TYPES[expect]
+        right = [expect]
     elif known is not None:
         total = max(known.profile.values, 1)
-        right = b"".join(letter for name, letter in _TYPES.items() if known.profile.types.get(name, 0) >= _RARE * total)
+        right = [type_ for type_ in STATE_OF if known.profile.types.get(type_, 0) >= _RARE * total]
     else:
         return None
-    states = cells.states[evidence.rows]
-    mask = ~np.isin(states, list(right + b"n.x"))
+    mask = (cells.has_value() & ~cells.of_type(*right))[evidence.rows]
     return Fault(f"share of rows with a {subject.alert.target.field} of another type", mask, 0.0)
 
 

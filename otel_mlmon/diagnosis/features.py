@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
 
 MOST: Final = 12
-_MISSING: Final = (ord("n"), ord("."))
 _LEAST_ERRORS: Final = 30  # with known error, before a correlation means anything
 _NOTES: Final = {
     "reference": "weighted by how much the model uses each feature: the importances of the reference",

@@ -92,11 +92,9 @@ def _cells(
     code = np.full(len(rows), other, np.int64)
     if cells is None:
         return np.full(len(rows), none, np.int64), before
-    states = cells.states[rows]
-    code[(states == ord("n")) | (states == ord("."))] = none
+    code[cells.unset()[rows]] = none
     if cells.numbers is not None:
         x = cells.numbers[rows]
-        code[(states == ord("f")) & np.isnan(x)] = none
         finite = np.isfinite(x)
         if known.kind == "numeric" and known.edges and profile.bins is not None:
             code[finite] = bin_index(x[finite], known.edges)

@@ -79,7 +79,7 @@ def create_reference(
 
 def _design_effects(cells: FieldCells) -> dict[str, dict[int, float]]:
     """Of the values, of where there is none, of the numbers far out, and of the most frequent single values."""
-    found = {"missing": design_effects(_missing(cells)[:, None])}
+    found = {"missing": design_effects(cells.missing()[:, None])}
     if cells.numbers is not None:
         found["values"] = design_effects(of_numbers(cells.numbers))
         found["tails"] = design_effects(of_tails(cells.numbers))
@@ -88,15 +88,6 @@ def _design_effects(cells: FieldCells) -> dict[str, dict[int, float]]:
     elif cells.texts is not None:
         found["values"] = found["single"] = design_effects(of_categories(cells.texts.codes))
     return {of: effects for of, effects in found.items() if any(size > 1 for size in effects.values())}
-
-
-def _missing(cells: FieldCells) -> npt.NDArray[np.bool_]:
-    gone: npt.NDArray[np.bool_] = np.isin(cells.states, [ord("n"), ord(".")])
-    if cells.numbers is not None:
-        gone |= (cells.states == ord("f")) & np.isnan(cells.numbers)
-    elif cells.texts is not None:
-        gone |= np.isin(cells.texts.codes, [code for code, label in enumerate(cells.texts.labels) if not label])
-    return gone
 
 
 def _components(rows: RowBlock) -> PrincipalComponents | None:
@@ -129,12 +120,11 @@ def _measure(
 
 
 def _expectation(name: str, cells: FieldCells) -> FieldReference:
-    letters = set(np.unique(cells.states).tolist())
     if cells.numbers is not None:
-        type_ = "int" if ord("f") not in letters and ord("i") in letters else "float"
+        type_ = "int" if cells.of_type("int").any() and not cells.of_type("float").any() else "float"
         return FieldReference(name, type_, "numeric", _EMPTY, edges=bin_edges(cells.numbers))
     assert cells.texts is not None
-    type_ = "bool" if ord("b") in letters else "string"
+    type_ = "bool" if cells.of_type("bool").any() else "string"
     return FieldReference(name, type_, "categorical", _EMPTY, categories=_categories(cells.texts))
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.values import FieldCells, RowBlock, Texts
+from otel_mlmon.values.cells import ValueType
 from otel_mlmon.values.named import named
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
@@ -85,7 +86,7 @@ def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: 
     truth = cells_of(table[columns.ground_truth]) if columns.ground_truth else None
     known, numbers = np.zeros(n, bool), np.full(n, np.nan)
     if truth is not None:
-        known = truth.states != ord("n")
+        known = ~truth.null
         if truth.numbers is not None:
             known, numbers = known & ~np.isnan(truth.numbers), truth.numbers
     return RowBlock(
@@ -113,22 +114,21 @@ def _usable(type_: pa.DataType) -> bool:
 
 
 def cells_of(column: pa.ChunkedArray) -> FieldCells:
-    """One column's cells, with the letters that the store would give them."""
+    """One column's cells, in the states that the store would give them."""
     valid = np.asarray(pc.is_valid(column).to_numpy())
     type_ = column.type
     if pa.types.is_null(type_):  # nothing says what it would hold: a number, as everywhere else
         column, type_ = column.cast(pa.float64()), pa.float64()
-    letter = "s"
+    own: ValueType = "string"
     numbers, texts = None, None
     if pa.types.is_boolean(type_):
-        letter, texts = "b", _texts(column)
+        own, texts = "bool", _texts(column)
     elif pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
-        letter = "i" if pa.types.is_integer(type_) else "f"
+        own = "int" if pa.types.is_integer(type_) else "float"
         numbers = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     else:
         texts = _texts(column)
-    states = np.where(valid, ord(letter), ord("n")).astype(np.uint8)
-    return FieldCells(states, numbers, texts, np.zeros(0, np.int64), [])
+    return FieldCells.of_column(own, valid, numbers, texts)
 
 
 def _texts(column: pa.ChunkedArray) -> Texts:

@@ -13,7 +13,7 @@ from otel_mlmon.store import states
 from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.database import quoted
 from otel_mlmon.store.truth import constant, truth_columns
-from otel_mlmon.values import GroundTruthBatch, PredictionBatch
+from otel_mlmon.values import GroundTruthBatch, PredictionBatch, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ def append_predictions(
 def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, received: int) -> pa.Table:
     n = len(batch)
     lost = np.asarray(batch.lost.to_numpy(zero_copy_only=False)) > 0
-    letters = np.full((n, len(fields)), states.ABSENT, dtype=np.uint8)
-    letters[lost] = states.LOST
+    letters = np.full((n, len(fields)), State.ABSENT, dtype=np.uint8)
+    letters[lost] = State.LOST
     others: list[dict[str, str] | None] = [None] * n
     columns: dict[str, pa.Array] = {}
     for name, column in batch.fields.items():

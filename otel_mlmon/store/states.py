@@ -16,17 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.values import FieldColumn
+from otel_mlmon.values import FieldColumn, State
 from otel_mlmon.wire.columns import json_text, json_type
-
-INT: Final = ord("i")
-FLOAT: Final = ord("f")
-STRING: Final = ord("s")
-BOOL: Final = ord("b")
-NULL: Final = ord("n")
-ABSENT: Final = ord(".")
-OTHER: Final = ord("o")  # the value is in `_other`, as JSON text
-LOST: Final = ord("x")
 
 _EXACT: Final = 2**53  # integers up to here are exact in a DOUBLE column
 
@@ -60,7 +51,7 @@ def cells(column: FieldColumn, stored: str, lost: npt.NDArray[np.bool_]) -> Cell
     fits = _kind(values.type) == stored
     states = np.full(n, _letter(values.type), dtype=np.uint8)
     valid = np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False), dtype=bool)
-    states[~valid] = NULL
+    states[~valid] = State.NULL
     other: dict[int, str] = {}
     if not fits:
         moved, values = np.flatnonzero(valid), pa.nulls(n, _ARROW.get(stored, pa.null()))
@@ -69,15 +60,15 @@ def cells(column: FieldColumn, stored: str, lost: npt.NDArray[np.bool_]) -> Cell
         values, big = _as_double(values)
         other.update(big)
     if column.absent is not None:
-        states[np.asarray(column.absent.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)] = ABSENT
+        states[np.asarray(column.absent.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)] = State.ABSENT
     if column.other is not None:
         rows = np.flatnonzero(pc.is_valid(column.other).to_numpy(zero_copy_only=False))
         other.update((int(row), canonical(column.other[int(row)].as_py())) for row in rows)
     if stored == "number" and other:
         values = _take_numbers(values, states, other)
     if other:
-        states[list(other)] = OTHER
-    states[lost & ((states == NULL) | (states == ABSENT))] = LOST
+        states[list(other)] = State.OTHER
+    states[lost & ((states == State.NULL) | (states == State.ABSENT))] = State.LOST
     return Cells(values, states, np.fromiter(other, dtype=np.int64, count=len(other)), list(other.values()))
 
 
@@ -86,10 +77,10 @@ _ARROW: Final = {"number": pa.float64(), "string": pa.string(), "bool": pa.bool_
 
 def _letter(type_: pa.DataType) -> int:
     if pa.types.is_integer(type_):
-        return INT
+        return State.INT
     if pa.types.is_boolean(type_):
-        return BOOL
-    return STRING if pa.types.is_string(type_) else FLOAT
+        return State.BOOL
+    return State.STRING if pa.types.is_string(type_) else State.FLOAT
 
 
 def canonical(text: str) -> str:
@@ -122,7 +113,7 @@ def _as_double(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
 def _take_numbers(values: pa.Array, states: Bytes, other: dict[int, str]) -> pa.Array:
     """Move the numbers that a double holds exactly from `other` into the column, each with its own letter."""
     numbers = {
-        row: (INT if kind == "int" else FLOAT, float(text))
+        row: (State.INT if kind == "int" else State.FLOAT, float(text))
         for row, text in other.items()
         if (kind := json_type(text)) == "float" or (kind == "int" and abs(int(text)) <= _EXACT)
     }
@@ -144,12 +135,12 @@ def strings(matrix: Bytes) -> pa.Array:
 
 
 def matrix(column: pa.Array, width: int) -> Bytes:
-    """Letters of a string column as rows × fields; shorter rows are filled with ABSENT."""
+    """Letters of a string column as rows × fields; shorter rows are filled with State.ABSENT."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.string())
     array = array.cast(pa.string())
-    out = np.full((len(array), width), ABSENT, dtype=np.uint8)
+    out = np.full((len(array), width), State.ABSENT, dtype=np.uint8)
     if not len(array) or not width:
         return out
     buffers = array.buffers()

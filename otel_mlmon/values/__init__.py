@@ -14,9 +14,10 @@ from otel_mlmon.values.batches import (
     GroundTruthLayout,
     PredictionBatch,
 )
+from otel_mlmon.values.cells import FieldCells, State, Texts
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
 from otel_mlmon.values.reference import FREQUENT_VALUES, Effects, FieldReference, Figure, Reference, SegmentReference
-from otel_mlmon.values.rows import FieldCells, RowBlock, Texts
+from otel_mlmon.values.rows import RowBlock
 from otel_mlmon.values.verdicts import STATUS_CODE, CheckResult, Status, Target, Verdict
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Reference",
     "RowBlock",
     "SegmentReference",
+    "State",
     "Status",
     "Target",
     "Texts",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.values.arrays import Floats
-from otel_mlmon.values.rows import Texts
+from otel_mlmon.values.cells import Texts
 
 
 def named(numbers: Floats, known: npt.NDArray[np.bool_], spell: Callable[[float], str]) -> Texts:

@@ -48,6 +48,16 @@ class FieldProfile:
         return sum(self.types.values())
 
     @property
+    def unset(self) -> int:
+        """Cells that are absent, null or NaN."""
+        return self.absent + self.null + self.nan
+
+    @property
+    def missing(self) -> int:
+        """Cells that are absent, null, NaN or an empty text, as `FieldCells.missing` has them."""
+        return self.unset + self.empty
+
+    @property
     def numbers(self) -> int:
         """Finite numbers."""
         return self.types.get("int", 0) + self.types.get("float", 0) - self.nan - self.infinite

@@ -6,35 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otel_mlmon.values.cells import FieldCells, Texts
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
     from otel_mlmon.values.arrays import Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """A column of text, dictionary-encoded: `labels[codes[i]]`, -1 where there is none."""
-
-    codes: npt.NDArray[np.int32]
-    labels: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FieldCells:
-    """Cells of one field as stored. `states` holds a letter per row (see `store.states`).
-
-    Exactly one of `numbers` (NaN where there is none) and `texts` is set, by the stored column's type.
-    `other_texts[i]` is the JSON text of the value in row `other_rows[i]`, which is of another type.
-    """
-
-    states: npt.NDArray[np.uint8]
-    numbers: Floats | None
-    texts: Texts | None
-    other_rows: npt.NDArray[np.int64]
-    other_texts: list[str]
 
 
 @dataclass(frozen=True, slots=True)

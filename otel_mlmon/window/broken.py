@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.rulefile.patterns import output_name
-from otel_mlmon.values import FieldCells, FieldReference, Reference, RowBlock
+from otel_mlmon.values import FieldCells, FieldProfile, FieldReference, Reference, RowBlock
+from otel_mlmon.values.cells import ValueType
 
 RARE: Final = 0.01  # what less of the reference has than this is no part of normal
 SLACK: Final = 0.25  # of the reference's range, by which a number may be outside of it: a new extreme alone is no fault
 MOST_CATEGORIES: Final = 200  # as many as a reference keeps by name; of more, nothing can be told of a new one
+_ALIKE: Final[tuple[tuple[ValueType, ...], ...]] = (("int", "float"), ("string",), ("bool",))
 
 
 def broken_rows(rows: RowBlock, reference: Reference | None) -> npt.NDArray[np.bool_]:
@@ -23,28 +25,25 @@ def broken_rows(rows: RowBlock, reference: Reference | None) -> npt.NDArray[np.b
     for name, expected in reference.fields.items() if reference else ():
         cells = rows.fields.get(name)
         if output_name(name) is None:
-            broken |= np.full(len(rows), _never_missing(expected)) if cells is None else _broken(cells, expected)
+            broken |= (
+                np.full(len(rows), _is_rare(expected.profile.unset, expected.profile))
+                if cells is None
+                else _broken(cells, expected)
+            )
     return broken & ~rows.lost  # of what was cut off on the way nothing is known
 
 
 def _broken(cells: FieldCells, expected: FieldReference) -> npt.NDArray[np.bool_]:
-    wrong = np.zeros(len(cells.states), dtype=bool)
+    wrong = cells.other
     profile = expected.profile
-    total = max(profile.values, 1)
-    if _never_missing(expected):
-        wrong |= np.isin(cells.states, [ord("n"), ord(".")])
-        if cells.numbers is not None:
-            wrong |= (cells.states == ord("f")) & np.isnan(cells.numbers)
-    number_is_usual = (profile.types.get("int", 0) + profile.types.get("float", 0)) / total >= RARE
-    for letters, usual in (
-        ("if", number_is_usual),
-        ("s", profile.types.get("string", 0) / total >= RARE),
-        ("b", profile.types.get("bool", 0) / total >= RARE),
-    ):
-        if not usual:
-            wrong |= np.isin(cells.states, [ord(letter) for letter in letters])
-    if cells.other_rows.size:
-        wrong[cells.other_rows] = True
+    # Each on its own: a reference with empty texts says nothing about nulls.
+    if _is_rare(profile.unset, profile):
+        wrong |= cells.unset()
+    if _is_rare(profile.empty, profile):
+        wrong |= cells.empty
+    for types in _ALIKE:
+        if sum(profile.types.get(type_, 0) for type_ in types) < RARE * max(profile.values, 1):
+            wrong |= cells.of_type(*types)
     if expected.kind == "numeric" and expected.edges and cells.numbers is not None:
         slack = SLACK * (expected.edges[-1] - expected.edges[0])
         with np.errstate(invalid="ignore"):
@@ -55,6 +54,5 @@ def _broken(cells: FieldCells, expected: FieldReference) -> npt.NDArray[np.bool_
     return wrong
 
 
-def _never_missing(expected: FieldReference) -> bool:
-    profile = expected.profile
-    return (profile.absent + profile.null + profile.nan) < RARE * max(profile.rows, 1)
+def _is_rare(count: int, profile: FieldProfile) -> bool:
+    return count < RARE * max(profile.rows, 1)

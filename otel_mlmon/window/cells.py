@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.values import FREQUENT_VALUES, FieldCells, FieldReference, Texts
+from otel_mlmon.values.cells import STATE_OF
 from otel_mlmon.window.forms import FORMS, count_forms
 from otel_mlmon.wire.columns import json_text, json_type, number_text
 
@@ -25,7 +26,7 @@ COUNTS: Final = (
     *FORMS,
 )  # fmt: skip
 _AT: Final = {name: index for index, name in enumerate(COUNTS)}
-_LETTER_COUNT: Final = {"n": "null", ".": "absent", "x": "lost", "i": "int", "f": "float", "s": "string", "b": "bool"}
+_NO_VALUE: Final = ("null", "absent", "lost")  # names of counts and of masks
 # Kept whatever their count: what people write for "not known". In a pane of many different values, one of them would
 # otherwise be lost among all the others that occur once.
 SENTINELS: Final = frozenset(
@@ -54,13 +55,15 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     """Count one field's cells per group, on the bins or categories of its reference."""
     inside = groups >= 0
     counts = np.zeros((n_groups, len(COUNTS)), dtype=np.int64)
-    for letter, name in _LETTER_COUNT.items():
-        counts[:, _AT[name]] = _count(groups, inside & (cells.states == ord(letter)), n_groups)
-    numbers, is_number = _numbers(cells)
+    for name in _NO_VALUE:
+        counts[:, _AT[name]] = _count(groups, inside & getattr(cells, name), n_groups)
+    for type_ in STATE_OF:
+        counts[:, _AT[type_]] = _count(groups, inside & cells.of_type(type_), n_groups)
+    numbers = _numbers(cells)
     for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
         if groups[row] >= 0:
             counts[groups[row], _AT[json_type(text)]] += 1
-    counts[:, _AT["nan"]] = _count(groups, inside & is_number & np.isnan(numbers), n_groups)
+    counts[:, _AT["nan"]] = _count(groups, inside & cells.nan, n_groups)
     counts[:, _AT["infinite"]] = _count(groups, inside & np.isinf(numbers), n_groups)
     finite = np.flatnonzero(inside & np.isfinite(numbers))
     of, x = groups[finite], numbers[finite]
@@ -74,7 +77,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     if reference is not None and reference.kind == "numeric":
         bins = _bins(of, x, reference.edges, n_groups)
     texts, names = _texts(cells)
-    counts[:, _AT["empty"]] = _count(groups, inside & _is_label(texts, ""), n_groups)
+    counts[:, _AT["empty"]] = _count(groups, inside & cells.empty, n_groups)
     if reference is not None and reference.kind == "categorical":
         bins, new = _categories(texts, reference.categories, groups, n_groups)
     counts[:, len(COUNTS) - len(FORMS) :] = count_forms(of, x, texts, groups, n_groups)
@@ -93,11 +96,6 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     )
 
 
-def absent_cells(rows: int) -> FieldCells:
-    """Cells of a field that none of the rows has."""
-    return FieldCells(np.full(rows, ord("."), np.uint8), np.full(rows, np.nan), None, np.zeros(0, np.int64), [])
-
-
 def _bins(of: Groups, x: npt.NDArray[np.float64], edges: tuple[float, ...], n_groups: int) -> npt.NDArray[np.int64]:
     if not edges:
         return np.zeros((n_groups, 0), dtype=np.int64)
@@ -106,14 +104,13 @@ def _bins(of: Groups, x: npt.NDArray[np.float64], edges: tuple[float, ...], n_gr
     return flat.reshape(n_groups, width).astype(np.int64)
 
 
-def _numbers(cells: FieldCells) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Numbers wherever they are stored (NaN where there is none), and which cells hold one, NaN included."""
-    numbers = np.full(len(cells.states), np.nan) if cells.numbers is None else cells.numbers.copy()
-    there = (cells.states == ord("i")) | (cells.states == ord("f"))
+def _numbers(cells: FieldCells) -> npt.NDArray[np.float64]:
+    """Numbers wherever they are stored; NaN where there is none."""
+    numbers = np.full(len(cells), np.nan) if cells.numbers is None else cells.numbers.copy()
     for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
         if json_type(text) in ("int", "float"):
-            numbers[row], there[row] = float(text), True
-    return numbers, there
+            numbers[row] = float(text)
+    return numbers
 
 
 def _texts(cells: FieldCells) -> tuple[Texts, list[str]]:
@@ -121,8 +118,8 @@ def _texts(cells: FieldCells) -> tuple[Texts, list[str]]:
 
     Second: the JSON text of each label.
     """
-    own = cells.texts or Texts(np.full(len(cells.states), -1, np.int32), [])
-    names = list(own.labels) if (cells.states == ord("b")).any() else [json_text(label) for label in own.labels]
+    own = cells.texts or Texts(np.full(len(cells), -1, np.int32), [])
+    names = list(own.labels) if cells.of_type("bool").any() else [json_text(label) for label in own.labels]
     labels, codes, place = list(own.labels), own.codes.copy(), {name: code for code, name in enumerate(names)}
     for row, text in zip(cells.other_rows, cells.other_texts, strict=True):
         kind = json_type(text)
@@ -135,11 +132,6 @@ def _texts(cells: FieldCells) -> tuple[Texts, list[str]]:
 
 def _count(groups: Groups, mask: npt.NDArray[np.bool_], n_groups: int) -> npt.NDArray[np.int64]:
     return np.bincount(groups[mask], minlength=n_groups).astype(np.int64)
-
-
-def _is_label(texts: Texts, label: str) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = texts.codes == (texts.labels.index(label) if label in texts.labels else -2)
-    return found
 
 
 def _categories(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from otel_mlmon.values import FieldCells, Reference, RowBlock
 from otel_mlmon.window.broken import broken_rows
-from otel_mlmon.window.cells import FieldCounts, Maps, absent_cells, count_cells
+from otel_mlmon.window.cells import FieldCounts, Maps, count_cells
 from otel_mlmon.window.grouping import Grouping, concat, groupings, keys, repeat
 
 
@@ -44,7 +44,7 @@ def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, 
     n = len(grouping.panes)
     seen: list[tuple[str, FieldCounts]] = []
     for name in names:
-        cells: FieldCells = rows.fields.get(name) or absent_cells(len(rows))
+        cells: FieldCells = rows.fields.get(name) or FieldCells.all_absent(len(rows))
         seen.append((name, count_cells(cells, expected.get(name), grouping.groups, n)))
     return [_field_table(rows.model, reference_name, grouping, name, c) for name, c in seen]
 

@@ -16,8 +16,7 @@ from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import parse_text
-from otel_mlmon.store.states import ABSENT, NULL
-from otel_mlmon.values import FieldCells, RowBlock, Texts, Verdict
+from otel_mlmon.values import FieldCells, RowBlock, State, Texts, Verdict
 
 SECOND = 10**9
 HOUR = 3600
@@ -231,9 +230,9 @@ def _cells(letters: str, numbers: Sequence[float], others: dict[int, str]) -> Fi
 
 NAN = float("nan")
 ALIKE: dict[str, tuple[FieldCells, int]] = {
-    "null and absent": (_cells(chr(NULL) + chr(ABSENT), [NAN, NAN], {}), 0),
-    "null twice": (_cells(chr(NULL) * 2, [NAN, NAN], {}), 1),
-    "absent twice": (_cells(chr(ABSENT) * 2, [NAN, NAN], {}), 1),
+    "null and absent": (_cells(chr(State.NULL) + chr(State.ABSENT), [NAN, NAN], {}), 0),
+    "null twice": (_cells(chr(State.NULL) * 2, [NAN, NAN], {}), 1),
+    "absent twice": (_cells(chr(State.ABSENT) * 2, [NAN, NAN], {}), 1),
     "NaN and null": (_cells("fn", [NAN, NAN], {}), 0),
     "NaN twice": (_cells("ff", [NAN, NAN], {}), 1),
     "1 and 1.0": (_cells("if", [1.0, 1.0], {}), 0),
@@ -298,7 +297,7 @@ def test_a_model_without_features_is_no_data(rule: str) -> None:
 def test_null_and_absent_and_values_of_another_type_are_never_one_value() -> None:
     n = 400
     states = np.full(n, ord("o"), np.uint8)
-    states[:2] = (ord(NULL), ord(ABSENT)) if isinstance(NULL, str) else (NULL, ABSENT)
+    states[:2] = (State.NULL, State.ABSENT)
     texts = Texts(np.full(n, -1, np.int32), [])
     cells = FieldCells(states, None, texts, np.arange(2, n), [str(i) for i in range(2, n)])
     rows = replace(_rows(n), fields={"x": cells})

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.values import FieldCells, Texts
+from otel_mlmon.values import FieldCells, State, Texts
+from otel_mlmon.values.cells import STATE_OF
 
 
 @dataclass(slots=True)
@@ -43,9 +44,9 @@ class Editable:
             [self.others[row] for row in rows],
         )
 
-    def empty(self, rows: npt.NDArray[np.int64], letter: str) -> None:
-        """Leave the cells without a value: `n` null, `.` absent."""
-        self.states[rows] = ord(letter)
+    def empty(self, rows: npt.NDArray[np.int64], state: State) -> None:
+        """Leave the cells without a value, in this state."""
+        self.states[rows] = state
         if self.numbers is not None:
             self.numbers[rows] = np.nan
         else:
@@ -53,15 +54,15 @@ class Editable:
         for row in rows.tolist():
             self.others.pop(row, None)
 
-    def put_numbers(self, rows: npt.NDArray[np.int64], values: npt.NDArray[np.float64], letter: str) -> None:
-        """Numbers of type `i` or `f`."""
+    def put_numbers(self, rows: npt.NDArray[np.int64], values: npt.NDArray[np.float64], state: State) -> None:
+        """Numbers, as INT or FLOAT."""
         assert self.numbers is not None
-        self.empty(rows, letter)
+        self.empty(rows, state)
         self.numbers[rows] = values
 
-    def put_text(self, rows: npt.NDArray[np.int64], values: list[str], letter: str = "s") -> None:
+    def put_text(self, rows: npt.NDArray[np.int64], values: list[str], state: State = State.STRING) -> None:
         """Texts (or truth values) in a column of texts."""
-        self.empty(rows, letter)
+        self.empty(rows, state)
         place = {label: code for code, label in enumerate(self.labels)}
         for row, value in zip(rows.tolist(), values, strict=True):
             self.codes[row] = place.setdefault(value, len(place))
@@ -69,8 +70,13 @@ class Editable:
 
     def put_other(self, rows: npt.NDArray[np.int64], json_texts: list[str]) -> None:
         """Values of a type that the column does not hold."""
-        self.empty(rows, "o")
+        self.empty(rows, State.OTHER)
         self.others.update(zip(rows.tolist(), json_texts, strict=True))
+
+    def holds_value(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of these rows have a value of the column's type."""
+        found: npt.NDArray[np.bool_] = np.isin(self.states[rows], list(STATE_OF.values()))
+        return found
 
     def text(self, row: int) -> str:
         """The text in a row."""

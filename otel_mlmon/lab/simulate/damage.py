@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from otel_mlmon.lab.simulate.cells import Editable
 from otel_mlmon.lab.simulate.normal import Normal
-from otel_mlmon.values import FieldCells, RowBlock
+from otel_mlmon.values import FieldCells, RowBlock, State
 from otel_mlmon.wire.columns import json_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -23,15 +23,15 @@ _FEW = 20  # a numeric field with no more different values moves from one of the
 
 
 def drop(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
-    cells.empty(rows, ".")
+    cells.empty(rows, State.ABSENT)
 
 
 def null(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
-    cells.empty(rows, "n")
+    cells.empty(rows, State.NULL)
 
 
 def nan(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
-    cells.put_numbers(rows, np.full(len(rows), np.nan), "f")
+    cells.put_numbers(rows, np.full(len(rows), np.nan), State.FLOAT)
 
 
 def empty(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
@@ -47,7 +47,7 @@ def retype(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) 
 
 def float_for_int(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
     assert cells.numbers is not None
-    cells.put_numbers(rows, cells.numbers[rows] + 0.5, "f")
+    cells.put_numbers(rows, cells.numbers[rows] + 0.5, State.FLOAT)
 
 
 def big_int(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
@@ -60,24 +60,24 @@ def default(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng)
         cells.put_text(rows, [str(value)] * len(rows))
     else:
         number = -1 if fault.value is None else fault.value
-        letter = "i" if normal.integer and float(number).is_integer() else "f"
-        cells.put_numbers(rows, np.full(len(rows), float(number)), letter)
+        state = State.INT if normal.integer and float(number).is_integer() else State.FLOAT
+        cells.put_numbers(rows, np.full(len(rows), float(number)), state)
 
 
 def impute(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
     if cells.numbers is None:
-        cells.put_text(rows, [normal.labels[0]] * len(rows), _letter(cells))
+        cells.put_text(rows, [normal.labels[0]] * len(rows), _text_state(cells))
     else:
-        cells.put_numbers(rows, np.full(len(rows), normal.median), "i" if normal.integer else "f")
+        cells.put_numbers(rows, np.full(len(rows), normal.median), normal.state)
 
 
 def stuck(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
     if not len(rows):
         return
     if cells.numbers is None:
-        cells.put_text(rows, [cells.text(int(rows[0]))] * len(rows), _letter(cells))
+        cells.put_text(rows, [cells.text(int(rows[0]))] * len(rows), _text_state(cells))
     else:
-        cells.put_numbers(rows, np.full(len(rows), cells.numbers[rows[0]]), "i" if normal.integer else "f")
+        cells.put_numbers(rows, np.full(len(rows), cells.numbers[rows[0]]), normal.state)
 
 
 def beyond(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
@@ -85,7 +85,7 @@ def beyond(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) 
     if normal.integer:
         reach = max(reach, 5.0)  # several values, else it were a new default
     values = normal.maximum + reach * (0.02 + 0.98 * rng.random(len(rows)))
-    cells.put_numbers(rows, np.ceil(values) if normal.integer else values, "i" if normal.integer else "f")
+    cells.put_numbers(rows, np.ceil(values) if normal.integer else values, normal.state)
 
 
 def new_category(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
@@ -96,17 +96,17 @@ def scale(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -
     assert cells.numbers is not None
     values = cells.numbers[rows] * (1000.0 if fault.amount is None else fault.amount)
     whole = normal.integer and bool((values == np.floor(values)).all())
-    cells.put_numbers(rows, values, "i" if whole else "f")
+    cells.put_numbers(rows, values, State.INT if whole else State.FLOAT)
 
 
 def sign(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
     assert cells.numbers is not None
-    cells.put_numbers(rows, -cells.numbers[rows], "i" if normal.integer else "f")
+    cells.put_numbers(rows, -cells.numbers[rows], normal.state)
 
 
 def precision(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
     assert cells.numbers is not None
-    cells.put_numbers(rows, np.trunc(cells.numbers[rows]), "f")
+    cells.put_numbers(rows, np.trunc(cells.numbers[rows]), State.FLOAT)
 
 
 def encoding(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
@@ -135,12 +135,12 @@ def shift(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -
         return
     x = cells.numbers[rows]
     if len(normal.known) <= _FEW:
-        cells.put_numbers(rows, _stepped(x, amount, normal, rng), "i" if normal.integer else "f")
+        cells.put_numbers(rows, _stepped(x, amount, normal, rng), normal.state)
         return
     by = np.full(len(x), amount * normal.deviation)
     if normal.integer:  # integers stay what they are, and on average they move by just as much
         by = np.floor(by) + (rng.random(len(x)) < by - np.floor(by))
-    cells.put_numbers(rows, x + by, "i" if normal.integer else "f")
+    cells.put_numbers(rows, x + by, normal.state)
 
 
 def _stepped(x: npt.NDArray[np.float64], amount: float, normal: Normal, rng: Rng) -> npt.NDArray[np.float64]:
@@ -166,18 +166,18 @@ def _shift_categories(cells: Editable, rows: Rows, amount: float, normal: Normal
     there = rows[[cells.text(row) == source for row in rows.tolist()]]
     wanted = round(abs(amount) * (share * (1 - share)) ** 0.5 * len(rows))
     moving = np.sort(rng.choice(there, min(wanted, len(there)), replace=False))
-    cells.put_text(moving, [target] * len(moving), _letter(cells))
+    cells.put_text(moving, [target] * len(moving), _text_state(cells))
 
 
-def _letter(cells: Editable) -> str:
-    return "b" if (cells.states == ord("b")).any() else "s"
+def _text_state(cells: Editable) -> State:
+    return State.BOOL if (cells.states == State.BOOL).any() else State.STRING
 
 
 def a_number(n: int, rows: Rows) -> FieldCells:
     """A new field with a number in `rows`, absent elsewhere."""
-    states, numbers = np.full(n, ord("."), np.uint8), np.full(n, np.nan)
-    states[rows], numbers[rows] = ord("f"), 1.5
-    return FieldCells(states, numbers, None, np.zeros(0, np.int64), [])
+    cells = Editable.of(FieldCells.all_absent(n))
+    cells.put_numbers(rows, np.full(len(rows), 1.5), State.FLOAT)
+    return cells.freeze()
 
 
 def swapped(one: FieldCells, other: FieldCells, rows: Rows) -> tuple[FieldCells, FieldCells]:
@@ -190,17 +190,16 @@ def swapped(one: FieldCells, other: FieldCells, rows: Rows) -> tuple[FieldCells,
 
 def _put(into: Editable, source: Editable, rows: Rows) -> None:
     states = source.states[rows]
-    for letter in sorted(set(states.tolist())):
-        part = rows[states == letter]
-        name = chr(letter)
-        if name in "n.x":
-            into.empty(part, name)
-        elif name == "o":
+    for state in map(State, sorted(set(states.tolist()))):
+        part = rows[states == state]
+        if state in (State.NULL, State.ABSENT, State.LOST):
+            into.empty(part, state)
+        elif state == State.OTHER:
             into.put_other(part, [source.others[row] for row in part.tolist()])
         elif source.numbers is not None and into.numbers is not None:
-            into.put_numbers(part, source.numbers[part], name)
+            into.put_numbers(part, source.numbers[part], state)
         elif source.numbers is None and into.numbers is None:
-            into.put_text(part, [source.text(row) for row in part.tolist()], name)
+            into.put_text(part, [source.text(row) for row in part.tolist()], state)
         elif source.numbers is not None:
             into.put_other(part, [json_text(v) for v in source.numbers[part].tolist()])
         else:
@@ -212,7 +211,9 @@ def noise(rows: RowBlock, hit: Rows, amount: float, random: bool, rng: Rng) -> R
     cells = Editable.of(rows.fields[FIELD_PREDICTION])
     if cells.numbers is None:
         wrong = hit[rng.random(len(hit)) < amount]
-        cells.put_text(wrong, [cells.labels[(c + 1) % len(cells.labels)] for c in cells.codes[wrong]], _letter(cells))
+        cells.put_text(
+            wrong, [cells.labels[(c + 1) % len(cells.labels)] for c in cells.codes[wrong]], _text_state(cells)
+        )
     else:
         errors = (cells.numbers - rows.truth_numbers)[rows.truth_known & np.isfinite(rows.truth_numbers)]
         by = amount * float(np.nanstd(errors)) if len(errors) else 0.0

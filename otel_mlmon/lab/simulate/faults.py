@@ -13,7 +13,7 @@ from otel_mlmon.lab.simulate import damage
 from otel_mlmon.lab.simulate.cells import Editable
 from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.lab.simulate.normal import Normal
-from otel_mlmon.values import RowBlock
+from otel_mlmon.values import RowBlock, State
 
 Rows = npt.NDArray[np.int64]
 
@@ -99,7 +99,7 @@ def inject(rows: RowBlock, fault: Fault, rng: np.random.Generator, normal: RowBl
     if fault.kind == "drift":
         _drift(cells, rows, fault, hit, what, rng)
     elif kind.apply is not None:
-        there = hit if fault.kind in ("drop", "null") else hit[_has_value(cells, hit)]
+        there = hit if fault.kind in ("drop", "null") else hit[cells.holds_value(hit)]
         kind.apply(cells, there, fault, what, rng)
     return replace(rows, fields={**rows.fields, fault.field: cells.freeze()})
 
@@ -119,18 +119,13 @@ def _hit(rows: RowBlock, fault: Fault, rng: np.random.Generator) -> Rows:
     return np.sort(rng.choice(found, round(fault.fraction * len(found)), replace=False))
 
 
-def _has_value(cells: Editable, rows: Rows) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = np.isin(cells.states[rows], [ord(letter) for letter in "ifsb"])
-    return found
-
-
 def _drift(cells: Editable, rows: RowBlock, fault: Fault, hit: Rows, normal: Normal, rng: np.random.Generator) -> None:
     """In twenty steps, from nothing to all of it."""
     end = min(fault.end, int(rows.times.max()) + 1)
     progress = (rows.times[hit] - fault.start) / max(end - fault.start, 1)
     for step in range(1, 21):
         part = hit[np.ceil(progress * 20).clip(1, 20) == step]
-        part = part[_has_value(cells, part)]
+        part = part[cells.holds_value(part)]
         damage.shift(cells, part, replace(fault, amount=(fault.amount or 0.5) * step / 20), normal, rng)
 
 
@@ -142,13 +137,13 @@ def _of_columns(rows: RowBlock, fault: Fault, hit: Rows) -> RowBlock:
     cells = fields[fault.field]
     if fault.kind == "remove":
         gone = Editable.of(cells)
-        gone.empty(hit, ".")
+        gone.empty(hit, State.ABSENT)
         return replace(rows, fields={**fields, fault.field: gone.freeze()})
     if fault.kind == "rename":
         name = fault.other or f"{fault.field}_renamed"
         old, new = Editable.of(cells), Editable.of(cells)
-        old.empty(hit, ".")
-        new.empty(np.setdiff1d(np.arange(len(rows)), hit), ".")
+        old.empty(hit, State.ABSENT)
+        new.empty(np.setdiff1d(np.arange(len(rows)), hit), State.ABSENT)
         return replace(rows, fields={**fields, fault.field: old.freeze(), name: new.freeze()})
     if fault.other not in fields:
         raise ValueError(f"fault swap: no field {fault.other!r}; there are {', '.join(sorted(fields))}")

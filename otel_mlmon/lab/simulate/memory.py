@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.values import FieldCells, Reference, RowBlock, Target, Texts, WindowProfile
+from otel_mlmon.values import Reference, RowBlock, Target, Texts, WindowProfile
 from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.window.measure import measure
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
@@ -149,34 +149,13 @@ def _select(rows: RowBlock, which: slice | npt.NDArray[np.int64]) -> RowBlock:
     return RowBlock(
         model=rows.model,
         times=rows.times[which],
-        versions=_texts(rows.versions, which),
+        versions=rows.versions.take(which),
         lost=rows.lost[which],
         durations=rows.durations[which],
-        fields={name: _cells(cells, which) for name, cells in rows.fields.items()},
-        segments={key: _texts(texts, which) for key, texts in rows.segments.items()},
+        fields={name: cells.take(which) for name, cells in rows.fields.items()},
+        segments={key: texts.take(which) for key, texts in rows.segments.items()},
         truth_known=rows.truth_known[which],
         truth_times=rows.truth_times[which],
         truth_numbers=rows.truth_numbers[which],
-        truth_texts=_texts(rows.truth_texts, which),
-    )
-
-
-def _texts(texts: Texts, which: slice | npt.NDArray[np.int64]) -> Texts:
-    return Texts(texts.codes[which], texts.labels)
-
-
-def _cells(cells: FieldCells, which: slice | npt.NDArray[np.int64]) -> FieldCells:
-    other_rows, other_texts = cells.other_rows, cells.other_texts
-    if len(other_rows):
-        text_of = dict(zip(other_rows.tolist(), other_texts, strict=True))
-        kept = np.arange(len(cells.states))[which].tolist()
-        found = [(place, text_of[row]) for place, row in enumerate(kept) if row in text_of]
-        other_rows = np.array([place for place, _ in found], np.int64)
-        other_texts = [text for _, text in found]
-    return FieldCells(
-        cells.states[which],
-        None if cells.numbers is None else cells.numbers[which],
-        None if cells.texts is None else _texts(cells.texts, which),
-        other_rows,
-        other_texts,
+        truth_texts=rows.truth_texts.take(which),
     )

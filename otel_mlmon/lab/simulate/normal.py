@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.values import FieldCells
+from otel_mlmon.values import FieldCells, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class Normal:
     labels: list[str]
     integer: bool
 
+    @property
+    def state(self) -> State:
+        """State of a number of this field."""
+        return State.INT if self.integer else State.FLOAT
+
     @classmethod
     def of(cls, cells: FieldCells) -> Normal:
         """Measure."""
@@ -40,8 +45,7 @@ class Normal:
         if not len(x):
             return cls(0.0, 0.0, 0.0, 0.0, np.zeros(0), np.zeros(0), [], False)
         known, counts = np.unique(x, return_counts=True)
-        letters = set(np.unique(cells.states).tolist())
         return cls(
             float(x.std()), float(known[np.searchsorted(counts.cumsum(), len(x) / 2)]), float(known[0]), float(known[-1]),
-            known, counts / len(x), [], ord("f") not in letters,
+            known, counts / len(x), [], not cells.of_type("float").any(),
         )  # fmt: skip
