@@ -78,16 +78,16 @@ class Judged:
     @property
     def burn(self) -> float | None:
         """How many times too fast the budget burns."""
-        return self.alert("Budget").verdict.value
+        return self.alert("Budget").verdict.result.value
 
 
 @pytest.mark.parametrize("field", ["code", "amount"])
 @pytest.mark.parametrize("value", [ABSENT, None, math.nan, ""], ids=["absent", "null", "NaN", "empty"])
 def test_the_check_the_budget_the_diagnosis_and_the_reference_count_the_same_rows(field: str, value: Any) -> None:
     judged = Judged(_reference(), _half(field, value))
-    missing = judged.alert("Missing", field).verdict
+    missing = judged.alert("Missing", field).verdict.result
     assert (missing.status, missing.value) == ("breach", 0.5)
-    assert judged.alert("Budget").verdict.status == "breach"
+    assert judged.alert("Budget").verdict.result.status == "breach"
     assert judged.burn == pytest.approx(0.5 / 0.01)
     found = judged.fault(field)
     assert np.bincount(found.mask).tolist() == [N // 2, N // 2]
@@ -100,7 +100,7 @@ def test_the_check_the_budget_the_diagnosis_and_the_reference_count_the_same_row
 @pytest.mark.parametrize("code", [" ", "none", "0"])
 def test_texts_that_are_not_empty_are_not_missing(code: str) -> None:
     judged = Judged(_reference(), _half("code", code))
-    assert judged.alert("Missing", "code").verdict.status == "ok"
+    assert judged.alert("Missing", "code").verdict.result.status == "ok"
     assert judged.burn == 0
     assert not judged.fault("code").mask.any()
 
@@ -109,7 +109,7 @@ def test_texts_that_are_not_empty_are_not_missing(code: str) -> None:
 def test_empty_text_that_the_reference_has_as_often_is_no_fault(categories: int) -> None:
     codes = ["" if i % 3 == 0 else f"code {i % categories}" for i in range(N)]
     judged = Judged(_reference(codes), _normal(codes))
-    assert judged.alert("Missing", "code").verdict.status == "ok"
+    assert judged.alert("Missing", "code").verdict.result.status == "ok"
     assert judged.burn == 0
     found = judged.fault("code")
     assert found.usual == pytest.approx(found.mask.mean()) == pytest.approx(334 / N)
@@ -118,7 +118,7 @@ def test_empty_text_that_the_reference_has_as_often_is_no_fault(categories: int)
 def test_nulls_are_a_fault_where_the_reference_has_empty_texts_only() -> None:
     codes = ["" if i % 3 == 0 else f"code {i % 250}" for i in range(N)]
     judged = Judged(_reference(codes), _half("code", None, codes))
-    assert judged.alert("Missing", "code").verdict.finding == "null"
+    assert judged.alert("Missing", "code").verdict.result.finding == "null"
     assert judged.burn == pytest.approx(0.5 / 0.01)
 
 
