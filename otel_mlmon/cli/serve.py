@@ -6,10 +6,11 @@ import logging
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 
-from otel_mlmon.server.config import Config, load_config
+from otel_mlmon.server.config import load_config
 from otel_mlmon.server.service import Service
 
 
@@ -44,25 +45,24 @@ def serve(
 ) -> None:
     """Receive OTLP, store, evaluate rules, export.
 
-    Options win over the configuration file. SIGHUP and changed rule files reload the rules: all of them, or none
+    Every configuration key can also be a variable, such as MLMON_STORE__MEMORY_LIMIT. Variables win over the file, and
+    options win over both. SIGHUP and changed rule files reload the rules: all of them, or none
     if one has a mistake. SIGTERM and Ctrl-C commit what was received and stop.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    config = _override(
-        load_config(path) if path else Config(),
-        {
-            "store": {"path": str(store) if store else None},
-            "receive": {"grpc": grpc, "http": http},
-            "web": {"listen": web},
-            "export": {"alertmanager": list(alertmanager) or None},
-            "window": {"pane": pane, "lateness": lateness},
-            "rules": [str(p) for p in rules] or None,
-            "references": [str(p) for p in references] or None,
-        },
-    )
+    options = {
+        "store": {"path": store},
+        "receive": {"grpc": grpc, "http": http},
+        "web": {"listen": web},
+        "export": {"alertmanager": list(alertmanager)},
+        "window": {"pane": pane, "lateness": lateness},
+        "rules": list(rules),
+        "references": list(references),
+    }
+    config = load_config(path, _present(options))
     service = Service(config)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,18 +76,7 @@ def serve(
     service.stop()
 
 
-def _override(config: Config, given: dict[str, object]) -> Config:
-    """The configuration with the options that were given."""
-    changed: dict[str, object] = {}
-    for section, values in given.items():
-        if isinstance(values, dict):
-            present = {key: value for key, value in values.items() if value is not None}
-            current = getattr(config, section)
-            if present:
-                # Only the given keys are validated anew; the rest keeps what the file said.
-                changed[section] = current.model_copy(
-                    update={k: getattr(type(current).model_validate(present), k) for k in present}
-                )
-        elif values is not None:
-            changed[section] = getattr(Config.model_validate({section: values}), section)
-    return config.model_copy(update=changed)
+def _present(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    present = {key: _present(value) if isinstance(value, dict) else value for key, value in options.items()}
+    return {key: value for key, value in present.items() if value not in (None, {}, [])}

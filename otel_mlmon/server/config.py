@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.rulefile import parse_duration
@@ -169,32 +172,91 @@ class Config(_Section):
         return self
 
 
-def load_config(path: Path) -> Config:
-    """Read a configuration file. Relative paths in it are relative to the file. Raises ConfigError with every mistake."""
-    try:
-        body = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    config = parse_config(body or {}, str(path))
-    here = path.resolve().parent
-    store = config.store.model_copy(update={"path": here / config.store.path if config.store.path else None})
-    return config.model_copy(
-        update={
-            "store": store,
-            "rules": tuple(here / p for p in config.rules),
-            "references": tuple(here / p for p in config.references),
-            "ground_truth": tuple(s.model_copy(update={"directory": here / s.directory}) for s in config.ground_truth),
-        }
-    )
+def load_config(path: Path | None, options: Mapping[str, Any] | None = None) -> Config:
+    """Read the configuration from a file, the environment and options; a later one wins, key by key.
+
+    A variable is named like the path of its key, MLMON_STORE__MEMORY_LIMIT; its value is written as in the file.
+    Paths in the file are relative to the file. Raises ConfigError with every mistake and the layer that it is in.
+    """
+    layers = {str(path): _from_file(path)} if path else {}
+    layers["environment"] = _Environment(_Settings)()
+    layers["command line"] = dict(options or {})
+    body: dict[str, Any] = {}
+    for layer in layers.values():
+        body = _merged(body, layer)
+    return _validated(body, layers)
 
 
 def parse_config(body: Any, where: str) -> Config:
     """Plain data to a configuration. Raises ConfigError with every mistake."""
+    return _validated(body, {where: body})
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """The file's keys; relative paths begin at the file."""
+    try:
+        body = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    parse_config({} if isinstance(body, dict) else body, str(path))
+    here = path.resolve().parent
+    store = body.setdefault("store", {})
+    if isinstance(store, dict) and isinstance(file := store.setdefault("path", "mlmon.duckdb"), str):
+        store["path"] = here / file
+    for key in ("rules", "references"):
+        if isinstance(body.get(key), list):
+            body[key] = [here / file if isinstance(file, str) else file for file in body[key]]
+    sources = body.get("ground_truth")
+    for source in sources if isinstance(sources, list) else ():
+        if isinstance(source, dict) and isinstance(directory := source.get("directory", ""), str):
+            source["directory"] = here / directory
+    return cast("dict[str, Any]", body)
+
+
+class _Environment(EnvSettingsSource):
+    """Variables whose values are YAML, as in the file: lists and mappings too."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"environment: {field_name}: cannot be read: {error}") from error
+
+
+class _Settings(Config, BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MLMON_", env_nested_delimiter="__", env_parse_none_str="null")
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+    }
+    return {**below, **above, **both}
+
+
+def _validated(body: Any, layers: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(body)
     except ValidationError as error:
-        lines = [f"{where}: {'.'.join(map(str, e['loc'])) or 'file'}: {_text(e)}" for e in error.errors()]
+        lines = [
+            f"{_layer(e['loc'], layers)}: {'.'.join(map(str, e['loc'])) or 'file'}: {_text(e)}" for e in error.errors()
+        ]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _layer(place: Sequence[str | int], layers: Mapping[str, Any]) -> str:
+    """The last layer that holds the value at `place`, or most of the way to it."""
+
+    def depth(body: Any) -> int:
+        for n, key in enumerate(place):
+            if not (key in body if isinstance(body, Mapping) else isinstance(body, (list, tuple))):
+                return n
+            body = body[key]
+        return len(place)
+
+    return max(reversed(list(layers)), key=lambda name: depth(layers[name]))
 
 
 def _text(error: Any) -> str:

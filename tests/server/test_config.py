@@ -65,3 +65,48 @@ def test_what_is_no_configuration_is_named(tmp_path: Path, content: bytes) -> No
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"mlmon\.yaml"):
         load_config(path)
+
+
+def test_environment_wins_over_the_file_and_options_win_over_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mlmon.yaml"
+    path.write_text("store: {memory_limit: 1GB, threads: 1, retention: 7d}\nrules: [a]\n")
+    for name, value in {
+        "MLMON_STORE__THREADS": "3",
+        "MLMON_STORE__RETENTION": "8d",
+        "MLMON_WINDOW__PANE": "5m",
+        "MLMON_RULES": "[b, c]",
+        "MLMON_EXPORT__OTLP__ENDPOINT": "http://c",
+        "MLMON_GROUND_TRUTH": "[{name: sold, query: SELECT 1, time: at, keys: [id]}]",
+        "MLMON_PROCESSOR": "not a key of the configuration",
+    }.items():
+        monkeypatch.setenv(name, value)
+    found = load_config(path, {"store": {"retention": "9d"}, "window": {"lateness": "2m"}})
+    assert (found.store.memory_limit, found.store.threads, found.store.retention) == ("1GB", 3, 9 * 24 * HOUR)
+    assert (found.window.pane, found.window.lateness) == (HOUR // 12, HOUR // 30)
+    assert found.rules == (Path("b"), Path("c"))
+    assert found.export.otlp is not None
+    assert found.export.otlp.endpoint == "http://c"
+    assert found.ground_truth[0].keys == {"id": "id"}
+    assert found.store.path == tmp_path / "mlmon.duckdb"
+
+
+def test_environment_alone_can_keep_the_store_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLMON_STORE__PATH", "null")
+    assert load_config(None).store.path is None
+
+
+def test_mistake_names_the_layer_that_it_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mlmon.yaml"
+    path.write_text("store: {retention: 7, threads: 1}\nwindow: {pane: 1m}\n")
+    monkeypatch.setenv("MLMON_STORE__PTH", "x")
+    monkeypatch.setenv("MLMON_WINDOW__PANE", "soon")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {"receive": {"grpc": "here"}})
+    assert {line.partition(": found")[0] for line in str(caught.value).splitlines()} == {
+        f"{path}: store.retention",
+        "environment: store.pth: unknown key",
+        "environment: window.pane",
+        "command line: receive.grpc",
+    }
