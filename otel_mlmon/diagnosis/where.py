@@ -18,7 +18,6 @@ from otel_mlmon.checks.slices import concentrated
 from otel_mlmon.diagnosis.explanation import Part, Where
 from otel_mlmon.diagnosis.faults import fault
 from otel_mlmon.diagnosis.features import surprise
-from otel_mlmon.diagnosis.fired import last_breach
 from otel_mlmon.diagnosis.losses import Losses, metric_of, share_part
 from otel_mlmon.diagnosis.slice_drift import drifted
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
@@ -116,7 +115,7 @@ def _drift(subject: Subject, evidence: Evidence) -> Found:
     if not name or reference is None or name not in reference.fields:
         note = "The drift is one of the window as a whole; the features that moved are below."
         return Found(Where("", len(evidence.rows), None, None, (), note))
-    if subject.alert.verdict.result.status != "breach" and not last_breach(subject.alert):
+    if subject.alert.decisive.result.status != "breach":
         return Found(
             Where(
                 "", len(evidence.rows), None, None, (), f"{name} has not drifted, so that there is nothing to look for."

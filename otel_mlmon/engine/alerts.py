@@ -10,23 +10,13 @@ from typing import Any
 
 from otel_mlmon.rulefile import Group, Rule, format_duration, render
 from otel_mlmon.values import Alert, AlertState, Target, Verdict
-from otel_mlmon.values.alert_documents import verdict_to_document
 
 _log = logging.getLogger(__name__)
 
 
 def as_shown(alert: Alert) -> Alert:
     """Return the alert for display; a resolved alert keeps its last breach."""
-    verdict = at_last_breach(alert.verdict) if alert.state.resolved_at else alert.verdict
-    evidence = {name: part for name, part in verdict.result.evidence.items() if name != "breach"}
-    return replace(alert, verdict=replace(verdict, result=replace(verdict.result, evidence=evidence)))
-
-
-def at_last_breach(verdict: Verdict) -> Verdict:
-    """Return the verdict with the figures of the last breach that it keeps."""
-    last = dict(verdict.result.evidence.get("breach", {}))
-    start, end = last.pop("start", verdict.start), last.pop("end", verdict.end)
-    return Verdict(verdict.target, start, end, replace(verdict.result, **last))
+    return replace(alert, verdict=alert.decisive) if alert.state.resolved_at else alert
 
 
 def alert_id(group: str, rule: str, target: Target) -> str:
@@ -36,37 +26,39 @@ def alert_id(group: str, rule: str, target: Target) -> str:
 
 
 def alert_for(group: Group, rule: Rule, id_: str, state: AlertState, verdict: Verdict, before: Alert | None) -> Alert:
-    """The alert as it is after a verdict.
+    """Return the alert after a verdict.
 
     While it goes on firing without a new breach, and after it was resolved, it keeps the evidence of its last breach.
     """
-    lasting = (
-        before is not None and verdict.result.status != "breach" and (state.phase == "firing" or state.resolved_at)
-    )
-    annotations = before.annotations if lasting and before is not None else _annotations(rule, verdict)
-    shown, labels = verdict, dict(rule.labels)
+    kept = before if verdict.result.status != "breach" and (state.phase == "firing" or state.resolved_at) else None
+    labels = dict(rule.labels)
     if verdict.result.level:
         labels["severity"] = verdict.result.level
-    elif lasting and before is not None:
-        labels = dict(before.labels)
+    elif kept is not None:
+        labels = dict(kept.labels)
+    alert = Alert(
+        id=id_,
+        group=group.name,
+        rule=rule.alert,
+        check=rule.family,
+        method=rule.method,
+        target=verdict.target,
+        state=state,
+        verdict=verdict,
+        labels=labels,
+        annotations=_annotations(rule, verdict),
+        cause=before.cause if before is not None and state.phase == "inactive" and state.resolved_at else "",
+    )
     if verdict.result.status == "breach":
-        last = {k: v for k, v in verdict_to_document(verdict).items() if k not in ("target", "evidence")}
-        evidence = {**verdict.result.evidence, "rule": _as_configured(group, rule), "breach": last}
-        shown = replace(verdict, result=replace(verdict.result, evidence=evidence))
-    elif lasting and before is not None:
-        shown = replace(verdict, result=replace(verdict.result, evidence=before.verdict.result.evidence))
-    return Alert(
-        id_,
-        group.name,
-        rule.alert,
-        rule.family,
-        rule.method,
-        verdict.target,
-        state,
-        shown,
-        labels,
-        annotations,
-        before.cause if before is not None and state.phase == "inactive" and state.resolved_at else "",
+        return replace(alert, last_breach=verdict, configured=_as_configured(group, rule))
+    if kept is None:
+        return alert
+    return replace(
+        alert,
+        verdict=replace(verdict, result=replace(verdict.result, evidence=kept.verdict.result.evidence)),
+        annotations=kept.annotations,
+        last_breach=kept.last_breach,
+        configured=kept.configured,
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from otel_mlmon.engine.alerts import at_last_breach
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import Alert
 
@@ -33,7 +32,7 @@ def causes(alerts: Iterable[Alert]) -> dict[str, str]:
     """Id of the explaining alert by id of the explained one, both of one model version; roots are in no key."""
     every = list(alerts)
     clear = _clear_segments(every)
-    alive = [_at_its_last_breach(a) for a in every if a.state.phase != "inactive" or a.state.last_breach]
+    alive = [replace(a, verdict=a.decisive) for a in every if a.state.phase != "inactive" or a.state.last_breach]
     explaining: dict[str, str] = {}
     for symptom in alive:
         if symptom.state.phase == "inactive":
@@ -46,13 +45,6 @@ def causes(alerts: Iterable[Alert]) -> dict[str, str]:
     by_id = {alert.id: alert for alert in alive}
     roots = {symptom: _root(cause, explaining) for symptom, cause in explaining.items()}
     return {symptom: root for symptom, root in roots.items() if not _outranks(by_id[symptom], by_id[root])}
-
-
-def _at_its_last_breach(alert: Alert) -> Alert:
-    """Return the alert as it was at its last breach, which is the one that explains and is explained."""
-    if alert.verdict.result.status == "breach":
-        return alert
-    return replace(alert, verdict=at_last_breach(alert.verdict))
 
 
 def _root(cause: str, explaining: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import Any, Final, Protocol
 
 from otel_mlmon.diagnosis import Limits, Past, Subject, explain
-from otel_mlmon.diagnosis.fired import last_breach
 from otel_mlmon.engine.baselines import Baselines
 from otel_mlmon.engine.matured_windows import WindowSource
 from otel_mlmon.engine.tick import Engine
@@ -73,8 +72,7 @@ class Explanations:
         groups, target = self._groups(), alert.target
         group = next((group for group in groups if group.name == alert.group), None)
         rule = next((rule for rule in group.rules if rule.alert == alert.rule), None) if group else None
-        breach = last_breach(alert)
-        start, end = breach.get("start", alert.verdict.start), breach.get("end", alert.verdict.end)
+        start, end = alert.decisive.start, alert.decisive.end
         keys = {key for one in groups if one.covers(target.model) for rule in one.rules for key in rule.segments}
         status = self._engine.groups.get((alert.group, target.model))
         return Subject(

@@ -80,9 +80,8 @@ class Reports:
         alert = self._engine.alert(alert_id)
         if alert is None:
             return []
-        target, verdict = alert.target, alert.verdict
-        last = verdict.result.evidence.get("breach", {"start": verdict.start, "end": verdict.end})
-        start, end = last["start"], last["end"]
+        target, verdict = alert.target, alert.decisive
+        start, end = verdict.start, verdict.end
         found = self._store.examples(target, start, end, EXAMPLES)
         return list(found)
 

@@ -11,6 +11,7 @@ from otel_mlmon.values.verdicts import CheckResult, Target, Verdict
 
 # The documents hold a verdict's window between the reason and the value.
 _BEFORE_WINDOW: Final = ("status", "reason")
+_NOT_WRITTEN: Final = {"low": None, "high": None, "coverage": None, "maturity": ""}
 _RESULT_FIELDS: Final = tuple(field.name for field in fields(CheckResult))
 
 
@@ -28,7 +29,18 @@ def verdict_from_document(document: Mapping[str, Any]) -> Verdict:
 
 
 def alert_to_document(alert: Alert) -> dict[str, Any]:
-    """Return an alert with its verdict as one nested mapping."""
+    """Return the alert as the store keeps it: the evidence also holds the rule as configured and the last breach."""
+    document = alert_to_json(alert)
+    if alert.last_breach is not None:
+        last = verdict_to_document(alert.last_breach)
+        document["verdict"]["evidence"]["breach"] = {k: v for k, v in last.items() if k not in ("target", "evidence")}
+    return document
+
+
+def alert_to_json(alert: Alert) -> dict[str, Any]:
+    """Return the alert as the HTTP API answers it: the evidence also holds the rule as configured."""
+    verdict = verdict_to_document(alert.verdict)
+    verdict["evidence"] = {**verdict["evidence"], **({"rule": dict(alert.configured)} if alert.configured else {})}
     return {
         "id": alert.id,
         "group": alert.group,
@@ -37,7 +49,7 @@ def alert_to_document(alert: Alert) -> dict[str, Any]:
         "method": alert.method,
         "target": asdict(alert.target),
         "state": asdict(alert.state),
-        "verdict": verdict_to_document(alert.verdict),
+        "verdict": verdict,
         "labels": dict(alert.labels),
         "annotations": dict(alert.annotations),
         "cause": alert.cause,
@@ -46,6 +58,9 @@ def alert_to_document(alert: Alert) -> dict[str, Any]:
 
 def alert_from_document(id_: str, document: Mapping[str, Any]) -> Alert:
     """Read a document of `alert_to_document`."""
+    evidence = dict(document["verdict"]["evidence"])
+    configured, breach = evidence.pop("rule", {}), evidence.pop("breach", None)
+    verdict = {**document["verdict"], "target": document["target"], "evidence": evidence}
     return Alert(
         id=id_,
         group=document["group"],
@@ -54,8 +69,17 @@ def alert_from_document(id_: str, document: Mapping[str, Any]) -> Alert:
         method=document["method"],
         target=Target(**document["target"]),
         state=AlertState(**document["state"]),
-        verdict=verdict_from_document({**document["verdict"], "target": document["target"]}),
+        verdict=verdict_from_document(verdict),
         labels=document["labels"],
         annotations=document["annotations"],
         cause=document.get("cause", ""),
+        last_breach=None if breach is None else verdict_from_document(_last_breach(verdict, breach)),
+        configured=configured,
     )
+
+
+def _last_breach(verdict: Mapping[str, Any], breach: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete a breach that an earlier version wrote without its interval and coverage."""
+    if (breach.get("start"), breach.get("end")) == (verdict["start"], verdict["end"]):
+        return {**verdict, **breach}
+    return {**verdict, **_NOT_WRITTEN, **breach}

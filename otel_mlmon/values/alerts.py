@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from otel_mlmon.values.verdicts import Target, Verdict
 
@@ -25,9 +25,11 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A rule's state over time for one target, with what a person is told about it.
+    """A rule's state over time for one target, with its texts for people.
 
-    `cause` is the id of the alert that explains this one; while it does, nobody is told of this one.
+    `verdict` is the newest one; its evidence is that of the last breach while the alert fires and after it was resolved.
+    `last_breach` is None before the first breach. `configured` is the rule as it stood in the rule file at the last breach.
+    `cause` is the id of the alert that explains this one; while it does, nobody is notified of this one.
     """
 
     id: str  # stable: hash of group, rule and target
@@ -41,11 +43,18 @@ class Alert:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     cause: str = ""
+    last_breach: Verdict | None = None
+    configured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def phase(self) -> AlertPhase:
-        """Where the alert stands for those who are to be told."""
+        """The phase for notifications: "suppressed" while another alert explains this one."""
         return "suppressed" if self.cause and self.state.phase == "firing" else self.state.phase
+
+    @property
+    def decisive(self) -> Verdict:
+        """The verdict that the alert rests on: the last breach, or the newest verdict before the first breach."""
+        return self.last_breach or self.verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,4 +333,4 @@ def test_a_firing_alert_survives_a_restart_with_its_evidence() -> None:
     world.send(_good(random.Random(15), 1000), window=1)
     resolved = world.tick(1)["missing", "rooms", ""]
     assert resolved.state.resolved_at == 2 * WINDOW
-    assert resolved.verdict.result.evidence["breach"]["value"] == 1.0
+    assert resolved.last_breach is not None and resolved.last_breach.result.value == 1.0

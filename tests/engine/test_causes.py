@@ -216,11 +216,12 @@ def test_traffic_duplicates_and_expressions_neither_explain_nor_are_explained(me
 
 
 def test_what_is_over_explains_by_what_it_was_and_is_not_explained() -> None:
-    breach = {"status": "breach", "value": 0.3, "start": 8 * HOUR, "end": 9 * HOUR}
-    over = _over("missing", "x", last_breach=9, value=0.0, evidence={"breach": breach})
+    over = _over("missing", "x", last_breach=9, value=0.0)
+    breach = Verdict(over.target, 8 * HOUR, 9 * HOUR, replace(over.verdict.result, status="breach", value=0.3))
+    over = replace(over, last_breach=breach)
     slow = _alert("rmse", hours=(2, 10))
     assert causes([over, slow]) == {slow.id: over.id}, "it had 30 % of the rows, though it has none now"
-    little = _over("missing", "x", last_breach=9, value=0.0, evidence={"breach": {**breach, "value": 0.01}})
+    little = replace(over, last_breach=replace(breach, result=replace(breach.result, value=0.01)))
     assert causes([little, slow]) == {}
     assert causes([SCHEMA, _over("psi", "x", last_breach=10)]) == {}
 

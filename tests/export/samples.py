@@ -65,7 +65,6 @@ def alert(**changes: Any) -> Alert:
         "distribution": DISTRIBUTION,
         "numbers": NUMBERS,
         "segments": [["ocean_proximity=INLAND", 0.91, 1622], ["ocean_proximity=NEAR BAY", 0.08, 540]],
-        "rule": RULE,
     }
     verdict = Verdict(
         target,
@@ -87,6 +86,7 @@ def alert(**changes: Any) -> Alert:
         "4f1c2b7e90ad3c55", "house-prices", "FeatureDrift", "drift", "psi", target, state, verdict,
         {"severity": "warning", "team": "pricing"},
         {"summary": "median_income of house-prices has drifted: PSI 0.43", "runbook": "https://runbooks.example/drift"},
+        configured=RULE,
     )  # fmt: skip
     return changed(made, **changes)
 

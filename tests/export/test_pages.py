@@ -239,7 +239,7 @@ def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
     )
     assert "no_data too few rows" in text
     assert f"_time >= {NOW - 62 * 60 * 10**9} AND _time < {NOW - 2 * 60 * 10**9};" in text
-    assert "Evidence is kept for breaches only." in report(status="ok", evidence={}).text
+    assert "Evidence is kept for breaches only." in report(status="ok", evidence={}, configured={}).text
     assert "not a breach" not in report().text
     never = report(
         phase="inactive", since=0, fired_at=0, last_breach=0, status="ok", value=0.69, threshold=0.62, evidence={"ledger": []}
@@ -296,13 +296,12 @@ ODD = [NAN, float("inf"), None, "", "text", [], {}, True, -1, 10**400, HOSTILE, 
 @pytest.mark.parametrize("odd", ODD, ids=[repr(o)[:12] for o in ODD])
 def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
     everything = {
-        **dict.fromkeys(("distribution", "numbers", "segments", "rule", "sql", "something new"), odd),
+        **dict.fromkeys(("distribution", "numbers", "segments", "sql", "something new"), odd),
     }
     nested = {
         "distribution": {**DISTRIBUTION, "reference": [odd, 0.5], "window": [0.5, odd], "edges": [odd, 1.0, odd]},
         "numbers": [[odd, odd, odd], ["rows", odd, 10], odd, ["short"]],
         "segments": [[odd, odd, odd]],
-        "rule": {"a": odd, "b": [odd]},
         "something new": odd,
     }
     number = odd if odd is None or isinstance(odd, float) else None
@@ -314,7 +313,14 @@ def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
         {"distribution": odd},
         {**nested, "distribution": dict.fromkeys(DISTRIBUTION, odd)},
     ):
-        one = alert(evidence=evidence, value=number, threshold=number, p_value=number, labels={"x": odd})
+        one = alert(
+            evidence=evidence,
+            configured={"a": odd, "b": [odd]},
+            value=number,
+            threshold=number,
+            p_value=number,
+            labels={"x": odd},
+        )
         for why in (None, odd, dict.fromkeys(EXPLANATION, odd), _everywhere(EXPLANATION, odd)):
             page = report_page(one, history, rows, explanation=why)
             Page(page)
@@ -344,9 +350,9 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
             "distribution": {**CATEGORIES, "labels": [HOSTILE] * 7},
             "numbers": [[HOSTILE, HOSTILE, HOSTILE]],
             "segments": [[HOSTILE] * 3],
-            "rule": {HOSTILE: HOSTILE},
             HOSTILE: HOSTILE,
         },
+        configured={HOSTILE: HOSTILE},
     )  # fmt: skip
     history = [HistoryPoint(NOW, 1.0, 1.0, HOSTILE)]  # type: ignore[arg-type]
     rows = [dict.fromkeys((*EXAMPLES[0], HOSTILE), HOSTILE)]

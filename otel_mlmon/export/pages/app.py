@@ -16,7 +16,7 @@ from otel_mlmon.export.pages.pages import alerts_page, missing_page, overview_pa
 from otel_mlmon.export.pages.report import report_page
 from otel_mlmon.export.plain import plain, text
 from otel_mlmon.export.source import AlertSource, HistoryPoint, MetricSource
-from otel_mlmon.values.alert_documents import alert_to_document
+from otel_mlmon.values.alert_documents import alert_to_json
 
 _log = logging.getLogger(__name__)
 PATIENCE_S = 1.5  # how long a page waits for the explanation; then it opens without, and looks again
@@ -95,7 +95,7 @@ def web_app(
 
     def alerts_json(_request: Request) -> Response:
         """Return all alerts as a list, each with its target, state and last verdict."""
-        return _json([alert_to_document(alert) for alert in alerts.alerts()])
+        return _json([alert_to_json(alert) for alert in alerts.alerts()])
 
     def alert_json(request: Request) -> Response:
         """Return one alert, with the history of its verdicts and example predictions. 404: no such alert.
@@ -106,7 +106,7 @@ def web_app(
         if alert is None:
             return _json({"error": f"no alert {request.path_params['id']!r}"}, 404)
         return _json(
-            {**alert_to_document(alert), "history": alerts.history(alert.id), "examples": alerts.examples(alert.id)}
+            {**alert_to_json(alert), "history": alerts.history(alert.id), "examples": alerts.examples(alert.id)}
         )
 
     def healthy(_request: Request) -> Response:

@@ -16,7 +16,7 @@ from otel_mlmon.values import Alert
 from otel_mlmon.values.alert_documents import verdict_to_document
 
 _KNOWN_EVIDENCE = frozenset(
-    {"distribution", "numbers", "segments", "rule", "sql", "selection", "shift", "slices", "ledger", "budget", "examples",
+    {"distribution", "numbers", "segments", "sql", "selection", "shift", "slices", "ledger", "budget", "examples",
      "interval", "size"}
 )  # fmt: skip
 _EXAMPLE_COLUMNS = ("slice", "prediction_id", "time", "value", "prediction", "shadow", "ground_truth", "trace_id")
@@ -46,7 +46,6 @@ def report_page(
     judged = _judged(alert, explanation)
     evidence = alert.verdict.result.evidence
     picture, caption = distributions.draw(evidence.get("distribution"))
-    rule = evidence.get("rule")
     found = explained.example_rows(explanation)
     rows = [_example(row) for row in (examples if found is None else found) if isinstance(row, Mapping)]
     return environment.get_template("report.html").render(
@@ -72,7 +71,7 @@ def report_page(
         segments=_rows(evidence.get("segments")),
         budget=_budget(evidence.get("budget")),
         further={str(k): _short(v) for k, v in evidence.items() if k not in _KNOWN_EVIDENCE and v not in ("", None)},
-        rule={str(k): _short(v) for k, v in rule.items()} if isinstance(rule, Mapping) else {},
+        rule={str(k): _short(v) for k, v in alert.configured.items()},
         interval=explained.between(judged["low"], judged["high"], said),
         message=explained.message_of(str(judged["message"] or ""), explanation),
         newest=explained.message_of(alert.verdict.result.message, explanation),
