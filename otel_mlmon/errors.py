@@ -1,4 +1,4 @@
-"""The errors of otel_mlmon. Each says what was found, where, and what is allowed."""
+"""The errors of otel_mlmon. Each says what was found, where, and what is allowed. Some pass with time: `backoff_s`."""
 
 from __future__ import annotations
 
@@ -72,3 +72,12 @@ class StoreUnavailable(Retryable):
 
 class EvaluationError(MlmonError):
     """A rule could not be evaluated."""
+
+
+def backoff_s(failures: int, first_s: float, longest_s: float) -> float:
+    """Seconds to wait after `failures` failures in a row, at least 1: doubles from `first_s` up to `longest_s`.
+
+    >>> [backoff_s(failures, 1.0, 30.0) for failures in (1, 2, 5, 6, 10_000)]
+    [1.0, 2.0, 16.0, 30.0, 30.0]
+    """
+    return min(first_s * 2.0 ** min(failures - 1, 30), longest_s)

@@ -20,6 +20,7 @@ from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
+from otel_mlmon.errors import backoff_s
 from otel_mlmon.sdk import guard
 from otel_mlmon.sdk.measure import LEDGER
 from otel_mlmon.sdk.session import Answer
@@ -74,7 +75,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
         self._queue: deque[_Item] = deque()
         self._request: list[_Item] = []  # taken from the queue, not yet delivered
         self._bytes = 0
-        self._backoff_s = 0.0
+        self._failures = 0  # in a row
         self._retry_at = 0.0
         self._wake = threading.Event()
         self._worker: threading.Thread | None = None
@@ -151,7 +152,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
                 return "waiting"
             request = self._next_request()
             if not request:
-                self._backoff_s = self._retry_at = 0.0
+                self._reset()
                 return "empty"
             sent = self._export(request)
             status = self._answer.status if self._answer is not None else None
@@ -161,7 +162,7 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
             with self._lock:
                 self._bytes -= sum(item.size for item in request)
                 self._request = []
-            self._backoff_s = self._retry_at = 0.0
+            self._reset()
             if not sent:
                 message = self._answer.message if self._answer is not None else ""
                 guard.warn_once(f"the OTLP endpoint refuses log records with status {status}: {message}")
@@ -196,8 +197,11 @@ class DeliveringLogRecordProcessor(LogRecordProcessor):
             return self._request
 
     def _back_off(self) -> None:
-        self._backoff_s = min(_LAST_BACKOFF_S, self._backoff_s * 2 or _FIRST_BACKOFF_S)
-        self._retry_at = self._clock() + self._backoff_s
+        self._failures += 1
+        self._retry_at = self._clock() + backoff_s(self._failures, _FIRST_BACKOFF_S, _LAST_BACKOFF_S)
+
+    def _reset(self) -> None:
+        self._failures, self._retry_at = 0, 0.0
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export everything; try again until the time is up. A running export may take longer."""

@@ -187,5 +187,19 @@ def test_metrics_over_http_have_the_type_that_was_asked_for() -> None:
     assert other.text.endswith("# EOF\n")
 
 
+def test_metrics_are_compressed_for_a_scraper_that_takes_gzip() -> None:
+    import requests
+
+    demo = Demo(metrics=METRICS)
+    with serving(web_app(demo, demo)) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        packed = requests.get(url, timeout=5, headers={"Accept-Encoding": "gzip"})
+        plain = requests.get(url, timeout=5, headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.text == plain.text == GOLDEN
+    assert {packed.headers["vary"], plain.headers["vary"]} == {"Accept, Accept-Encoding"}
+
+
 def test_a_metric_of_nothing_but_nan_is_not_there() -> None:
     assert exposition([(semconv.RULE_VALUE, [Point({}, NAN)]), (semconv.RULE_ROWS, [])]) == ""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from otel_mlmon.errors import backoff_s
 from otel_mlmon.export.notifications.destination import TIMEOUT_S
 
 _log = logging.getLogger(__name__)
@@ -63,9 +64,8 @@ class Notifier:
                 failures = 0
                 self._wake.wait(self._interval_s)
             else:
-                wait = min(self._first_wait_s * 2 ** min(failures, 30), self._longest_wait_s)
                 failures += 1
-                self._stopping.wait(max(wait, wish))
+                self._stopping.wait(max(backoff_s(failures, self._first_wait_s, self._longest_wait_s), wish))
 
     def _round(self, *, first_failure: bool) -> float | None:
         try:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -129,7 +131,10 @@ def web_app(
         "/api/v1/alerts/{id}": alert_json,
         "/api/v1/alerts/{id}/explanation": explanation_json,
     }
-    return Starlette(routes=[*(Route(path, handler) for path, handler in pages.items()), *routes])
+    return Starlette(
+        routes=[*(Route(path, handler) for path, handler in pages.items()), *routes],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)],
+    )
 
 
 def _page(html: str, status: int = 200) -> Response:
