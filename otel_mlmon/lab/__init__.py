@@ -1,1 +1,1 @@
-"""Rules tried without a processor: simulation, rule tests, backtests, inference, replay, the demo."""
+"""Try rules without a processor: simulation, rule tests, backtests, inference, replay, the demo."""

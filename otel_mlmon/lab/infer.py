@@ -1,4 +1,4 @@
-"""A first rule file from a reference: grouped, with the figures that it came from, short enough to be read and kept."""
+"""Infer a first rule file from a reference: groups of rules, with the reference's figures as comments."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from otel_mlmon.values import FieldProfile, FieldReference, Reference
 
 _HOUR: Final = 3_600_000_000_000
 _WIDTH: Final = 118
-_SPARSE: Final = 0.5  # share of rows in known categories below which a field is a name or an id
+_SPARSE: Final = 0.5  # a field with a smaller share of rows in known categories is a name or an id
 _MANY_CATEGORIES: Final = 200
 
 
 def infer(
     reference: Reference, *, window: int = _HOUR, interval: int | None = None, false_alarms: str = "1 per quarter"
 ) -> str:
-    """YAML text. `window` and `interval` in ns (interval: a twelfth of the window); `false_alarms` is for the model as a whole.
+    """Return the rule file as YAML text.
 
-    The budget is shared evenly by the groups, and is what thresholds follow from.
+    `window` and `interval` are in ns (default interval: a twelfth of the window). `false_alarms`: the budget of the
+    whole model, which the groups share evenly; thresholds follow from it.
     """
     ids = [f.name for f in reference.fields.values() if _is_id(f)]
     features = {n: f for n, f in reference.fields.items() if output_name(n) is None and n not in ids}
@@ -33,9 +34,10 @@ def infer(
     parts = ["data", "drift", *(["performance"] if judged else [])]
     head = [
         f"# Rules for {reference.model}, inferred from the reference {reference.name!r} of {reference.rows:,} rows",
-        f"# ({reference.source}). What is fine follows from that reference, the number of rows in a window and the",
-        f"# false alarms that are accepted: {false_alarms} for the whole model, shared by {len(parts)} groups.",
-        "# Edit it: raise a limit with `above`, leave features out with `features`, add what you know with `range` or `expression`.",
+        f"# ({reference.source}). Limits follow from that reference, the number of rows in a window and the accepted",
+        f"# rate of false alarms: {false_alarms} for the whole model, shared by {len(parts)} groups.",
+        "# Edit this file: raise a limit with `above`, leave features out with `features`, add your knowledge with",
+        "# `range` or `expression`.",
         "groups:",
     ]
     budget = _share(false_alarms, len(parts))
@@ -71,8 +73,11 @@ def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str
         "        labels: {severity: critical}",
         *_summary("The features of {{ model }} have changed"),
         "",
-        *_comment("Sometimes without a value", [f"{n} {_gone(f.profile):.1%}" for n, f in features.items() if _gone(f.profile)],
-                  "all have a value in every row"),
+        *_comment(
+            "Sometimes without a value",
+            [f"{n} {_gone(f.profile):.1%}" for n, f in features.items() if _gone(f.profile)],
+            "all have a value in every row",
+        ),
         "      - alert: FeatureMissing",
         "        integrity: missing",
         "        critical: 5%",
@@ -93,8 +98,11 @@ def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str
         *every,
         *_summary("{{ feature }} is written in another way: {{ finding }}"),
         "",
-        *_comment("Single values that stand out", [_constant(n, f) for n, f in features.items() if _stands_out(f)],
-                  "no single value stands out"),
+        *_comment(
+            "Single values that stand out",
+            [_constant(n, f) for n, f in features.items() if _stands_out(f)],
+            "no single value stands out",
+        ),
         "      - alert: DefaultValueChanged",
         "        integrity: default_value",
         "        critical: 5%",
@@ -107,8 +115,10 @@ def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str
         "        integrity: range",
         "        critical: 5%",
         *every,
-        *_summary("{{ feature }} has values as never before in {{ value | percent }} of the predictions: {{ finding }}"),
-    ]  # fmt: skip
+        *_summary(
+            "{{ feature }} has values as never before in {{ value | percent }} of the predictions: {{ finding }}"
+        ),
+    ]
     if "prediction" in {output_name(n) for n in outputs}:
         lines += [
             "",
@@ -118,7 +128,7 @@ def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str
             "        labels: {severity: critical}",
             *_summary("{{ model }} gives no prediction in {{ value | percent }} of the calls"),
         ]
-    return lines  # fmt: skip
+    return lines
 
 
 def _drift(features: dict[str, FieldReference], ids: list[str], outputs: list[str]) -> list[str]:
@@ -174,7 +184,7 @@ def _performance(reference: Reference) -> list[str]:
 
 
 def _from_estimators() -> list[str]:
-    """What the reference's model of the losses is for: what nobody has named, and what nobody knows yet."""
+    """Rules that use the reference's model of the losses: unnamed weak segments, and errors before the ground truth."""
     return [
         "",
         "      - alert: WeakSpots  # segments that nobody has named",
@@ -219,7 +229,7 @@ def _categories(name: str, field: FieldReference) -> str:
 
 
 def _but(ids: list[str]) -> list[str]:
-    """Features without names and ids, whose values are different in every row."""
+    """Choose the features except names and ids, which have other values in every row."""
     if not ids:
         return []
     return [f'        features: ["*", {", ".join(json.dumps("!" + name) for name in ids)}]']
@@ -230,7 +240,7 @@ def _summary(text: str) -> list[str]:
 
 
 def _comment(title: str, items: list[str], without: str = "") -> list[str]:
-    """A comment of several lines; of none, when there is nothing to say."""
+    """Write a comment over several lines; without items, the text `without`, or nothing."""
     if not items:
         return [f"      # {title}: {without}."] if without else []
     lines, line = [], f"      # {title}: "
@@ -244,7 +254,7 @@ def _comment(title: str, items: list[str], without: str = "") -> list[str]:
 
 
 def _share(false_alarms: str, groups: int) -> str:
-    """The budget of one of several groups: "1 per quarter" of three is "1 per 3 quarters"."""
+    """Return the budget of each group: for three groups, "1 per quarter" becomes "1 per 3 quarters"."""
     count, _, period = false_alarms.partition(" per ")
     number, _, unit = period.rpartition(" ")
     return f"{count} per {int(number or 1) * groups} {unit.rstrip('s')}s"

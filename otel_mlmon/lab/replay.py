@@ -1,4 +1,4 @@
-"""A file of logged predictions, sent as what it once was: OTLP with its own timestamps, ground truth when it came."""
+"""Replay a file of logged predictions as OTLP, with its timestamps and the delay of its ground truth."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from otel_mlmon.reference.table import check_columns, timestamps
 from otel_mlmon.sdk.deliver import DeliveringLogRecordProcessor
 from otel_mlmon.sdk.monitor import Monitor
 
-CHUNK_CELLS = 40_000  # rows × columns of one request, which stays well under the limits of OTLP
+CHUNK_CELLS = 40_000  # rows × columns of one request, far below OTLP's limits
 
 
 def provider_to(endpoint: str) -> LoggerProvider:
-    """A logger provider of our own that delivers to an OTLP/HTTP base URL, such as http://127.0.0.1:4318."""
+    """Make a logger provider that delivers to an OTLP/HTTP base URL, such as http://127.0.0.1:4318."""
     provider = LoggerProvider()
     exporter = OTLPLogExporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
-    # Only a flush sends: predictions and the ground truths of the same time then arrive in one request, and no window
-    # closes between the two.
+    # Only a flush sends. Predictions and ground truths of the same time then arrive in one request, and no window
+    # closes between them.
     provider.add_log_record_processor(DeliveringLogRecordProcessor(exporter, interval_s=3600.0))
     return provider
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayColumns:
-    """Which columns are what. `ids` "": ids are made of the model's name and the row number, the same each time."""
+    """Names of columns. With `ids` "", the id of a row is the model's name and the row number."""
 
     timestamp: str
     prediction: str
@@ -53,8 +53,8 @@ def replay(
 ) -> tuple[int, int]:
     """Send all rows in the order of time, each ground truth `ground_truth_delay_ns` after its prediction.
 
-    Ground truths that would only be known after `now` are not sent. Returns (predictions, ground truths). Raises
-    BadReference for columns that are not there or not timestamps, MlmonError when the processor does not take them.
+    Ground truths that are known only after `now` (ns) are not sent. Returns (predictions, ground truths). Raises
+    BadReference for missing columns and bad timestamps, MlmonError if the processor does not take the rows.
     """
     named = (columns.timestamp, columns.prediction, columns.ground_truth, columns.ids, *columns.exclude)
     check_columns(where, table, named)

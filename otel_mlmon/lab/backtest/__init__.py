@@ -1,4 +1,4 @@
-"""What rules would have done: over a history as it was, and with faults injected into it."""
+"""Backtest rules over a history, unchanged and with injected faults."""
 
 from otel_mlmon.lab.backtest.matrix import SEVERITIES, Cell, Injection, injections, run_injections
 from otel_mlmon.lab.backtest.past import Past, play

@@ -1,4 +1,4 @@
-"""Faults injected into a history, one at a time: which of them the rules find, and how soon. Mutation tests, for rules."""
+"""Inject faults into a history, one at a time, and measure how soon the rules find each: mutation tests for rules."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import Alert, Reference, RowBlock
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
-# Share of rows for faults of single values, and standard deviations for those that move a whole distribution.
+# Share of rows for faults of single values; standard deviations for faults that move a distribution.
 SEVERITIES: Final = {"light": (0.01, 0.25), "moderate": (0.05, 0.5), "severe": (0.25, 1.0)}
 _MOVES: Final = ("shift", "drift", "noise", "label")
-_NOT_A_FAILURE: Final = ("delay",)  # ground truth that comes later is waited for
+_NOT_A_FAILURE: Final = ("delay",)  # rules wait for late ground truth
 NOT_INJECTED: Final = "cannot be injected"
-FACTOR: Final = 100.0  # another unit: cents for dollars
+FACTOR: Final = 100.0  # a change of unit, such as cents for dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What came of it: `windows` to the first new alert (None: not found), and that alert's rule and field."""
+    """The result of an injection: `windows` until the first new alert (None: no alert), the alert's rule and field."""
 
     injection: Injection
     windows: float | None
@@ -49,8 +49,8 @@ class Cell:
 def injections(
     kinds: Sequence[str], severities: Sequence[str], rows: RowBlock, fields: int, start: int
 ) -> list[Injection]:
-    """Every kind of fault at every severity on up to `fields` fields that it can befall, spread over all."""
-    found: list[Injection] = []
+    """List every kind of fault, at every severity, on up to `fields` of the fields that it applies to."""
+    planned: list[Injection] = []
     for kind in kinds:
         if kind in _NOT_A_FAILURE or (kind in ("noise", "label") and not rows.truth_known.any()):
             continue
@@ -61,32 +61,32 @@ def injections(
             for name in chosen:
                 fault = Fault(kind, name, share, start=start, other=_other(kind, name, names))
                 if kind in _MOVES:
-                    # The truth is off by a factor; all others by standard deviations.
+                    # The ground truth is multiplied by a factor; the others move by standard deviations.
                     fault = replace(fault, fraction=1.0, amount=1 + amount if kind == "label" else amount)
                 elif kind == "scale":
                     fault = replace(fault, amount=FACTOR)
                 elif kind == "lose":
                     fault = replace(fault, fraction=min(0.95, 2 * amount))
-                found.append(Injection(severity, fault))
-    return found
+                planned.append(Injection(severity, fault))
+    return planned
 
 
 def _fields(kind: str, rows: RowBlock) -> list[str]:
     if FAULTS[kind].fields == "model" or kind == "add":
         return [FIELD_PREDICTION if kind == "noise" else "added" if kind == "add" else ""]
     names = [name for name in rows.fields if output_name(name) is None]
-    wanted = FAULTS[kind].fields
-    if wanted == "any":
+    required = FAULTS[kind].fields
+    if required == "any":
         return names
-    found = []
+    suitable = []
     for name in names:
         normal = Normal.of(rows.fields[name])
-        is_ = "text" if rows.fields[name].numbers is None else "int" if normal.integer else "float"
-        # Cutting decimals, or the sign of something that has both, changes nothing that could be found.
+        type_ = "text" if rows.fields[name].numbers is None else "int" if normal.integer else "float"
+        # A changed sign cannot be found in a field with both signs, nor can any fault in a field with a single value.
         possible = not (kind == "sign" and normal.minimum < 0 < normal.maximum) and normal.shares.size != 1
-        if (wanted == is_ or (wanted == "number" and is_ != "text")) and possible:
-            found.append(name)
-    return found
+        if (required == type_ or (required == "number" and type_ != "text")) and possible:
+            suitable.append(name)
+    return suitable
 
 
 def _other(kind: str, name: str, names: list[str]) -> str:
@@ -94,7 +94,7 @@ def _other(kind: str, name: str, names: list[str]) -> str:
 
 
 def run_injections(
-    wanted: Sequence[Injection],
+    planned: Sequence[Injection],
     groups: Sequence[Group],
     rows: RowBlock,
     references: Sequence[Reference],
@@ -102,27 +102,27 @@ def run_injections(
     jobs: int,
     progress: Callable[[Cell], None] = lambda cell: None,
 ) -> list[Cell]:
-    """Each injection on its own, watched for `windows` of the longest window; what fires without it does not count.
+    """Run each injection for `windows` times the longest window. Alerts that fire without the fault do not count.
 
-    All must begin at the same time.
+    All injections must start at the same time. `jobs`: number of processes.
     """
-    if not wanted:
+    if not planned:
         return []
-    begin = wanted[0].fault.start
+    begin = planned[0].fault.start
     start, end = stretch(groups, rows, begin, windows)
     places = np.searchsorted(rows.times, (start - max(group.window for group in groups), end))
     part = cut(rows, int(places[0]), int(places[1]))
     quiet = play(groups, part, references, start, end)
     work = _Work(groups, part, rows, references, start, end, quiet.firing)
     if jobs <= 1:
-        found = []
-        for injection in wanted:
-            found.append(work(injection))
-            progress(found[-1])
-        return found
-    # Not forked: there may be threads. The history goes to each process once.
+        results = []
+        for injection in planned:
+            results.append(work(injection))
+            progress(results[-1])
+        return results
+    # Processes are spawned, as this process may have threads. Each gets the history once.
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_take_over, initargs=(work,)) as pool:
-        waiting = {pool.submit(_do, injection): i for i, injection in enumerate(wanted)}
+        waiting = {pool.submit(_do, injection): i for i, injection in enumerate(planned)}
         cells: dict[int, Cell] = {}
         for done in as_completed(waiting):
             cells[waiting[done]] = done.result()
@@ -142,7 +142,7 @@ def _do(injection: Injection) -> Cell:
 
 
 def stretch(groups: Sequence[Group], rows: RowBlock, start: int, windows: int) -> tuple[int, int]:
-    """What must be played for a fault at `start`: one window before it, `windows` after it, and the wait for the truth."""
+    """Return the period to play for a fault at `start`: one window before, `windows` after, and the truth's delay."""
     longest = max(group.window for group in groups)
     late = 0
     if any(isinstance(rule, PerformanceRule) for group in groups for rule in group.rules) and rows.truth_known.any():
@@ -154,12 +154,12 @@ def stretch(groups: Sequence[Group], rows: RowBlock, start: int, windows: int) -
 @dataclass(frozen=True, slots=True)
 class _Work:
     groups: Sequence[Group]
-    part: RowBlock  # what is played
-    rows: RowBlock  # all rows, for what is normal
+    part: RowBlock  # the rows that are played
+    rows: RowBlock  # all rows, to measure the normal values
     references: Sequence[Reference]
     start: int
     end: int
-    firing: Mapping[int, frozenset[str]]  # without a fault
+    firing: Mapping[int, frozenset[str]]  # tick → ids of the alerts that fire without a fault
 
     def __call__(self, injection: Injection) -> Cell:
         fault, longest = injection.fault, max(group.window for group in self.groups)
@@ -171,14 +171,14 @@ class _Work:
             before = self.firing.get(tick.time, frozenset())
             new = [a for a in tick.alerts() if a.phase == "firing" and a.id not in before and _concerns(a, fault)]
             if new and tick.time > fault.start:
-                found = min(new, key=lambda alert: (alert.target.field != fault.field, alert.rule))
-                about = found.target.field or found.target.segment
-                return Cell(injection, (tick.time - fault.start) / longest, found.rule, about)
+                alert = min(new, key=lambda alert: (alert.target.field != fault.field, alert.rule))
+                about = alert.target.field or alert.target.segment
+                return Cell(injection, (tick.time - fault.start) / longest, alert.rule, about)
         return Cell(injection, None)
 
 
 def _concerns(alert: Alert, fault: Fault) -> bool:
-    """Whether the alert is about the broken field, or about the model where all of it is broken."""
-    named = alert.target.field
-    touched = {fault.field, fault.other, f"{fault.field}_renamed"}
-    return FAULTS[fault.kind].fields == "model" or not named or named in touched
+    """Whether the alert is about a broken field or the model; for a fault of the whole model, every alert is."""
+    field = alert.target.field
+    broken = {fault.field, fault.other, f"{fault.field}_renamed"}
+    return FAULTS[fault.kind].fields == "model" or not field or field in broken

@@ -1,4 +1,4 @@
-"""The pictures of a backtest: when each rule fired, and which faults were found at which severity."""
+"""Draw the pictures of a backtest: the alerts over time, and the faults found by severity."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from otel_mlmon.rulefile import Group
 _LEFT: Final = 230
 _ROW: Final = 22
 _MARKS: Final = 6
-_DAYS: Final = 20 * 86_400_000_000_000  # length from which on the hour of a mark says nothing
+_DAYS: Final = 20 * 86_400_000_000_000  # in a longer history, marks have no hour
 
 
 def timeline(past: Past, groups: Sequence[Group]) -> Markup:
-    """A lane for each rule, a bar for each time that it fired."""
+    """Draw a lane for each rule with a bar for each alert."""
     lanes = [(group.name, rule.alert) for group in groups for rule in group.rules]
     width, length = svg.WIDTH - _LEFT - 10, max(past.end - past.start, 1)
     parts: list[str] = []
@@ -35,19 +35,21 @@ def timeline(past: Past, groups: Sequence[Group]) -> Markup:
             alert = episode.alert
             if (alert.group, alert.rule) == (group, rule):
                 x = _LEFT + width * (episode.start - past.start) / length
-                wide = max(2.0, width * (episode.end - episode.start) / length)
+                bar_width = max(2.0, width * (episode.end - episode.start) / length)
                 about = " ".join(filter(None, (alert.target.field, alert.target.segment)))
-                parts.append(svg.rectangle("bar", x, y, wide, _ROW - 4, f"{about}: {alert.verdict.result.message}"))
-    form = "%Y-%m-%d" if length > _DAYS else "%m-%d %H:%M"
+                parts.append(
+                    svg.rectangle("bar", x, y, bar_width, _ROW - 4, f"{about}: {alert.verdict.result.message}")
+                )
+    format_ = "%Y-%m-%d" if length > _DAYS else "%m-%d %H:%M"
     for i in range(_MARKS + 1):
-        moment = datetime.fromtimestamp((past.start + length * i / _MARKS) / 1e9, UTC).strftime(form)
+        moment = datetime.fromtimestamp((past.start + length * i / _MARKS) / 1e9, UTC).strftime(format_)
         anchor = "start" if i == 0 else "end" if i == _MARKS else "middle"
         parts.append(svg.words(_LEFT + width * i / _MARKS, len(lanes) * _ROW + 12, moment, anchor, "soft"))
     return svg.picture(parts, len(lanes) * _ROW + 18, "when each rule fired")
 
 
 def heat(counts: Mapping[str, Mapping[str, Sequence[Cell]]]) -> Markup:
-    """A row for each kind of fault, a column for each severity: the darker the green, the more were found."""
+    """Draw a heat map: a row for each kind of fault, a column for each severity; a darker green means more found."""
     severities = [severity for severity in SEVERITIES if any(severity in by for by in counts.values())]
     width = (svg.WIDTH - _LEFT - 10) / max(len(severities), 1)
     parts = [svg.words(_LEFT + width * (i + 0.5), 14, name, "middle", "soft") for i, name in enumerate(severities)]

@@ -1,4 +1,4 @@
-"""A backtest as tables on the terminal and as one HTML file with pictures."""
+"""Report a backtest: tables on the terminal, or one HTML file with pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from otel_mlmon.lab.backtest import picture
-from otel_mlmon.lab.backtest.matrix import SEVERITIES, Cell
+from otel_mlmon.lab.backtest.matrix import NOT_INJECTED, SEVERITIES, Cell
 from otel_mlmon.lab.backtest.past import Past, never
 from otel_mlmon.lab.simulate.faults import FAULTS
 from otel_mlmon.rulefile import Group
@@ -22,30 +22,30 @@ Counts = dict[str, dict[str, list[Cell]]]  # kind → severity → cells
 
 
 def by_kind(cells: Sequence[Cell]) -> Counts:
-    """Cells in the order of the kinds of faults; those that could not be injected left out."""
-    found: Counts = {}
+    """Group the cells by kind of fault and severity, without the injections that failed."""
+    counts: Counts = {}
     for kind in FAULTS:
         for severity in SEVERITIES:
-            here = [c for c in cells if (c.injection.fault.kind, c.injection.severity) == (kind, severity)]
-            here = [c for c in here if c.rule != "cannot be injected"]
-            if here:
-                found.setdefault(kind, {})[severity] = here
-    return found
+            group = [c for c in cells if (c.injection.fault.kind, c.injection.severity) == (kind, severity)]
+            group = [c for c in group if c.rule != NOT_INJECTED]
+            if group:
+                counts.setdefault(kind, {})[severity] = group
+    return counts
 
 
 def caught(cells: Sequence[Cell]) -> int:
-    """How many were found."""
+    """Count the faults that were found."""
     return sum(cell.windows is not None for cell in cells)
 
 
 def soon(cells: Sequence[Cell]) -> float | None:
-    """Median of the windows that it took, of those that were found."""
+    """Return the median number of windows until a fault was found, or None if none was."""
     waited = [cell.windows for cell in cells if cell.windows is not None]
     return median(waited) if waited else None
 
 
 def show(console: Console, groups: Sequence[Group], past: Past, cells: Sequence[Cell]) -> None:
-    """The tables."""
+    """Print the tables."""
     days = past.months * 30.44
     table = Table("group", "rule", "alerts", "a month", "verdicts", title=f"\nThe history as it was: {days:.1f} days")
     for group in groups:
@@ -63,7 +63,7 @@ def show(console: Console, groups: Sequence[Group], past: Past, cells: Sequence[
     severities = [s for s in SEVERITIES if any(s in by for by in counts.values())]
     table = Table("fault", *severities, "found by", title="\nFaults injected: found, and after how many windows")
     for kind, by in counts.items():
-        rules = sorted({cell.rule for here in by.values() for cell in here if cell.rule})
+        rules = sorted({cell.rule for group in by.values() for cell in group if cell.rule})
         table.add_row(
             f"{FAULTS[kind].indicator}: {kind}", *(_cell(by.get(s, [])) for s in severities), ", ".join(rules)
         )
@@ -83,21 +83,24 @@ def _cell(cells: Sequence[Cell]) -> str:
 
 
 def html(groups: Sequence[Group], past: Past, cells: Sequence[Cell], about: str) -> str:
-    """One file with everything in it."""
+    """Render the report as one HTML file."""
     environment = Environment(
-        loader=PackageLoader("otel_mlmon.lab.backtest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("otel_mlmon.lab.backtest"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     counts = by_kind(cells)
     missed: list[dict[str, Any]] = [
         {
             "severity": severity,
             "kind": kind,
-            "fields": ", ".join(c.injection.fault.field or "all" for c in here if c.windows is None),
+            "fields": ", ".join(c.injection.fault.field or "all" for c in group if c.windows is None),
         }
         for kind, by in counts.items()
-        for severity, here in by.items()
-        if caught(here) < len(here)
+        for severity, group in by.items()
+        if caught(group) < len(group)
     ]
     return environment.get_template("report.html").render(
         about=about,

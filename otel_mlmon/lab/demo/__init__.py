@@ -1,1 +1,1 @@
-"""A small real-estate firm, its price service, and six ways to break it without anyone noticing."""
+"""The demo: a small real-estate firm, its price service, and six silent failures."""

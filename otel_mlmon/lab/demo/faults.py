@@ -1,4 +1,4 @@
-"""Six ways in which a model fails without an exception, each as small as real ones are."""
+"""Six failures of a model without an exception, of realistic size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ DAY_NS: Final = 86_400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: which indicator should show it, what was done, and when.
+    """A fault: `done` describes it, `indicator` should show it, from `first_day` to `last_day`.
 
-    `request` changes what the application sends; `market` changes what houses are sold for. `expected` names the
-    alert that should fire, `where` the feature or segment that it should name.
+    `request` changes the request of the application, `market` the sale price. `expected`: the alert that should fire;
+    `where`: the feature or segment of that alert.
     """
 
     indicator: str
@@ -32,7 +32,7 @@ class Fault:
     deployed: str = ""
 
     def active(self, day: int) -> bool:
-        """Whether the fault is there on this day of the demo."""
+        """Whether the fault is active on this day of the demo."""
         return self.first_day <= day <= self.last_day
 
 
@@ -65,16 +65,61 @@ def _harbour_falls(house: House) -> float:
 
 
 FAULTS: Final = (
-    Fault("dropped fields", "a new app version omits `rooms` in 30 % of requests", "FeatureMissing", "rooms",
-          10, 11, request=_drop_rooms, deployed="app 4.2.0, new search form"),
-    Fault("type mismatch", "`house_age` arrives as text in 40 % of requests", "FeatureType", "house_age",
-          15, 16, request=_age_as_text, deployed="app 4.3.0, new JSON library"),
-    Fault("default value change", "unknown `garages` become 0 instead of -1", "DefaultValueChanged", "garages",
-          20, 21, request=_other_default, deployed="feature store 12"),
-    Fault("values out of range", "25 % of `floor_area` come in square feet", "FeatureOutOfRange", "floor_area",
-          25, 26, request=_square_feet),
-    Fault("distribution shift", "a campaign attracts buyers one sigma richer", "FeatureDrift", "median_income",
-          30, 31, request=_richer),
-    Fault("performance degradation", "prices fall by 15 % in Harbour only", "PricesOff", "neighbourhood=Harbour",
-          35, 38, market=_harbour_falls),
-)  # fmt: skip
+    Fault(
+        "dropped fields",
+        "a new app version omits `rooms` in 30 % of requests",
+        expected="FeatureMissing",
+        where="rooms",
+        first_day=10,
+        last_day=11,
+        request=_drop_rooms,
+        deployed="app 4.2.0, new search form",
+    ),
+    Fault(
+        "type mismatch",
+        "`house_age` arrives as text in 40 % of requests",
+        expected="FeatureType",
+        where="house_age",
+        first_day=15,
+        last_day=16,
+        request=_age_as_text,
+        deployed="app 4.3.0, new JSON library",
+    ),
+    Fault(
+        "default value change",
+        "unknown `garages` become 0 instead of -1",
+        expected="DefaultValueChanged",
+        where="garages",
+        first_day=20,
+        last_day=21,
+        request=_other_default,
+        deployed="feature store 12",
+    ),
+    Fault(
+        "values out of range",
+        "25 % of `floor_area` come in square feet",
+        expected="FeatureOutOfRange",
+        where="floor_area",
+        first_day=25,
+        last_day=26,
+        request=_square_feet,
+    ),
+    Fault(
+        "distribution shift",
+        "a campaign attracts buyers one sigma richer",
+        expected="FeatureDrift",
+        where="median_income",
+        first_day=30,
+        last_day=31,
+        request=_richer,
+    ),
+    Fault(
+        "performance degradation",
+        "prices fall by 15 % in Harbour only",
+        expected="PricesOff",
+        where="neighbourhood=Harbour",
+        first_day=35,
+        last_day=38,
+        market=_harbour_falls,
+    ),
+)

@@ -1,4 +1,4 @@
-"""The world of the demo: houses, their prices, and a model that was fitted to them."""
+"""The data of the demo: houses, their prices, and a model fitted to them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy.typing as npt
 NEIGHBOURHOODS: Final = ("Harbour", "Old Town", "Hillside", "Riverside", "Station", "Meadows")
 _SHARES: Final = (0.06, 0.19, 0.17, 0.22, 0.2, 0.16)
 _LEVEL: Final = {"Harbour": 1.35, "Old Town": 1.25, "Hillside": 1.15, "Riverside": 1.0, "Station": 0.85, "Meadows": 0.8}
-UNKNOWN_GARAGES: Final = -1  # what the application sends when nobody knows
+UNKNOWN_GARAGES: Final = -1  # the application's value for unknown
 
 House = dict[str, Any]
 
 
 def houses(rng: np.random.Generator, n: int) -> list[House]:
-    """Houses as the application describes them to the model."""
+    """Draw houses with the features that the application sends to the model."""
     where = rng.choice(len(NEIGHBOURHOODS), n, p=_SHARES)
     area = np.clip(rng.lognormal(4.55, 0.35, n), 25, 420)
     rooms = np.clip(np.round(area / 24 + rng.normal(0, 0.7, n)), 1, 14)
@@ -39,7 +39,7 @@ def houses(rng: np.random.Generator, n: int) -> list[House]:
 
 
 def sale_prices(rng: np.random.Generator, sold: list[House]) -> npt.NDArray[np.float64]:
-    """What the houses are sold for, in thousands; people pay for more than the model can see."""
+    """Draw the sale prices in thousands; the model does not know all of their causes."""
     fair = np.array(
         [
             (
@@ -59,7 +59,7 @@ def sale_prices(rng: np.random.Generator, sold: list[House]) -> npt.NDArray[np.f
 
 
 class PriceModel:
-    """Least squares per neighbourhood. It takes what it is given, as models do: strings, gaps and all."""
+    """Least squares per neighbourhood. It accepts texts and missing values without an error."""
 
     _NUMBERS = ("floor_area", "rooms", "house_age", "median_income", "station_distance", "garages")
 
@@ -73,7 +73,7 @@ class PriceModel:
         }
 
     def predict(self, house: House) -> float:
-        """The price in thousands."""
+        """Predict the price in thousands."""
         row = self._matrix([house])[0]
         row[1:] = np.where(np.isnan(row[1:]), self._means, row[1:])
         return float(row @ self._weights[house["neighbourhood"]])

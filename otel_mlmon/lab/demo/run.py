@@ -1,4 +1,4 @@
-"""The demo: a processor in this process, a price service that sends real OTLP to it, weeks in seconds."""
+"""Run the demo: a processor in this process, and a price service that sends it weeks of OTLP in seconds."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ MODEL: Final = "house-prices"
 VERSION: Final = "2026-03"
 DAYS: Final = 42
 REQUESTS_A_DAY: Final = 700
-SLICES: Final = 4  # a day's requests are flushed in so many parts
+SLICES: Final = 4  # parts in which a day's requests are flushed
 SOLD_AFTER_DAYS: Final = 2
 START: Final = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An alert that began to fire, was explained by another one or ended, at a day of the demo (fractional, from 0)."""
+    """A change of an alert: it fires, is suppressed by its cause, or ends. `day`: day of the demo from 0, fractional."""
 
     day: float
     alert: Alert
 
     @property
     def firing(self) -> bool:
-        """Whether people are told that it began."""
+        """Whether the alert fires."""
         return self.alert.phase == "firing"
 
     @property
     def explained(self) -> bool:
-        """Whether it began, and another alert says why."""
+        """Whether another alert is the cause of this one."""
         return self.alert.phase == "suppressed"
 
 
 class Demo:
-    """One run. `on_change` hears of alerts as they come; `on_day` of days as they pass."""
+    """One run of the demo. `on_change` is called for each change of an alert, `on_day` after each day."""
 
     def __init__(
         self, directory: Path, on_change: Callable[[Change], None], on_day: Callable[[int], None], seed: int = 7
@@ -64,7 +64,7 @@ class Demo:
         self._on_change = on_change
         self._rng = np.random.default_rng(seed)
         self._now = START  # the service's clock
-        self._tracer = TracerProvider().get_tracer(__name__)  # predictions carry trace ids; spans go nowhere
+        self._tracer = TracerProvider().get_tracer(__name__)  # predictions have trace ids; spans are not exported
         self._lock = threading.Lock()
         self.changes: list[Change] = []
         rules = directory / "rules.yaml"
@@ -87,7 +87,7 @@ class Demo:
         self.service.references.put(self._reference())
 
     def _reference(self) -> Reference:
-        """What is normal: the model on houses that it was not fitted to."""
+        """Make the reference from houses that the model was not fitted to."""
         valid = houses(self._rng, 4000)
         table = pa.Table.from_pylist(
             [
@@ -98,12 +98,16 @@ class Demo:
         columns = Columns("predicted", "price", segments=("neighbourhood",))
         rows = rows_of(Path("validation"), table, columns, MODEL, VERSION)
         return create_reference(
-            rows, name="training", version="", segments=("neighbourhood",), source="validation",
+            rows,
+            name="training",
+            version="",
+            segments=("neighbourhood",),
+            source="validation",
             created=datetime.fromtimestamp(START / 1e9, UTC).isoformat(),
-        )  # fmt: skip
+        )
 
     def run(self) -> None:
-        """Serve six weeks of requests, faults and all, and wait until the last window is judged."""
+        """Serve six weeks of requests with the faults, and wait until the last window is judged."""
         self.service.start()
         provider = provider_to(f"http://{self.service.http_address}")
         monitor = Monitor(MODEL, VERSION, logger_provider=provider, flush_interval_s=60, clock=lambda: self._now)
@@ -114,7 +118,7 @@ class Demo:
                     self._serve(monitor, day, part, sales)
                     monitor.flush()
                 self._on_day(day + 1)
-                # In step with the processor, or the weeks would be over before the first alert is told.
+                # Wait for the processor each day, so that alerts appear while the weeks pass.
                 self._wait_until(START + (day - 1) * DAY_NS)
             self._wait_until(START + (DAYS - 1) * DAY_NS)
         finally:
@@ -125,13 +129,13 @@ class Demo:
         n = REQUESTS_A_DAY // SLICES
         first = START + day * DAY_NS + part * DAY_NS // SLICES
         step = DAY_NS // SLICES // n
-        asked = houses(self._rng, n)
-        prices = sale_prices(self._rng, asked)
+        requests = houses(self._rng, n)
+        prices = sale_prices(self._rng, requests)
         for fault in FAULTS:
             if fault.deployed and (day, part) == (fault.first_day, 0):
                 self._now = first
                 monitor.deployed(description=fault.deployed)
-        for index, (house, price) in enumerate(zip(asked, prices, strict=True)):
+        for index, (house, price) in enumerate(zip(requests, prices, strict=True)):
             time = first + index * step
             for fault in FAULTS:
                 if fault.active(day) and fault.market:
@@ -143,8 +147,8 @@ class Demo:
             with self._tracer.start_as_current_span("price"):
                 monitor.record(house, self._model.predict(house), id=id_)
             heapq.heappush(sales, (time + SOLD_AFTER_DAYS * DAY_NS, id_, float(price)))
-        until = first + n * step
-        while sales and sales[0][0] < until:
+        end = first + n * step
+        while sales and sales[0][0] < end:
             time, id_, price = heapq.heappop(sales)
             monitor.ground_truth(id_, price, timestamp=time)
 
@@ -166,27 +170,27 @@ class Demo:
                     self.changes.append(change)
                 self._on_change(change)
 
-    # ---- what came out
+    # ---- results
 
     def fired(self) -> list[Change]:
-        """Alerts that began to fire, in order."""
+        """Return the alerts that fired, in order."""
         with self._lock:
             return [change for change in self.changes if change.firing]
 
     def false_alarms(self) -> list[Change]:
-        """What fired before the first fault."""
+        """Return the alerts that fired before the first fault."""
         return [change for change in self.fired() if change.day <= FAULTS[0].first_day]
 
     def caught(self, fault: Fault) -> Change | None:
-        """The first alert that names the fault, if any."""
+        """Return the first alert that names the fault, if any."""
         return next((change for change in self._during(fault) if _names(change.alert, fault)), None)
 
     def beside(self, fault: Fault) -> list[Change]:
-        """What else people were told of because of the fault."""
+        """Return the other alerts that fired during the fault."""
         return [change for change in self._during(fault) if not _names(change.alert, fault)]
 
     def explained(self, fault: Fault) -> list[Change]:
-        """What followed from the fault, and was held back because an alert that fires says why."""
+        """Return the alerts that were suppressed because the alert of the fault is their cause."""
         caught = self.caught(fault)
         with self._lock:
             return [c for c in self.changes if c.explained and caught is not None and c.alert.cause == caught.alert.id]
@@ -202,6 +206,6 @@ def _names(alert: Alert, fault: Fault) -> bool:
 
 
 def temporary_directory() -> tempfile.TemporaryDirectory[str]:
-    """Where a demo keeps its store."""
+    """Make the directory for the demo's store."""
     logging.getLogger("otel_mlmon").setLevel(logging.ERROR)
     return tempfile.TemporaryDirectory(prefix="mlmon-demo-")

@@ -1,4 +1,4 @@
-"""Unit tests of rules: input, faults at a time, and which alerts must be in which state when."""
+"""Unit tests of rules: an input, faults, and the expected states of alerts at given times."""
 
 from otel_mlmon.lab.ruletest.load import TestFile, load_tests
 from otel_mlmon.lab.ruletest.run import CaseResult, run_case

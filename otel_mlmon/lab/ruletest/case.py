@@ -1,8 +1,8 @@
-"""What a file of unit tests says."""
+"""The format of a file of unit tests."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -24,9 +24,9 @@ class FileInput(_Described):
     file: str = Field(description="CSV or Parquet.")
     timestamp: str = Field("", description="Column with the time of each prediction; without it, `every`.")
     every: PositiveDuration | None = Field(None, description="Time from one row to the next, in the order of the file.")
-    prediction: str = Field("", description="Column with what the model said.")
-    ground_truth: str = Field("", description="Column with what turned out to be true.")
-    delay: Duration = Field(0, description="How long after the prediction the truth is known.")
+    prediction: str = Field("", description="Column with the prediction.")
+    ground_truth: str = Field("", description="Column with the ground truth.")
+    delay: Duration = Field(0, description="Time from a prediction to its ground truth.")
     exclude: tuple[str, ...] = Field((), description="Columns that are no features.")
     segments: tuple[str, ...] = Field((), description="Features that are segment keys.")
     reference: str = Field(
@@ -35,12 +35,12 @@ class FileInput(_Described):
 
 
 class FaultSpec(_Described):
-    """What goes wrong, from when to when, in which rows."""
+    """A fault, its period and its rows."""
 
     fault: str = Field(description="Its name.")
-    field: str = Field("", description="The feature that it befalls; (prediction) for the output.")
-    start: Duration = Field(0, description="Since the begin of the test.")
-    end: Duration | None = Field(None, description="Since the begin of the test; default: never.")
+    field: str = Field("", description="The broken feature; (prediction) for the output.")
+    start: Duration = Field(0, description="Since the start of the test.")
+    end: Duration | None = Field(None, description="Since the start of the test; default: never.")
     fraction: Share = Field(1.0, description="Share of the rows.")
     segment: str = Field("", description="Only rows of this segment: key=value.")
     amount: Number | None = Field(None, description="How much: standard deviations, a factor, seconds.")
@@ -56,39 +56,39 @@ class FaultSpec(_Described):
 
 
 class ExpectedAlert(_Described):
-    """One alert. What is not stated may be anything, except that the whole is meant where no segment is."""
+    """An expected alert. A missing key allows any value; a missing segment means the whole."""
 
     alert: str = Field(description="The rule's name.")
-    feature: str | None = Field(None, description="Feature or output that it is about.")
+    feature: str | None = Field(None, description="The alert's feature or output.")
     segment: str = Field("", description="key=value.")
     state: State = Field("firing", description="pending, firing, or suppressed by its cause.")
-    finding: str | None = Field(None, description="What was found, in a word.")
+    finding: str | None = Field(None, description="The finding, in a word.")
     severity: str | None = Field(None, description="Label severity.")
 
     def __str__(self) -> str:
-        """As a message shows it."""
+        """Describe the alert for a message."""
         return name_of(
             self.state, self.alert, self.feature or "", self.segment, self.finding or "", self.severity or ""
         )
 
 
 class Expectation(_Described):
-    """The state at a time: the alerts that fire are exactly these; pending and suppressed ones as far as listed."""
+    """The state at a time: exactly the listed alerts fire; pending and suppressed alerts are checked if listed."""
 
-    at: Duration = Field(description="Since the begin of the test.")
+    at: Duration = Field(description="Since the start of the test.")
     alerts: tuple[ExpectedAlert, ...] = Field(description="May be empty: nothing fires.")
 
 
 class Case(_Described):
     """One unit test."""
 
-    name: str = Field(description="What must hold.")
+    name: str = Field(description="Name of the test.")
     model: str = Field("model", description="The model's name; groups that do not cover it are not evaluated.")
     version: str = Field("1", description="The model's version.")
     input: Generator | FileInput = Field(description="A history without a fault.")
-    faults: tuple[FaultSpec, ...] = Field((), description="What is done to it, in this order.")
+    faults: tuple[FaultSpec, ...] = Field((), description="The faults, injected in this order.")
     expect: tuple[Expectation, ...] = Field((), description="States at times.")
-    fires: tuple[ExpectedAlert, ...] | None = Field(None, description="All that fires at any time, exactly.")
+    fires: tuple[ExpectedAlert, ...] | None = Field(None, description="Exactly the alerts that fire at any time.")
     seed: int = Field(0, description="Another seed draws other rows.")
 
 
@@ -99,11 +99,8 @@ class Tests(_Described):
     tests: tuple[Case, ...] = Field(min_length=1, description="The tests.")
 
 
-ANYTHING: Final = None
-
-
 def name_of(state: str, alert: str, feature: str, segment: str, finding: str = "", severity: str = "") -> str:
-    """An alert in one line."""
+    """Describe an alert in one line."""
     about = " ".join(part for part in (alert, feature, segment) if part)
     more = ", ".join(part for part in (finding, severity) if part)
     return f"{state} {about}" + (f" ({more})" if more else "")

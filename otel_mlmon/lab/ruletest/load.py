@@ -1,4 +1,4 @@
-"""Files of unit tests, with every mistake at its file:line:column."""
+"""Load files of unit tests; report all mistakes with file:line:column."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class TestFile:
-    """One file without mistakes: its tests, the line of each, and the rules that they are about."""
+    """A file without mistakes: its tests, the line of each test, and the tested groups of rules."""
 
     __test__ = False  # no test class of pytest
 
@@ -36,9 +36,12 @@ class TestFile:
 
 
 def load_tests(paths: Iterable[Path]) -> list[TestFile]:
-    """The test files at `paths`, where a directory stands for all *.test.yaml below it. Raises RuleFileError with all findings."""
+    """Load the test files at `paths`; a directory stands for all *.test.yaml below it.
+
+    Raises RuleFileError with the findings of all files.
+    """
     findings: list[Finding] = []
-    found: list[TestFile] = []
+    test_files: list[TestFile] = []
     for path in _files(paths, findings):
         try:
             document = documents.read(path.read_text("utf-8"))
@@ -62,49 +65,43 @@ def load_tests(paths: Iterable[Path]) -> list[TestFile]:
         findings += [Finding(str(path), *document.place(m.path, key=m.at_key), m.message) for m in wrong]
         if isinstance(tests, Tests):
             lines = tuple(document.place(("tests", i))[0] for i in range(len(tests.tests)))
-            found.append(TestFile(path, tests.tests, lines, groups))
+            test_files.append(TestFile(path, tests.tests, lines, groups))
     if findings:
         raise RuleFileError(findings)
-    return found
+    return test_files
 
 
 def _files(paths: Iterable[Path], findings: list[Finding]) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         inside = sorted(path.rglob(f"*{TEST}.yaml")) if path.is_dir() else [path] if path.exists() else []
         if not inside:
-            findings.append(
-                Finding(
-                    str(path),
-                    0,
-                    0,
-                    f"no *{TEST}.yaml in this directory" if path.is_dir() else "no such file or directory",
-                )
-            )
-        found += inside
-    return found
+            message = f"no *{TEST}.yaml in this directory" if path.is_dir() else "no such file or directory"
+            findings.append(Finding(str(path), 0, 0, message))
+        files += inside
+    return files
 
 
 def _build(model: type[BaseModel], raw: Any, at: Place, wrong: list[Mistake]) -> BaseModel | None:
-    """The innermost mappings first, so that each mistake is told with the keys that are allowed where it stands."""
+    """Build the innermost mappings first, so that each mistake names the keys that are allowed at its place."""
     if not isinstance(raw, dict):
         wrong.append(
             Mistake(at, f"found {shown(raw)}, allowed is a mapping with the keys {', '.join(model.model_fields)}")
         )
         return None
-    before, given = len(wrong), dict(raw)
+    before, built = len(wrong), dict(raw)
     for name, field in model.model_fields.items():
         if name in raw:
-            given[name] = _nested(field.annotation, raw[name], (*at, name), wrong)
-    if len(wrong) > before:  # what is wrong inside is told; the outside is checked without it
-        given = {name: raw[name] if name not in model.model_fields else given[name] for name in raw}
+            built[name] = _nested(field.annotation, raw[name], (*at, name), wrong)
+    if len(wrong) > before:  # inner mistakes are reported; the outer mapping is checked without them
+        built = {name: raw[name] if name not in model.model_fields else built[name] for name in raw}
     try:
-        return model.model_validate(given)
+        return model.model_validate(built)
     except ValidationError as error:
-        told = [m.path for m in wrong[before:]]
+        reported = [m.path for m in wrong[before:]]
         new = mistakes_of(error, model.model_fields, at)
         wrong += [
-            m for m in new if not any(path[: len(m.path)] == m.path or m.path[: len(path)] == path for path in told)
+            m for m in new if not any(path[: len(m.path)] == m.path or m.path[: len(path)] == path for path in reported)
         ]
         return None
 
@@ -130,7 +127,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _of_case(case: Case, at: Place, groups: tuple[Group, ...]) -> list[Mistake]:
-    """What does not go together: alerts, features and times that are not there."""
+    """Return the mistakes across a test: unknown alerts and features, and times outside the input."""
     wrong: list[Mistake] = []
     covered = [group for group in groups if group.covers(case.model)]
     if groups and not covered:

@@ -1,4 +1,4 @@
-"""One unit test: its history made, broken and evaluated; what came out against what was expected."""
+"""Run a unit test: make its history, inject its faults, evaluate the rules, compare the alerts with the expectation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BEGIN = 1_767_571_200_000_000_000  # Monday, 2026-01-05 00:00 UTC
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """`problems` is empty when all was as expected."""
+    """Result of a test; `problems` is empty if the test passed."""
 
     name: str
     seconds: float
@@ -37,7 +37,7 @@ class CaseResult:
 
 
 def run_case(case: Case, groups: Sequence[Group], directory: Path) -> CaseResult:
-    """Run one test; paths in it are relative to `directory`."""
+    """Run one test; its paths are relative to `directory`."""
     started = perf_counter()
     try:
         problems = tuple(_run(case, groups, directory))
@@ -48,24 +48,31 @@ def run_case(case: Case, groups: Sequence[Group], directory: Path) -> CaseResult
 
 def _run(case: Case, groups: Sequence[Group], directory: Path) -> Iterable[str]:
     rng = np.random.default_rng([case.seed, zlib.crc32(case.name.encode())])
-    mine = [group for group in groups if group.covers(case.model)]
-    names = sorted({group.reference.name for group in mine})
+    covering = [group for group in groups if group.covers(case.model)]
+    names = sorted({group.reference.name for group in covering})
     rows, references = _input(
-        case, directory, names, rng, need_estimators(rule for group in mine for rule in group.rules)
+        case, directory, names, rng, need_estimators(rule for group in covering for rule in group.rules)
     )
     begin = BEGIN if not isinstance(case.input, FileInput) or case.input.every else int(rows.times[0])
     normal = rows
     for spec in case.faults:
         fault = Fault(
-            spec.fault, spec.field, spec.fraction, spec.amount, spec.value, spec.other, spec.segment,
-            begin + spec.start, 2**63 - 1 if spec.end is None else begin + spec.end,
-        )  # fmt: skip
+            spec.fault,
+            spec.field,
+            spec.fraction,
+            amount=spec.amount,
+            value=spec.value,
+            other=spec.other,
+            segment=spec.segment,
+            start=begin + spec.start,
+            end=2**63 - 1 if spec.end is None else begin + spec.end,
+        )
         rows = inject(rows, fault, rng, normal)
     waiting = sorted(case.expect, key=lambda expectation: expectation.at)
     fired: dict[str, Alert] = {}
     alerts: Sequence[Alert] = ()
     end = begin + max([e.at for e in waiting] + [int(rows.times.max()) - begin + 1])
-    for tick in simulate([g for g in groups if g.covers(case.model)], rows, references, start=begin - 1, end=end):
+    for tick in simulate(covering, rows, references, start=begin - 1, end=end):
         while waiting and begin + waiting[0].at < tick.time:
             yield from _compare(waiting.pop(0), alerts)
         alerts = tick.alerts()
@@ -119,7 +126,7 @@ def _input(
         )
         for name in names
     ]
-    return rows, [with_estimators(one, block)[0] for one in references] if estimated else references
+    return rows, [with_estimators(reference, block)[0] for reference in references] if estimated else references
 
 
 def _compare(expectation: Expectation, alerts: Sequence[Alert]) -> Iterable[str]:
@@ -132,9 +139,9 @@ def _compare(expectation: Expectation, alerts: Sequence[Alert]) -> Iterable[str]
 def _difference(
     when: str, expected: Sequence[ExpectedAlert], found: Sequence[Alert], lenient: Iterable[str] = ()
 ) -> Iterable[str]:
-    """One problem for each alert that is missing or too much."""
+    """Yield a problem for each missing and each unexpected alert."""
     left = list(found)
-    for wanted in sorted(expected, key=lambda e: e.feature is None):  # the precise ones choose first
+    for wanted in sorted(expected, key=lambda e: e.feature is None):  # expectations with a feature choose first
         match = next((alert for alert in left if _fits(wanted, alert)), None)
         if match is None:
             yield f"{when}: expected {wanted}; found {_list(found)}"

@@ -1,1 +1,1 @@
-"""The real rules engine on rows in memory: for unit tests of rules, for backtests, and for the detection benchmark."""
+"""Run the processor's engine on rows in memory, for unit tests of rules, backtests and the detection benchmark."""

@@ -1,4 +1,4 @@
-"""Cells of one field, to be changed: copies, so that the rows they came from stay as they are."""
+"""Editable copies of the cells of a field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_mlmon.values.cells import STATE_OF
 
 @dataclass(slots=True)
 class Editable:
-    """A field's cells as arrays of their own; `freeze` makes them a value again."""
+    """A copy of a field's cells as arrays that may be changed; `freeze` makes them a value again."""
 
     states: npt.NDArray[np.uint8]
     numbers: npt.NDArray[np.float64] | None
@@ -23,7 +23,7 @@ class Editable:
 
     @classmethod
     def of(cls, cells: FieldCells) -> Editable:
-        """A copy."""
+        """Copy the cells."""
         texts = cells.texts or Texts(np.zeros(0, np.int32), [])
         return cls(
             cells.states.copy(),
@@ -34,7 +34,7 @@ class Editable:
         )
 
     def freeze(self) -> FieldCells:
-        """The value."""
+        """Return the cells as a frozen value."""
         rows = sorted(self.others)
         return FieldCells(
             self.states,
@@ -45,7 +45,7 @@ class Editable:
         )
 
     def empty(self, rows: npt.NDArray[np.int64], state: State) -> None:
-        """Leave the cells without a value, in this state."""
+        """Remove the values of cells and set this state."""
         self.states[rows] = state
         if self.numbers is not None:
             self.numbers[rows] = np.nan
@@ -55,13 +55,13 @@ class Editable:
             self.others.pop(row, None)
 
     def put_numbers(self, rows: npt.NDArray[np.int64], values: npt.NDArray[np.float64], state: State) -> None:
-        """Numbers, as INT or FLOAT."""
+        """Write numbers with the state INT or FLOAT."""
         assert self.numbers is not None
         self.empty(rows, state)
         self.numbers[rows] = values
 
     def put_text(self, rows: npt.NDArray[np.int64], values: list[str], state: State = State.STRING) -> None:
-        """Texts (or truth values) in a column of texts."""
+        """Write texts or truth values into a column of texts."""
         self.empty(rows, state)
         place = {label: code for code, label in enumerate(self.labels)}
         for row, value in zip(rows.tolist(), values, strict=True):
@@ -69,15 +69,15 @@ class Editable:
         self.labels = list(place)
 
     def put_other(self, rows: npt.NDArray[np.int64], json_texts: list[str]) -> None:
-        """Values of a type that the column does not hold."""
+        """Write values of another type than the column's."""
         self.empty(rows, State.OTHER)
         self.others.update(zip(rows.tolist(), json_texts, strict=True))
 
     def holds_value(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which of these rows have a value of the column's type."""
-        found: npt.NDArray[np.bool_] = np.isin(self.states[rows], list(STATE_OF.values()))
-        return found
+        """Mark the rows with a value of the column's type."""
+        mask: npt.NDArray[np.bool_] = np.isin(self.states[rows], list(STATE_OF.values()))
+        return mask
 
     def text(self, row: int) -> str:
-        """The text in a row."""
+        """Return the text of a row."""
         return str(self.labels[int(self.codes[row])])

@@ -1,9 +1,8 @@
-"""What each kind of fault does to cells. Every function changes `rows` of `cells`, which all hold a value."""
+"""The effect of each kind of fault on cells. Each function changes `rows` of `cells`; all these rows have a value."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +13,27 @@ from otel_mlmon.values import FieldCells, RowBlock, State
 from otel_mlmon.wire.columns import json_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
-if TYPE_CHECKING:
-    from otel_mlmon.lab.simulate.faults import Fault
-
 Rows = npt.NDArray[np.int64]
 Rng = np.random.Generator
-_FEW = 20  # a numeric field with no more different values moves from one of them to the next
+_FEW = 20  # a numeric field with at most this many different values moves from one value to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of a field, in a share `fraction` of the rows from `start` to `end` (ns of event time, half-open).
+
+    The kind defines `amount` and `value`. `other`: the second field of a swap, or the new name of a field.
+    """
+
+    kind: str
+    field: str = ""
+    fraction: float = 1.0
+    amount: float | None = None
+    value: str | float | int | bool | None = None
+    other: str = ""
+    segment: str = ""
+    start: int = 0
+    end: int = 2**63 - 1
 
 
 def drop(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
@@ -83,7 +97,7 @@ def stuck(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -
 def beyond(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
     reach = ((normal.maximum - normal.minimum) or 1.0) * (fault.amount or 0.5)
     if normal.integer:
-        reach = max(reach, 5.0)  # several values, else it were a new default
+        reach = max(reach, 5.0)  # several values; a single one would be a new default
     values = normal.maximum + reach * (0.02 + 0.98 * rng.random(len(rows)))
     cells.put_numbers(rows, np.ceil(values) if normal.integer else values, normal.state)
 
@@ -125,8 +139,10 @@ def pad(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> 
 
 
 def shift(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -> None:
-    """Many numbers: x + amount × deviation. Few: to the next known one, so often that the mean moves as much. Categories: from the
-    most frequent to the second, amount × sqrt(p (1 - p)).
+    """Shift a distribution by `amount` standard deviations.
+
+    Many different numbers: x + amount × deviation. Few: cells move to the next known number until the mean has moved as
+    far. Categories: a share amount × sqrt(p (1 - p)) of the rows moves from the most frequent category to the second.
     """
     amount = 0.5 if fault.amount is None else fault.amount
     if cells.numbers is None:
@@ -138,7 +154,7 @@ def shift(cells: Editable, rows: Rows, fault: Fault, normal: Normal, rng: Rng) -
         cells.put_numbers(rows, _stepped(x, amount, normal, rng), normal.state)
         return
     by = np.full(len(x), amount * normal.deviation)
-    if normal.integer:  # integers stay what they are, and on average they move by just as much
+    if normal.integer:  # integers stay integers, and their mean moves as far
         by = np.floor(by) + (rng.random(len(x)) < by - np.floor(by))
     cells.put_numbers(rows, x + by, normal.state)
 
@@ -163,9 +179,9 @@ def _stepped(x: npt.NDArray[np.float64], amount: float, normal: Normal, rng: Rng
 def _shift_categories(cells: Editable, rows: Rows, amount: float, normal: Normal, rng: Rng) -> None:
     share = float(normal.shares[0])
     source, target = (normal.labels[0], normal.labels[1]) if amount > 0 else (normal.labels[1], normal.labels[0])
-    there = rows[[cells.text(row) == source for row in rows.tolist()]]
+    sources = rows[[cells.text(row) == source for row in rows.tolist()]]
     wanted = round(abs(amount) * (share * (1 - share)) ** 0.5 * len(rows))
-    moving = np.sort(rng.choice(there, min(wanted, len(there)), replace=False))
+    moving = np.sort(rng.choice(sources, min(wanted, len(sources)), replace=False))
     cells.put_text(moving, [target] * len(moving), _text_state(cells))
 
 
@@ -174,14 +190,14 @@ def _text_state(cells: Editable) -> State:
 
 
 def a_number(n: int, rows: Rows) -> FieldCells:
-    """A new field with a number in `rows`, absent elsewhere."""
+    """Make a field with a number in `rows`, absent in the others."""
     cells = Editable.of(FieldCells.all_absent(n))
     cells.put_numbers(rows, np.full(len(rows), 1.5), State.FLOAT)
     return cells.freeze()
 
 
 def swapped(one: FieldCells, other: FieldCells, rows: Rows) -> tuple[FieldCells, FieldCells]:
-    """Both fields with each other's cells in `rows`."""
+    """Swap the cells of two fields in `rows`."""
     a, b = Editable.of(one), Editable.of(other)
     _put(a, Editable.of(other), rows)
     _put(b, Editable.of(one), rows)
@@ -207,13 +223,12 @@ def _put(into: Editable, source: Editable, rows: Rows) -> None:
 
 
 def noise(rows: RowBlock, hit: Rows, amount: float, random: bool, rng: Rng) -> RowBlock:
-    """Predictions moved by `amount` standard deviations of their error, all alike or at random; classes replaced by others."""
+    """Move predictions by `amount` standard deviations of their error, equally or at random; replace classes."""
     cells = Editable.of(rows.fields[FIELD_PREDICTION])
     if cells.numbers is None:
-        wrong = hit[rng.random(len(hit)) < amount]
-        cells.put_text(
-            wrong, [cells.labels[(c + 1) % len(cells.labels)] for c in cells.codes[wrong]], _text_state(cells)
-        )
+        changed = hit[rng.random(len(hit)) < amount]
+        labels = [cells.labels[(code + 1) % len(cells.labels)] for code in cells.codes[changed]]
+        cells.put_text(changed, labels, _text_state(cells))
     else:
         errors = (cells.numbers - rows.truth_numbers)[rows.truth_known & np.isfinite(rows.truth_numbers)]
         by = amount * float(np.nanstd(errors)) if len(errors) else 0.0

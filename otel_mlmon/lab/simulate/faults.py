@@ -1,4 +1,4 @@
-"""Silent failures by name, injected into rows: for unit tests of rules, backtests and the detection benchmark."""
+"""Inject silent failures into rows, for unit tests of rules, backtests and the detection benchmark."""
 
 from __future__ import annotations
 
@@ -11,34 +11,19 @@ import numpy.typing as npt
 
 from otel_mlmon.lab.simulate import damage
 from otel_mlmon.lab.simulate.cells import Editable
+from otel_mlmon.lab.simulate.damage import Fault
 from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.lab.simulate.normal import Normal
 from otel_mlmon.values import RowBlock, State
+
+__all__ = ["FAULTS", "Fault", "Kind", "inject"]
 
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What goes wrong, where, when (ns of event time, half-open) and in which share of the rows.
-
-    `amount` and `value` mean what the kind says they mean; `other` is the second field of a swap or a new name.
-    """
-
-    kind: str
-    field: str = ""
-    fraction: float = 1.0
-    amount: float | None = None
-    value: str | float | int | bool | None = None
-    other: str = ""
-    segment: str = ""
-    start: int = 0
-    end: int = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of fault: what it does, which indicator it belongs to, and what fields it may befall."""
+    """A kind of fault: its effect, its indicator, and the fields that it applies to."""
 
     does: str
     indicator: str
@@ -54,7 +39,9 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "retype": Kind("a number arrives as text, a text as a number", "type mismatch", "any", damage.retype),
     "float_for_int": Kind("an integer arrives as a float with decimals", "type mismatch", "int", damage.float_for_int),
     "big_int": Kind("an integer beyond 53 bits", "type mismatch", "int", damage.big_int),
-    "default": Kind('a constant `value` (-1, "unknown") takes the place', "default value change", "any", damage.default),
+    "default": Kind(
+        'a constant `value` (-1, "unknown") takes the place', "default value change", "any", damage.default
+    ),
     "impute": Kind("the median or most frequent value takes the place", "default value change", "any", damage.impute),
     "stuck": Kind("all values are the first one", "default value change", "any", damage.stuck),
     "range": Kind("beyond the maximum, by up to `amount` spreads", "values out of range", "number", damage.beyond),
@@ -74,16 +61,18 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "duplicate": Kind("rows come twice, under other ids", "volume", "model"),
     "lose": Kind("rows do not come", "volume", "model"),
     "delay": Kind("ground truth becomes known `amount` seconds later", "performance degradation", "model"),
-    "noise": Kind("predictions are off by `amount` standard deviations of the error", "performance degradation", "model"),
+    "noise": Kind(
+        "predictions are off by `amount` standard deviations of the error", "performance degradation", "model"
+    ),
     "label": Kind("the truth is `amount` times what it was", "performance degradation", "model"),
-}  # fmt: skip
+}
 
 
 def inject(rows: RowBlock, fault: Fault, rng: np.random.Generator, normal: RowBlock | None = None) -> RowBlock:
-    """Rows with the fault in round(fraction × eligible) of them; all others as they were.
+    """Return the rows with the fault in round(fraction × eligible) rows.
 
-    What is normal (spread, known values) is taken from `normal`, else from the rows themselves. Raises ValueError on an unknown
-    kind, field or segment.
+    The normal spread and values are measured on `normal`, by default on `rows`. Raises ValueError for an unknown kind,
+    field or segment, and for a fraction outside [0, 1].
     """
     kind = FAULTS.get(fault.kind)
     if kind is None:
@@ -95,12 +84,12 @@ def inject(rows: RowBlock, fault: Fault, rng: np.random.Generator, normal: RowBl
         return _of_model(rows, fault, hit, rng)
     if fault.kind in ("swap", "rename", "remove", "add"):
         return _of_columns(rows, fault, hit)
-    cells, what = Editable.of(rows.fields[fault.field]), Normal.of((normal or rows).fields[fault.field])
+    cells, usual = Editable.of(rows.fields[fault.field]), Normal.of((normal or rows).fields[fault.field])
     if fault.kind == "drift":
-        _drift(cells, rows, fault, hit, what, rng)
+        _drift(cells, rows, fault, hit, usual, rng)
     elif kind.apply is not None:
-        there = hit if fault.kind in ("drop", "null") else hit[cells.holds_value(hit)]
-        kind.apply(cells, there, fault, what, rng)
+        eligible = hit if fault.kind in ("drop", "null") else hit[cells.holds_value(hit)]
+        kind.apply(cells, eligible, fault, usual, rng)
     return replace(rows, fields={**rows.fields, fault.field: cells.freeze()})
 
 
@@ -113,14 +102,14 @@ def _hit(rows: RowBlock, fault: Fault, rng: np.random.Generator) -> Rows:
         if texts is None or value not in texts.labels:
             raise ValueError(f"fault {fault.kind}: no rows with {fault.segment!r}")
         eligible &= texts.codes == texts.labels.index(value)
-    found = np.flatnonzero(eligible)
+    indices = np.flatnonzero(eligible)
     if not 0 <= fault.fraction <= 1:
         raise ValueError(f"fault {fault.kind}: fraction {fault.fraction}, allowed is 0 to 1")
-    return np.sort(rng.choice(found, round(fault.fraction * len(found)), replace=False))
+    return np.sort(rng.choice(indices, round(fault.fraction * len(indices)), replace=False))
 
 
 def _drift(cells: Editable, rows: RowBlock, fault: Fault, hit: Rows, normal: Normal, rng: np.random.Generator) -> None:
-    """In twenty steps, from nothing to all of it."""
+    """Shift in twenty steps, from none to the whole amount."""
     end = min(fault.end, int(rows.times.max()) + 1)
     progress = (rows.times[hit] - fault.start) / max(end - fault.start, 1)
     for step in range(1, 21):
@@ -136,9 +125,9 @@ def _of_columns(rows: RowBlock, fault: Fault, hit: Rows) -> RowBlock:
         return replace(rows, fields=fields)
     cells = fields[fault.field]
     if fault.kind == "remove":
-        gone = Editable.of(cells)
-        gone.empty(hit, State.ABSENT)
-        return replace(rows, fields={**fields, fault.field: gone.freeze()})
+        removed = Editable.of(cells)
+        removed.empty(hit, State.ABSENT)
+        return replace(rows, fields={**fields, fault.field: removed.freeze()})
     if fault.kind == "rename":
         name = fault.other or f"{fault.field}_renamed"
         old, new = Editable.of(cells), Editable.of(cells)

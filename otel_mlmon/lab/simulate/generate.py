@@ -1,4 +1,4 @@
-"""Rows out of a description: features, a model's prediction of them and the truth, for unit tests of rules."""
+"""Generate rows from a description, for unit tests of rules: features, predictions and ground truth."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class _Described(BaseModel):
 
 
 class FeatureSpec(_Described):
-    """One column of values. Exactly one of normal, uniform, lognormal, integers, values."""
+    """A column of values. Exactly one of normal, uniform, lognormal, integers, values is set."""
 
     normal: Pair | None = Field(None, description="Mean and standard deviation.")
     uniform: Pair | None = Field(None, description="Lowest and highest value.")
     lognormal: Pair | None = Field(None, description="Mean and standard deviation of the logarithm.")
     integers: Pair | None = Field(None, description="Lowest and highest integer, both included.")
     values: tuple[Scalar, ...] | None = Field(None, description="The values, drawn at random.")
-    shares: tuple[Share, ...] | None = Field(None, description="With values: how often each comes.")
+    shares: tuple[Share, ...] | None = Field(None, description="With values: the share of each.")
     missing: Share = Field(0.0, description="Share of rows without a value (null).")
-    daily: Number = Field(0.0, description="Height of a daily cycle that is added; its top is at 06:00 UTC.")
+    daily: Number = Field(0.0, description="Amplitude of an added daily cycle with its maximum at 06:00 UTC.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> FeatureSpec:
-        given = [name for name in _KINDS if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"found {' and '.join(given) or 'nothing'}, allowed is one of {', '.join(_KINDS)}")
+        kinds = [name for name in _KINDS if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"found {' and '.join(kinds) or 'nothing'}, allowed is one of {', '.join(_KINDS)}")
         if self.shares is not None and len(self.shares) != len(self.values or ()):
             raise ValueError(
                 f"found {len(self.shares)} shares for {len(self.values or ())} values, allowed is one for each"
@@ -52,7 +52,7 @@ class FeatureSpec(_Described):
         return self
 
     def draw(self, times: npt.NDArray[np.int64], rng: np.random.Generator) -> pa.Array:
-        """One value for each time."""
+        """Draw one value for each time."""
         n = len(times)
         absent = rng.random(n) < self.missing
         if self.values is not None:
@@ -75,30 +75,30 @@ class PredictionSpec(_Described):
     """A linear model of the numeric features; a missing value counts as 0."""
 
     linear: dict[str, Number] = Field(default_factory=dict, description="Weight of each feature.")
-    intercept: Number = Field(0.0, description="What is predicted where all features are 0.")
-    noise: Number = Field(0.0, description="Standard deviation of what is added at random.")
+    intercept: Number = Field(0.0, description="Prediction if all features are 0.")
+    noise: Number = Field(0.0, description="Standard deviation of the random part.")
 
 
 class TruthSpec(_Described):
     """The prediction plus an error."""
 
     noise: Number = Field(0.0, description="Standard deviation of the model's error.")
-    delay: Duration = Field(0, description="How long after the prediction the truth is known.")
+    delay: Duration = Field(0, description="Time from a prediction to its ground truth.")
 
 
 class Generator(_Described):
-    """A model's predictions, one at a time, evenly spread over event time."""
+    """The predictions of a model, evenly spread over event time."""
 
     every: PositiveDuration = Field(description="Time from one prediction to the next.")
-    length: PositiveDuration = Field(description="How long the history is.")
+    length: PositiveDuration = Field(description="Length of the history.")
     features: dict[str, FeatureSpec] = Field(description="The columns, by name.")
-    prediction: PredictionSpec | None = Field(None, description="What the model says.")
-    ground_truth: TruthSpec | None = Field(None, description="What turns out to be true.")
+    prediction: PredictionSpec | None = Field(None, description="The predictions.")
+    ground_truth: TruthSpec | None = Field(None, description="The ground truths.")
     segments: tuple[str, ...] = Field((), description="Features that are segment keys.")
     reference_rows: Count = Field(5000, description="Rows of the reference, drawn in the same way.")
 
     def table(self, times: npt.NDArray[np.int64], rng: np.random.Generator) -> pa.Table:
-        """Rows at these times (ns)."""
+        """Generate a row for each time (ns)."""
         columns: dict[str, Any] = {TIMESTAMP: pa.array(times, pa.timestamp("ns"))}
         columns |= {name: spec.draw(times, rng) for name, spec in self.features.items()}
         if self.prediction is not None:
@@ -116,7 +116,7 @@ def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:
 
 
 def linear_features(spec: Generator) -> Mapping[str, str]:
-    """Weights that no numeric feature is there for: name → what is wrong."""
+    """Return a message for each weight without a numeric feature, by name."""
     wrong: dict[str, str] = {}
     for name in spec.prediction.linear if spec.prediction else ():
         feature = spec.features.get(name)

@@ -1,4 +1,4 @@
-"""A table of logged predictions as a model's history, in memory."""
+"""Read a table of logged predictions as a model's history in memory."""
 
 from __future__ import annotations
 
@@ -24,19 +24,17 @@ def history(
     version_column: str = "",
     delay_ns: int = 0,
 ) -> RowBlock:
-    """Rows in the order of their time; the ground truth of each becomes known `delay_ns` after it.
+    """Return the rows in the order of time; their ground truth becomes known `delay_ns` later.
 
-    Raises BadReference for columns that are not there or not what they should be.
+    Raises BadReference for missing columns and columns of another type.
     """
     check_columns(path, table, (timestamp, version_column))
     times = timestamps(table[timestamp], path, timestamp)
-    apart = replace(columns, exclude=(*columns.exclude, timestamp, *filter(None, [version_column])))
-    rows = rows_of(path, table, apart, model, version)
+    features_only = replace(columns, exclude=(*columns.exclude, timestamp, *filter(None, [version_column])))
+    rows = rows_of(path, table, features_only, model, version)
     if version_column:
-        found = table[version_column].cast(pa.string()).combine_chunks().dictionary_encode()
-        rows = replace(
-            rows,
-            versions=Texts(found.indices.to_numpy(zero_copy_only=False).astype(np.int32), found.dictionary.to_pylist()),
-        )
+        versions = table[version_column].cast(pa.string()).combine_chunks().dictionary_encode()
+        codes = versions.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+        rows = replace(rows, versions=Texts(codes, versions.dictionary.to_pylist()))
     rows = replace(rows, times=times, truth_times=times + delay_ns)
     return take(rows, np.argsort(times, kind="stable"))

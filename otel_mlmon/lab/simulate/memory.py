@@ -1,4 +1,4 @@
-"""Windows over rows that are all in memory, measured by the code that measures panes."""
+"""Windows over rows in memory, measured by the code that measures panes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ReferenceFor = Callable[[str, str, str], Reference | None]
 
 
 class MemoryWindows:
-    """A model's history, sorted by time. Implements the engine's source of windows."""
+    """The engine's source of windows over a model's history in memory, sorted by time."""
 
     def __init__(self, rows: RowBlock, reference_for: ReferenceFor, pane_ns: int) -> None:
-        """`rows` need not be sorted; `pane_ns` is the step in which ground truth becomes known."""
+        """Sort `rows` by time. `pane_ns`: step in which ground truth becomes known."""
         self.history = take(rows, np.argsort(rows.times, kind="stable"))
         self._reference_for = reference_for
         self.pane_ns = pane_ns
@@ -29,7 +29,7 @@ class MemoryWindows:
         self._found: list[WindowProfile] = []
 
     def rows(self, query: RowQuery) -> RowBlock | None:
-        """Predictions with a column of texts for each segment key. All fields and rows are in memory anyhow; there are no ids."""
+        """Return predictions of one range with a text column for each segment key, with all fields and without ids."""
         if query.model != self.history.model:
             return None
         ((start, end),) = query.ranges
@@ -39,14 +39,14 @@ class MemoryWindows:
         return replace(block, segments={key: _segment(block, key) for key in query.segments})
 
     def window(self, query: WindowQuery) -> list[WindowProfile]:
-        """One profile per version, whole and per segment value; of all fields, whatever the query selects."""
+        """Return the profiles of each version, whole and per segment value, of all fields: `selects` is ignored."""
         asked = replace(query, segments=tuple(query.segments), selects=None)
         if asked != self._asked:  # groups with one window ask for the same
             self._asked, self._found = asked, self._window(asked)
         return self._found
 
     def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
-        """Several windows of one width, without their fields, by start."""
+        """Return several windows of one width by start, without their fields."""
         query = replace(query, fields=False)
         return {start: self.window(query.at(start)) for start in starts}
 
@@ -64,7 +64,7 @@ class MemoryWindows:
         return cut(self.history, int(first), int(last))
 
     def totals(self, query: WindowQuery) -> pa.Table:
-        """Rows and known ground truths of each pane, as the store has them."""
+        """Count rows and known ground truths of each pane, in the store's columns."""
         block = self._between(query.start, query.end)
         known = block.truth_known & self._known(block, query.known_by)
         width = max(len(block.versions.labels), 1)
@@ -81,7 +81,7 @@ class MemoryWindows:
         )
 
     def known(self, query: WindowQuery, step: int) -> pa.Table:
-        """When ground truth became known, as the store has it."""
+        """Count ground truths by the time at which they became known, in the store's columns."""
         block = self._between(query.start, query.end)
         there = block.truth_known & self._known(block, query.known_by)
         ends = (block.truth_times[there] // self.pane_ns + 1) * self.pane_ns
@@ -106,7 +106,7 @@ class MemoryWindows:
         return by
 
     def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
-        """Finite numbers of the target's field outside [low, high]."""
+        """Count the finite numbers of the target's field outside [low, high]."""
         key, _, value = target.segment.partition("=")
         block = self.rows(RowQuery(target.model, [(start, end)], [key] if key else []))
         if block is None or target.field not in block.fields or target.version not in block.versions.labels:
@@ -126,7 +126,7 @@ class MemoryWindows:
 
 
 def _segment(block: RowBlock, key: str) -> Texts:
-    """A segment key's values: those that were stated, else those of the feature of that name."""
+    """Return the values of a segment key: stated values, or else the values of the feature of that name."""
     if key in block.segments:
         return block.segments[key]
     cells = block.fields.get(key)
@@ -136,12 +136,12 @@ def _segment(block: RowBlock, key: str) -> Texts:
 
 
 def cut(rows: RowBlock, first: int, last: int) -> RowBlock:
-    """Rows first to last (exclusive)."""
+    """Return the rows from first to last (exclusive)."""
     return _select(rows, slice(first, last))
 
 
 def take(rows: RowBlock, index: npt.NDArray[np.int64]) -> RowBlock:
-    """The rows of these indices, in their order; the same one may come several times."""
+    """Return the rows at these indices, in this order; an index may be repeated."""
     return _select(rows, index)
 
 

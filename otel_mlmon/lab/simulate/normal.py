@@ -1,4 +1,4 @@
-"""What is normal for a field, as far as faults are measured by it."""
+"""Measure the normal values of a field, which faults are scaled by."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from otel_mlmon.values import FieldCells, State
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """Of a numeric field: `known` different values, mean deviation and extremes. Of text: `labels`, most frequent first, and their
-    shares.
+    """Normal values of a field.
+
+    A numeric field has its standard deviation, median, extremes, and the `known` different values with their shares.
+    A text field has its `labels`, the most frequent first, with their shares.
     """
 
     deviation: float
@@ -32,7 +34,7 @@ class Normal:
 
     @classmethod
     def of(cls, cells: FieldCells) -> Normal:
-        """Measure."""
+        """Measure a field."""
         if cells.numbers is None:
             assert cells.texts is not None
             codes = cells.texts.codes[cells.texts.codes >= 0]
@@ -46,6 +48,12 @@ class Normal:
             return cls(0.0, 0.0, 0.0, 0.0, np.zeros(0), np.zeros(0), [], False)
         known, counts = np.unique(x, return_counts=True)
         return cls(
-            float(x.std()), float(known[np.searchsorted(counts.cumsum(), len(x) / 2)]), float(known[0]), float(known[-1]),
-            known, counts / len(x), [], not cells.of_type("float").any(),
-        )  # fmt: skip
+            deviation=float(x.std()),
+            median=float(known[np.searchsorted(counts.cumsum(), len(x) / 2)]),
+            minimum=float(known[0]),
+            maximum=float(known[-1]),
+            known=known,
+            shares=counts / len(x),
+            labels=[],
+            integer=not cells.of_type("float").any(),
+        )

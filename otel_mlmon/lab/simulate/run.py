@@ -1,4 +1,4 @@
-"""Rules over a history in memory: every tick of every group, in order, by the engine that the processor runs."""
+"""Run the processor's engine over a history in memory: every tick of every group, in order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _HORIZON = 60 * 86_400_000_000_000
 
 
 class MemoryStore:
-    """Where the engine keeps alert states that need not outlive the run."""
+    """A store for the engine that keeps nothing after the run."""
 
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
-        """Nothing to keep: the engine has it in memory."""
+        """Keep nothing: the engine has the documents in memory."""
 
     def documents(self, kind: str) -> dict[str, Any]:
-        """Nothing from before."""
+        """Return nothing: there is no earlier run."""
         return {}
 
     def judged(
@@ -37,26 +37,29 @@ class MemoryStore:
         verdicts: Sequence[VerdictRow],
         revisions: Sequence[RevisionRow],
     ) -> None:
-        """No history."""
+        """Keep no history."""
 
     def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        """The engine has them in memory."""
+        """Keep nothing: the engine has the estimates in memory."""
 
     def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        """The engine has them in memory."""
+        """Keep nothing: the engine has the estimates in memory."""
 
     def estimates(self, alert: str, limit: int) -> list[LedgerEntry]:
-        """Nothing from before."""
+        """Return nothing: there is no earlier run."""
         return []
 
     def last_revisions(self, alert: str) -> list[LastRevision]:
-        """Nothing from before."""
+        """Return nothing: there is no earlier run."""
         return []
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One evaluation of the groups that are due. `changed` are the alerts whose phase changed; `alerts` tells all, as they are after this tick."""
+    """One evaluation of the groups that are due.
+
+    `changed`: alerts with a new phase. `alerts` returns all alerts after this tick.
+    """
 
     time: int
     groups: Sequence[str]
@@ -75,8 +78,8 @@ def simulate(
 ) -> Iterator[Tick]:
     """Evaluate `groups` over the history of one model, tick by tick.
 
-    Ticks are those of the processor: multiples of each group's interval after `start` (default: the first row) up to `end`
-    (default: the first one that has seen the last row).
+    The ticks are the processor's: multiples of each group's interval after `start` (ns; default: the first row) up to
+    `end` (ns; default: the first tick after the last row).
     """
     known = {(r.version, r.name): r for r in references if r.model == rows.model}
 
@@ -99,14 +102,14 @@ def simulate(
 
 
 def ticks(groups: Sequence[Group], rows: RowBlock, start: int | None, end: int | None) -> list[tuple[int, Group]]:
-    """When each group is evaluated; of groups at the same time, in the order of the rule files."""
+    """List the evaluations of each group in order of time; at the same time, in the order of the rule files."""
     if not len(rows):
         return []
     first = int(np.min(rows.times)) if start is None else start
-    found: list[tuple[int, Group]] = []
+    evaluations: list[tuple[int, Group]] = []
     for group in groups:
         if group.covers(rows.model):
             step = group.interval
             last = (int(np.max(rows.times)) // step + 1) * step if end is None else end
-            found.extend((time, group) for time in range((first // step + 1) * step, last + 1, step))
-    return sorted(found, key=lambda tick: tick[0])
+            evaluations.extend((time, group) for time in range((first // step + 1) * step, last + 1, step))
+    return sorted(evaluations, key=lambda tick: tick[0])
