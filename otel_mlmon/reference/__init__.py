@@ -1,1 +1,1 @@
-"""What normal is: made from training or validation data, frozen, kept beside the model."""
+"""References: the normal state of a model's data, measured on training or validation data and kept with the model."""

@@ -1,4 +1,4 @@
-"""References over HTTP, for `mlmon reference`: the store has one owner, and that is the processor."""
+"""References over HTTP, for `mlmon reference`: only the processor owns the store."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _summary(reference: object) -> dict[str, object]:
 
 
 def _without_nan(value: object) -> object:
-    """JSON has no NaN; a minimum that does not exist is left out when it is written, so none is needed."""
+    """Replace NaN, which JSON lacks, by null."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

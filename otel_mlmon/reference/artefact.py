@@ -1,4 +1,4 @@
-"""A reference as a small file without raw rows, to be read in a diff and shipped with the model."""
+"""Write and read a reference as a small YAML file without raw rows, for diffs and to ship with the model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMAT: Final = "otel_mlmon.reference/1"
 
 
 def to_document(reference: Reference) -> dict[str, Any]:
-    """Plain data, for YAML and JSON alike. Numbers are kept to the last digit."""
+    """Convert a reference to plain data for YAML and JSON. Numbers keep all digits."""
     return {
         "format": FORMAT,
         "model": reference.model,
@@ -59,7 +59,7 @@ def to_document(reference: Reference) -> dict[str, Any]:
 
 
 def from_document(document: Any, where: str) -> Reference:
-    """Read what `to_document` wrote. Raises BadReference that names `where`."""
+    """Read the document of `to_document`. Raises BadReference, which names `where`."""
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, Mapping) else type(document).__name__
         raise BadReference(f"{where}: not a reference: found format {found!r}, allowed is {FORMAT!r}")
@@ -94,7 +94,7 @@ def from_document(document: Any, where: str) -> Reference:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes texts with unusual line ends, which would be read back as blanks otherwise."""
+    """Quote texts with unusual line ends; unquoted, they would be read as blanks."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -141,12 +141,12 @@ def _read_field(name: str, body: Mapping[str, Any]) -> FieldReference:
     profile = _read_profile(body["profile"])
     if any(not low <= high for low, high in pairwise(edges)):
         raise ValueError(f"the edges of field {name!r} are not in order")
-    for what, counts, wanted in (
+    for kind, counts, expected in (
         ("bins", profile.bins, len(edges) + 1),
         ("categories", profile.categories, len(categories)),
     ):
-        if counts is not None and len(counts) != wanted:
-            raise ValueError(f"field {name!r} has counts of {len(counts)} {what}, its reference has {wanted}")
+        if counts is not None and len(counts) != expected:
+            raise ValueError(f"field {name!r} has counts of {len(counts)} {kind}, its reference has {expected}")
     return FieldReference(
         name=name,
         type=str(body["type"]),
@@ -195,13 +195,13 @@ def _read_profile(body: Mapping[str, Any]) -> FieldProfile:
     )
 
 
-def _components(found: PrincipalComponents) -> dict[str, Any]:
+def _components(components: PrincipalComponents) -> dict[str, Any]:
     return {
-        "names": list(found.names),
-        **{name: getattr(found, name).tolist() for name in ("means", "scales", "axes")},
-        "error_mean": found.error_mean,
-        "error_spread": found.error_deviation,
-        "rows": found.rows,
+        "names": list(components.names),
+        **{name: getattr(components, name).tolist() for name in ("means", "scales", "axes")},
+        "error_mean": components.error_mean,
+        "error_spread": components.error_deviation,
+        "rows": components.rows,
     }
 
 

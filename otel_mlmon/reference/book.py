@@ -1,4 +1,4 @@
-"""All references that the processor knows, kept in the store."""
+"""The references of the processor, kept in the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_mlmon.values import Reference
 
 
 class DocumentStore(Protocol):
-    """What this module needs of the store."""
+    """The part of the store that the book uses."""
 
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
     def documents(self, kind: str) -> dict[str, Any]: ...
@@ -26,7 +26,7 @@ class ReferenceBook:
     """References by model, name and model version."""
 
     def __init__(self, store: DocumentStore, on_change: Callable[[str], None] = lambda model: None) -> None:
-        """`on_change` is called with a model's name after its references changed."""
+        """Read the references from `store`. `on_change` is called with the model's name after a change."""
         self._store = store
         self._on_change = on_change
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class ReferenceBook:
         }
 
     def put(self, reference: Reference) -> bool:
-        """Add or replace; False when exactly this reference was known already."""
+        """Add or replace a reference. Return False if an equal reference is already there."""
         key = _key(reference.model, reference.name, reference.version)
         with self._lock:
             known = self._known.get(key)
@@ -47,7 +47,7 @@ class ReferenceBook:
         return True
 
     def delete(self, model: str, name: str, version: str) -> None:
-        """Forget a reference. Raises BadReference when there is none."""
+        """Forget a reference. Raises BadReference if there is none."""
         key = _key(model, name, version)
         with self._lock:
             if key not in self._known:
@@ -59,15 +59,15 @@ class ReferenceBook:
         self._on_change(model)
 
     def find(self, model: str, version: str, name: str) -> Reference | None:
-        """The reference for a model version: its own, else the one for any version."""
+        """Find the reference of a model version, or else the reference for every version."""
         return self._known.get(_key(model, name, version)) or self._known.get(_key(model, name, ""))
 
     def all(self) -> list[Reference]:
-        """Every reference, by model and name."""
+        """Return all references, by model and name."""
         return [reference for _, reference in sorted(self._known.items())]
 
     def names(self) -> str:
-        """Known references in words."""
+        """List the references for a message."""
         return ", ".join(f"{r.model}/{r.name}" + (f"@{r.version}" if r.version else "") for r in self.all())
 
 

@@ -1,4 +1,4 @@
-"""A reference from rows: types, bins, categories, values that stand out, and how well the model did. Pure."""
+"""Create a reference from rows: types, bins, categories, frequent values, and the performance of the model."""
 
 from __future__ import annotations
 
@@ -28,33 +28,37 @@ from otel_mlmon.values.estimators import PrincipalComponents
 from otel_mlmon.window.measure import measure_pane, single_values
 from otel_mlmon.window.sums import sum_profiles
 
-# Quantiles that are the bin edges of a numeric field: every 2.5 %, and finer in the tails, where faults of few rows show.
+# Quantiles for the bin edges of a numeric field: every 2.5 %, and finer in the tails, where faults of few rows show.
 QUANTILES = (0, 0.001, 0.005, 0.01, *(i / 40 for i in range(1, 40)), 0.99, 0.995, 0.999, 1)
-FEW_VALUES = 20  # a numeric field with no more different values gets one bin for each
-CATEGORIES = 200  # categories kept by name; the rest count as new, in the reference as in a window
+FEW_VALUES = 20  # a numeric field with at most this many different values gets a bin for each
+CATEGORIES = 200  # categories kept by name; the others count as new, in the reference and in windows
 _EMPTY = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan"))
 
 
 def create_reference(
     rows: RowBlock, *, name: str, version: str, segments: Sequence[str], source: str, created: str
 ) -> Reference:
-    """Freeze what is normal in `rows`. Segment keys must be among the block's segments.
+    """Measure `rows` and freeze the result as a reference. `segments` must be among the block's segment keys.
 
-    Rows with times are in the order of them; how alike neighbours are is then part of what is normal.
+    Rows with times must be sorted by time. The similarity of neighbours (design effects) is then measured too.
     """
     in_order = len(rows) > 0 and bool((rows.times != rows.times[0]).any())
-    rows = replace(rows, times=np.zeros(len(rows), np.int64))  # all of them are one pane
+    rows = replace(rows, times=np.zeros(len(rows), np.int64))  # a single pane
     fields = {field: _expectation(field, cells) for field, cells in rows.fields.items()}
     bare = Reference(rows.model, name, version, created, source, len(rows), fields)
     profiles, performance = _measure(rows, bare, segments)
     whole = profiles.get("", {})
     frozen = {
-        field: replace(expected, profile=_frozen(whole[field]), constants=_constants(whole[field]),
-                       design_effects=_design_effects(rows.fields[field]) if in_order else {})
+        field: replace(
+            expected,
+            profile=_frozen(whole[field]),
+            constants=_constants(whole[field]),
+            design_effects=_design_effects(rows.fields[field]) if in_order else {},
+        )
         for field, expected in fields.items()
-    }  # fmt: skip
+    }
     if int(rows.truth_known.sum()):
-        # A second pass: whether predictions are classes follows from the constants of the first.
+        # A second pass: the constants of the first pass show whether predictions are classes.
         profiles, performance = _measure(rows, replace(bare, fields=frozen), segments)
     return replace(
         bare,
@@ -78,16 +82,16 @@ def create_reference(
 
 
 def _design_effects(cells: FieldCells) -> dict[str, dict[int, float]]:
-    """Of the values, of where there is none, of the numbers far out, and of the most frequent single values."""
-    found = {"missing": design_effects(cells.missing()[:, None])}
+    """Measure the design effects of values, missing values, tails and frequent single values of a field."""
+    measured = {"missing": design_effects(cells.missing()[:, None])}
     if cells.numbers is not None:
-        found["values"] = design_effects(of_numbers(cells.numbers))
-        found["tails"] = design_effects(of_tails(cells.numbers))
-        known = cells.numbers[np.isfinite(cells.numbers)]
-        found["single"] = design_effects(of_categories(np.unique(known, return_inverse=True)[1].astype(np.int32)))
+        measured["values"] = design_effects(of_numbers(cells.numbers))
+        measured["tails"] = design_effects(of_tails(cells.numbers))
+        finite = cells.numbers[np.isfinite(cells.numbers)]
+        measured["single"] = design_effects(of_categories(np.unique(finite, return_inverse=True)[1].astype(np.int32)))
     elif cells.texts is not None:
-        found["values"] = found["single"] = design_effects(of_categories(cells.texts.codes))
-    return {of: effects for of, effects in found.items() if any(size > 1 for size in effects.values())}
+        measured["values"] = measured["single"] = design_effects(of_categories(cells.texts.codes))
+    return {of: effects for of, effects in measured.items() if any(size > 1 for size in effects.values())}
 
 
 def _components(rows: RowBlock) -> PrincipalComponents | None:
@@ -109,7 +113,7 @@ def _known(counts: PerformanceCounts) -> PerformanceCounts | None:
 def _measure(
     rows: RowBlock, reference: Reference, segments: Sequence[str]
 ) -> tuple[dict[str, dict[str, FieldProfile]], dict[str, tuple[int, PerformanceCounts]]]:
-    """Profiles and performance by segment, by the very code that measures windows."""
+    """Measure profiles and performance by segment, with the code that measures windows."""
     version = rows.versions.labels[0]
     fields, counted, performance = measure_pane(rows, {version: reference}, reference.name, segments, 1)
     profiles = sum_profiles(fields, single_values(fields), {version: reference.fields})
@@ -129,13 +133,13 @@ def _expectation(name: str, cells: FieldCells) -> FieldReference:
 
 
 def bin_edges(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, ...]:
-    """The QUANTILES, or one bin for each of few values; () without any number."""
+    """Return the QUANTILES as edges, or a bin for each of a few values; () without a number."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return ()
     distinct = np.unique(finite)
     if len(distinct) <= FEW_VALUES:
-        return (*distinct.tolist(), float(distinct[-1]))  # the last bin holds just the last value
+        return (*distinct.tolist(), float(distinct[-1]))  # the last bin holds the last value only
     edges = np.unique(np.quantile(finite, QUANTILES))
     return tuple(float(edge) for edge in edges)
 
@@ -153,5 +157,5 @@ def _constants(profile: FieldProfile) -> dict[str, float]:
 
 
 def _frozen(profile: FieldProfile, constants: Mapping[str, float] | None = None) -> FieldProfile:
-    """Without single values but the constants, which the whole has as shares."""
+    """Drop the single values of a profile except the constants."""
     return replace(profile, heavy={value: profile.heavy.get(value, 0) for value in constants or ()}, new={})

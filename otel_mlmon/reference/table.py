@@ -1,4 +1,4 @@
-"""A CSV or Parquet file as the rows of a reference."""
+"""Read a CSV or Parquet file as the rows of a reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the file are what. `features` empty: all that are nothing else. `scores`: (class, column)."""
+    """Roles of the file's columns. Empty `features`: all columns without another role. `scores`: (class, column)."""
 
     prediction: str = ""
     ground_truth: str = ""
@@ -35,7 +35,7 @@ class Columns:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a .csv (also .csv.gz) or .parquet file. Raises BadReference with what was found."""
+    """Read a .csv (also .csv.gz) or .parquet file. Raises BadReference if the file cannot be read."""
     if not path.exists():
         raise BadReference(f"{path}: no such file")
     try:
@@ -52,29 +52,29 @@ def read_table(path: Path) -> pa.Table:
 
 
 def check_columns(path: Path, table: pa.Table, wanted: Sequence[str]) -> None:
-    """Raise BadReference when a column that was named is not in the file, or is there twice."""
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise BadReference(f"{path}: more than one column is called {', '.join(map(repr, twice))}")
+    """Raise BadReference if a column of `wanted` is missing, or the file has two columns of one name."""
+    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if repeated:
+        raise BadReference(f"{path}: more than one column is called {', '.join(map(repr, repeated))}")
     for name in wanted:
         if name and name not in table.column_names:
             raise BadReference(f"{path}: no column {name!r}; the file has {', '.join(map(repr, table.column_names))}")
 
 
 def rows_of(path: Path, table: pa.Table, columns: Columns, model: str, version: str) -> RowBlock:
-    """The table as rows of a model, all at time 0."""
+    """Convert the table to rows of a model, all at time 0. Raises BadReference for missing or unusable columns."""
     scores = [column for _, column in columns.scores]
-    named = [columns.prediction, columns.ground_truth, *columns.features, *columns.exclude, *columns.segments, *scores]
-    check_columns(path, table, named)
+    wanted = [columns.prediction, columns.ground_truth, *columns.features, *columns.exclude, *columns.segments, *scores]
+    check_columns(path, table, wanted)
     n = table.num_rows
     if n == 0:
         raise BadReference(f"{path}: the file has no rows")
-    apart = {columns.prediction, columns.ground_truth, *columns.exclude, *scores}
-    features = columns.features or tuple(name for name in table.column_names if name not in apart)
+    others = {columns.prediction, columns.ground_truth, *columns.exclude, *scores}
+    features = columns.features or tuple(name for name in table.column_names if name not in others)
     for name in filter(None, (*features, columns.prediction, columns.ground_truth, *columns.segments)):
         if not _usable(table[name].type):
-            found = table[name].type
-            raise BadReference(f"{path}: column {name!r} has type {found}, which is no plain value; exclude it")
+            type_ = table[name].type
+            raise BadReference(f"{path}: column {name!r} has type {type_}, which is no plain value; exclude it")
     fields = {name: cells_of(table[name]) for name in features}
     if columns.prediction:
         fields[FIELD_PREDICTION] = cells_of(table[columns.prediction])
@@ -114,21 +114,21 @@ def _usable(type_: pa.DataType) -> bool:
 
 
 def cells_of(column: pa.ChunkedArray) -> FieldCells:
-    """One column's cells, in the states that the store would give them."""
+    """Convert a column to cells with the store's states."""
     valid = np.asarray(pc.is_valid(column).to_numpy())
     type_ = column.type
-    if pa.types.is_null(type_):  # nothing says what it would hold: a number, as everywhere else
+    if pa.types.is_null(type_):  # a column without values counts as numbers, as everywhere else
         column, type_ = column.cast(pa.float64()), pa.float64()
-    own: ValueType = "string"
+    value_type: ValueType = "string"
     numbers, texts = None, None
     if pa.types.is_boolean(type_):
-        own, texts = "bool", _texts(column)
+        value_type, texts = "bool", _texts(column)
     elif pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
-        own = "int" if pa.types.is_integer(type_) else "float"
+        value_type = "int" if pa.types.is_integer(type_) else "float"
         numbers = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     else:
         texts = _texts(column)
-    return FieldCells.of_column(own, valid, numbers, texts)
+    return FieldCells.of_column(value_type, valid, numbers, texts)
 
 
 def _texts(column: pa.ChunkedArray) -> Texts:
@@ -141,7 +141,7 @@ def _texts(column: pa.ChunkedArray) -> Texts:
 
 
 def timestamps(column: pa.ChunkedArray, where: Path, name: str) -> npt.NDArray[np.int64]:
-    """A column of timestamps, dates, ISO 8601 texts or Unix seconds as ns. Raises BadReference."""
+    """Convert timestamps, dates, ISO 8601 texts or Unix seconds to ns since the epoch. Raises BadReference."""
     type_ = column.type
     try:
         if column.null_count:
@@ -153,6 +153,5 @@ def timestamps(column: pa.ChunkedArray, where: Path, name: str) -> npt.NDArray[n
             column = pc.cast(column, pa.timestamp("ns"))
         return np.asarray(column.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy(), dtype=np.int64)
     except pa.ArrowInvalid as error:
-        raise BadReference(
-            f"{where}: column {name!r} is no timestamp: found {column[0].as_py()!r}, allowed are ISO 8601 and Unix seconds"
-        ) from error
+        message = f"column {name!r} is no timestamp: found {column[0].as_py()!r}, allowed are ISO 8601 and Unix seconds"
+        raise BadReference(f"{where}: {message}") from error

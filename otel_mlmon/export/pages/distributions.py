@@ -1,4 +1,4 @@
-"""Two distributions over each other: wide pale bars for the reference, narrow strong ones for the window."""
+"""Draw two distributions over each other: wide pale bars for the reference, narrow strong bars for the window."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def draw(found: Any) -> tuple[Markup, str]:
 
 
 def _numeric(edges: Sequence[float], pairs: Sequence[_Pair]) -> tuple[Markup, str]:
-    """Bars of equal width, one per bin of the reference.
+    """Draw bars of equal width, one per bin of the reference.
 
-    On an axis of values, quantile bins of a long tail would be slivers beside deserts, and a single value would have
-    no width at all.
+    On an axis of values, the bins of a long tail would be too narrow and too wide, and a single value would have no
+    width.
     """
     left, top, foot, height = 46.0, 14.0, 40.0, 260.0
-    single = len(edges) > 1 and edges[-1] == edges[-2]  # so the reference writes that each value has its own bin
+    single = len(edges) > 1 and edges[-1] == edges[-2]  # the reference's mark for a bin for each value
     plot, step = height - top - foot, (svg.WIDTH - left - 10) / len(pairs)
     most = max(max(pair) for pair in pairs) * 1.1
     parts = _grid(left, top, plot, most)
@@ -59,9 +59,9 @@ def _numeric(edges: Sequence[float], pairs: Sequence[_Pair]) -> tuple[Markup, st
     caption = (
         "Share of the finite values in each bin. There is one bin for each value that the reference has"
         if single
-        else "Share of the finite values in each bin, whose edges stand below. The bins are the reference's own: each holds about "
-        "the same share of it, at the ends less, so that the pale bars are nearly level by construction; bars of equal width are "
-        "not equally wide ranges"
+        else "Share of the finite values in each bin, whose edges stand below. The bins are the reference's own: each "
+        "holds about the same share of it, at the ends less, so that the pale bars are nearly level by construction; "
+        "bars of equal width are not equally wide ranges"
     )
     return svg.picture(parts, height, "share of values per bin"), (
         f"{caption}; the first and the last bar are values below and above all that the reference has."
@@ -78,7 +78,7 @@ def _bin(edges: Sequence[float], place: int) -> str:
 
 
 def _categories(labels: Sequence[str], pairs: Sequence[_Pair]) -> tuple[Markup, str]:
-    """A row per category; the smallest are taken together."""
+    """Draw a row per category; the smallest categories share a row."""
     order = sorted(range(len(pairs)), key=lambda i: -max(pairs[i]))
     rows = [(labels[i], pairs[i]) for i in sorted(order[:MOST_CATEGORIES]) if any(pairs[i])]
     rest = [pairs[i] for i in order[MOST_CATEGORIES:] if any(pairs[i])]

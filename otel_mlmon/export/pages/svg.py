@@ -1,4 +1,4 @@
-"""What all pictures share: frame, scale, text. SVG as text, every string from outside escaped; colours by CSS class."""
+"""Draw pictures as SVG text: frame, shapes, text, scale. Every text is escaped; colours come from CSS classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WIDTH = 820
 
 
 def picture(parts: Sequence[str], height: float, label: str) -> Markup:
-    """The finished picture. `parts` must have been made by the functions below."""
+    """Join `parts`, which the functions below have made, into a picture."""
     return Markup(  # noqa: S704 - they escape
         f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
@@ -19,7 +19,7 @@ def picture(parts: Sequence[str], height: float, label: str) -> Markup:
 def rectangle(
     kind: str, x: float, y: float, width: float, height: float, tip: str = "", *, opacity: float | None = None
 ) -> str:
-    """A bar; `tip` is shown under the pointer."""
+    """Draw a bar; `tip` is shown under the pointer."""
     pale = "" if opacity is None else f' fill-opacity="{opacity:.2f}"'
     return (
         f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}"{pale}>'
@@ -28,33 +28,33 @@ def rectangle(
 
 
 def dot(kind: str, x: float, y: float, radius: float, tip: str) -> str:
-    """A point; `tip` is shown under the pointer."""
+    """Draw a point; `tip` is shown under the pointer."""
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{_tip(tip)}</circle>'
 
 
 def line(kind: str, points: Sequence[tuple[float, float]]) -> str:
-    """A line through points."""
+    """Draw a line through points."""
     return f'<polyline class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
 
 
 def area(kind: str, points: Sequence[tuple[float, float]]) -> str:
-    """A filled stretch within points."""
+    """Draw a filled polygon."""
     return f'<polygon class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
 
 
 def words(x: float, y: float, text: str, anchor: str = "start", kind: str = "", tip: str = "") -> str:
-    """Text; `anchor` is start, middle or end."""
+    """Write text; `anchor` is start, middle or end."""
     style = f' class="{kind}"' if kind else ""
     return f'<text{style} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}{_tip(tip)}</text>'
 
 
 def cut(text: str, characters: int) -> str:
-    """Text that has room; what was cut off is marked."""
+    """Cut text to `characters`, with … at the end if it was cut."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def percent(share: float) -> str:
-    """A share with as many digits as it needs."""
+    """Write a share as a percentage; small shares have a decimal."""
     if share == 0:
         return "0%"
     if share < 0.001:
@@ -63,7 +63,7 @@ def percent(share: float) -> str:
 
 
 def round_steps(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers between two numbers, for an axis."""
+    """Return round numbers between two numbers, for an axis."""
     if not high > low:
         return [low]
     rough = (high - low) / about

@@ -1,4 +1,4 @@
-"""A rule's value over time, with its threshold, its interval and what changed. Where there was no data the line has a gap."""
+"""Draw a rule's value over time with its threshold, interval and changes. The line has gaps at windows without data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Place = Callable[[int, float], tuple[float, float]]
 def draw(
     points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = (), said: Callable[[Any], str] = shown
 ) -> Markup:
-    """The picture; empty when there is nothing to draw. `changes` have time (ns) and text; `said` writes values."""
+    """Draw the picture; empty without points. `changes` have time (ns) and text; `said` formats values."""
     if not points:
         return Markup("")
-    # The same window may have been judged again when its ground truth came: the newest verdict counts.
+    # A window is judged again when its ground truth arrives: the newest verdict counts.
     points = sorted({point.end: point for point in points}.values())
     values = [(point.end, number(point.value)) for point in points]
     thresholds = [(point.end, number(point.threshold)) for point in points]
@@ -62,7 +62,7 @@ def _interval(point: HistoryPoint) -> tuple[float, ...]:
 
 
 def _band(points: Sequence[HistoryPoint], at: _Place) -> list[str]:
-    """How sure each value is: a band, or where neighbours have none, a stroke."""
+    """Draw the intervals as a band, or as a stroke if the neighbours have no interval."""
     runs: list[list[tuple[int, float, float]]] = [[]]
     for point in points:
         sure = _interval(point)
@@ -94,7 +94,7 @@ def _changes(changes: Sequence[Mapping[str, Any]], at: _Place, first: int, last:
 
 
 def _reach(values: Sequence[_Step], thresholds: Sequence[_Step]) -> tuple[float, float]:
-    """Lowest and highest value to show. One wild window of long ago must not flatten what happens now."""
+    """Return the lowest and highest value to show; an old outlier must not flatten the recent values."""
     limits = [abs(value) for _, value in thresholds if value is not None]
     known = [value for _, value in values if value is not None]
     everything = [0.0, *known, *(value for _, value in thresholds if value is not None)]
@@ -128,7 +128,7 @@ def _threshold(thresholds: Sequence[_Step], at: _Place) -> list[str]:
     parts = []
     for run in _runs(thresholds):
         line = [at(end, value) for end, value in run]
-        if len(line) == 1:  # a single point would not be seen
+        if len(line) == 1:  # a single point would be invisible
             (x, y) = line[0]
             line = [(max(x - 12, _LEFT), y), (min(x + 12, svg.WIDTH - 8), y)]
         parts.append(svg.line("threshold", line))
@@ -146,7 +146,7 @@ def _times(first: int, last: int) -> list[str]:
 
 
 def _runs(steps: Sequence[_Step]) -> Iterable[list[tuple[int, float]]]:
-    """Stretches without a gap: a window without a value ends one, and so does a window that was never judged."""
+    """Split the steps into runs without a gap; a window without a value and a window without a verdict are gaps."""
     usual = median([after[0] - before[0] for before, after in zip(steps, steps[1:], strict=False)] or [0])
     runs: list[list[tuple[int, float]]] = [[]]
     before = steps[0][0]

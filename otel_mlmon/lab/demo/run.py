@@ -38,7 +38,7 @@ START: Final = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an alert: it fires, is suppressed by its cause, or ends. `day`: day of the demo from 0, fractional."""
+    """A change of an alert: it fires, is suppressed by its cause, or ends. `day`: of the demo, from 0, fractional."""
 
     day: float
     alert: Alert
