@@ -49,7 +49,7 @@ def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_performance_windows_appear_as_ground_truth_arrives_and_are_right(bikes: Path, serve: Serve) -> None:
+def test_performance_windows_are_right_as_ground_truth_arrives(bikes: Path, serve: Serve) -> None:
     log = pd.read_parquet(bikes / "log.parquet")
     with serve(RULES, window={"pane": "1h", "lateness": "1h"}) as processor:
         _mlmon(

@@ -94,9 +94,7 @@ def test_predictions_of_nodes_sdk_through_a_collector_are_monitored_like_ours(
     assert [sorted(text) for (text,) in states] == [sorted("fisbf")]
 
 
-def test_a_collector_keeps_what_the_processor_cannot_take_and_nothing_is_stored_twice(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_collector_keeps_refused_rows_and_none_is_stored_twice(serve: Serve, tmp_path: Path) -> None:
     client = require_peer("node-client")
     with serve(RULES, window=WINDOW) as processor:
         ports = (processor.grpc_port, processor.http_port, processor.web_port)

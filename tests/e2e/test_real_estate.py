@@ -105,9 +105,7 @@ def _last_tick(processor: Processor) -> float:
     return min((float(x.rpartition(" ")[2]) * 1e9 for x in lines), default=0.0)
 
 
-def test_three_neighbourhoods_that_are_off_by_30_percent_are_found_and_named_and_nothing_else(
-    reference: Path, serve: Serve
-) -> None:
+def test_three_neighbourhoods_off_by_30_percent_are_named_and_no_others(reference: Path, serve: Serve) -> None:
     rng = np.random.default_rng(5)
     few = dict.fromkeys(BAD, 200)
     counts = few | dict.fromkeys([name for name in TOWN if name not in BAD], 2_200)

@@ -100,7 +100,7 @@ def test_rules_are_reloaded_by_change_and_by_signal_all_or_nothing(serve: Serve,
         assert "mlmon_rules_reload_success 1" in processor.metrics()
 
 
-def test_after_kill_9_rows_and_alerts_are_as_they_were(serve: Serve) -> None:
+def test_rows_and_alerts_survive_kill_9(serve: Serve) -> None:
     with serve(RULES, window=WINDOW) as processor:
         _send(processor, 100, sometimes=1.0)
         _send(processor, 100)

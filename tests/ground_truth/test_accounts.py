@@ -25,7 +25,7 @@ def _known(store: Store) -> int:
     return int(rows.truth_known.sum())
 
 
-def test_what_comes_before_its_prediction_waits_and_is_joined_when_it_comes(tmp_path: Path) -> None:
+def test_early_ground_truth_waits_and_is_joined_with_its_prediction(tmp_path: Path) -> None:
     store = Store(tmp_path / "s.duckdb")
     store.commit([ground_truth(["a", "b", "never"], [1.0, 2.0, 3.0])], 0)
     assert _outcomes(store) == {"waiting": 3}
@@ -40,7 +40,7 @@ def test_what_comes_before_its_prediction_waits_and_is_joined_when_it_comes(tmp_
     assert _outcomes(Store(tmp_path / "s.duckdb")) == {"joined": 3, "early": 2, "waiting": 1}
 
 
-def test_corrections_duplicates_and_what_is_taken_back() -> None:
+def test_corrections_duplicates_and_withdrawals() -> None:
     store = Store(None)
     store.commit([predictions([{"x": 1}] * 3, [1.0] * 3, ids=["a", "b", "c"])], 0)
     store.commit([ground_truth(["a", "b", "b"], [1.0, 2.0, 3.0])], 0)
@@ -80,7 +80,7 @@ def test_ground_truth_of_a_model_that_never_predicts_is_pointed_out() -> None:
     assert accounts.notes() == ["model 'pricse' has ground truth and no predictions: is it another model's?"]
 
 
-def test_what_retention_deletes_before_its_prediction_came_is_counted() -> None:
+def test_ground_truth_that_retention_deletes_while_it_waits_is_counted() -> None:
     store = Store(None)
     store.commit([predictions([{"x": 1}], [1.0], ids=["a"], times=[50 * SECOND])], 0)
     store.commit([ground_truth(["never", "later"], [1.0, 1.0], times=[SECOND, 20 * SECOND])], 0)
@@ -89,7 +89,7 @@ def test_what_retention_deletes_before_its_prediction_came_is_counted() -> None:
     assert _outcomes(store) == {"waiting": 1, "expired": 1}
 
 
-def test_however_commits_and_looks_alternate_the_sums_are_those_of_a_plain_count() -> None:
+def test_sums_equal_a_plain_count_for_any_order_of_commits_and_reads() -> None:
     rng = random.Random(1)
     for _ in range(5):
         store = Store(None)

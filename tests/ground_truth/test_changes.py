@@ -23,7 +23,7 @@ def _seen(store: Store, start: int = 0) -> list[tuple[int, str, str, str]]:
     return [(c.time // HOUR, c.kind, c.value, c.text) for c in store.changes("m", start, 2**62, 100)]
 
 
-def test_each_thing_is_noted_when_it_is_first_seen_and_only_then(tmp_path: Path) -> None:
+def test_changes_are_noted_at_their_first_sighting_only(tmp_path: Path) -> None:
     store = Store(tmp_path / "s.duckdb")
     for hour in (1, 2):
         store.commit([_batch(hour * HOUR)], 0)
@@ -59,7 +59,7 @@ def test_outputs_are_no_features_and_a_failed_commit_is_no_sighting() -> None:
     assert [json.loads(value) for _, kind, value, _ in _seen(store) if kind == "feature_set"] == [["a", "b"]]
 
 
-def test_whoever_has_ever_new_feature_sets_does_not_fill_the_store() -> None:
+def test_ever_new_feature_sets_do_not_fill_the_store() -> None:
     store = Store(None)
     most, changes.MOST = changes.MOST, 5  # type: ignore[misc]
     try:
@@ -70,7 +70,7 @@ def test_whoever_has_ever_new_feature_sets_does_not_fill_the_store() -> None:
     assert sum(kind == "feature_set" for _, kind, *_ in _seen(store)) == 5
 
 
-def test_deployments_are_stored_once_and_those_of_all_models_are_every_models() -> None:
+def test_deployments_are_stored_once_and_may_concern_all_models() -> None:
     store = Store(None)
     told = ChangeBatch(
         (

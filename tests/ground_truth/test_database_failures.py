@@ -114,7 +114,7 @@ def test_a_long_query_ends_with_the_processor_in_the_server_too(start: Start, po
 
 
 @pytest.mark.peers
-def test_many_rows_that_are_still_to_come_are_not_waited_for(start: Start, postgres: Database, tmp_path: Path) -> None:
+def test_stop_does_not_wait_for_the_remaining_rows(start: Start, postgres: Database, tmp_path: Path) -> None:
     n = 1_000_000
     _sell(postgres, 0, n)
     config = {"store": {"path": tmp_path / "s.duckdb"}, "ground_truth": [_source(postgres, every="1h")]}
@@ -195,7 +195,7 @@ def test_a_table_that_grows_while_it_is_read(fetch: Fetch, postgres: Database) -
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
-def test_who_writes_to_sqlite_is_not_locked_out_while_rows_are_stored(journal: str, tmp_path: Path) -> None:
+def test_writers_to_sqlite_are_not_locked_out_while_rows_are_stored(journal: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s.sqlite") as db:
         db.execute(f"PRAGMA journal_mode = {journal}")
         db.execute("CREATE TABLE sold (id INTEGER)")
@@ -211,7 +211,7 @@ def test_who_writes_to_sqlite_is_not_locked_out_while_rows_are_stored(journal: s
     assert taken == list(range(100))
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "no.sqlite").write_text("This is not a database, but it is long enough to be looked at." * 20)
     sqlite3.connect(tmp_path / "s.sqlite").executescript("CREATE TABLE t (x)")
     for place, sql, said in (

@@ -48,7 +48,7 @@ def test_a_file_is_read_anew_for_each_run(server: Database, tmp_path: Path) -> N
     assert _rows(query) == 1
 
 
-def test_a_variable(server: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_from_a_variable(server: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     query = DatabaseQuery(ONE, server.url, tmp_path, password_env="CRM_PASSWORD")
     with pytest.raises(EvaluationError, match="password_env: the environment has no CRM_PASSWORD"):
         _rows(query)
@@ -57,7 +57,7 @@ def test_a_variable(server: Database, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.peers
-def test_what_libpq_knows_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_from_variables_and_files_of_libpq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with postgresql() as server:
         host, port = server.url.rpartition("@")[2].partition("/")[0].split(":")
         monkeypatch.setenv("PGPASSWORD", PASSWORD)
@@ -72,7 +72,7 @@ def test_what_libpq_knows_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert _rows(DatabaseQuery(ONE, "postgresql://?service=crm", tmp_path)) == 1
 
 
-def test_it_is_shown_nowhere(
+def test_password_is_shown_nowhere(
     server: Database, start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -99,7 +99,7 @@ def test_it_is_shown_nowhere(
         f"postgres://u:{WRONG}@crm/db", f"host=crm password={WRONG}", f"mysql://crm:{WRONG}/db", f"mysql://crm/db?passwd={WRONG}",
     ],
 )  # fmt: skip
-def test_the_configuration_has_no_place_for_it(url: str, tmp_path: Path) -> None:
+def test_configuration_refuses_a_password(url: str, tmp_path: Path) -> None:
     path = tmp_path / "mlmon.yaml"
     source = {"name": "a", "model": "m", "query": ONE, "time": "at", "database": url}
     path.write_text(json.dumps({"ground_truth": [source]}))

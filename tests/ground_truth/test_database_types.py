@@ -147,7 +147,7 @@ def test_sqlite(fetch: Fetch, role: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.peers
-def test_since_takes_what_is_new(fetch: Fetch, postgres: Database, mysql: Database, tmp_path: Path) -> None:
+def test_since_takes_new_rows(fetch: Fetch, postgres: Database, mysql: Database, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(PASSWORD)
     lite = sqlite3.connect(tmp_path / "s.sqlite", isolation_level=None)
     server = {"password_file": "password"}
@@ -180,7 +180,7 @@ def test_since_takes_what_is_new(fetch: Fetch, postgres: Database, mysql: Databa
             assert status["newest"] == at * SECOND, (kind, condition)
 
 
-def test_columns_of_sqlite_may_hold_anything_and_one_bad_row_is_one_bad_row(fetch: Fetch, tmp_path: Path) -> None:
+def test_bad_row_of_a_mixed_sqlite_column_is_rejected_alone(fetch: Fetch, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s.sqlite") as db:
         db.executescript("""
             CREATE TABLE sold (offer INTEGER, price DECIMAL(10,2), at TIMESTAMPTZ);
@@ -199,7 +199,7 @@ def test_columns_of_sqlite_may_hold_anything_and_one_bad_row_is_one_bad_row(fetc
     ]  # fmt: skip
 
 
-def test_truth_values_that_are_numbers_are_told_apart_by_the_configuration(fetch: Fetch, tmp_path: Path) -> None:
+def test_configuration_turns_numbers_into_truth_values(fetch: Fetch, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s.sqlite") as db:
         db.execute("CREATE TABLE churn (id TEXT, churned BOOLEAN, at TEXT)")
         db.executemany("INSERT INTO churn VALUES (?, ?, '2026-01-02')", [("a", 1), ("b", 0), ("c", 2), ("d", None)])

@@ -77,19 +77,19 @@ BODIES: dict[Format, bytes] = {
 
 
 @pytest.mark.parametrize("form", BODIES)
-def test_the_same_table_in_each_form(form: Format) -> None:
+def test_the_same_table_in_each_format(form: Format) -> None:
     found = _read(BODIES[form], form, time="at")
     assert _rows(found) == [("007", NEW_YEAR, 1.5, {}), ("a,b", NEW_YEAR, None, {}), ("c", NEW_YEAR, -3, {})]
     assert not found.rejected
 
 
 @pytest.mark.parametrize("form", BODIES)
-def test_without_a_column_of_times_it_is_known_when_the_request_says_else_now(form: Format) -> None:
+def test_rows_without_a_time_get_the_time_of_the_request(form: Format) -> None:
     assert {time for _, time, *_ in _rows(_read(BODIES[form], form))} == {NOW}
     assert {time for _, time, *_ in _rows(_read(BODIES[form], form, known_at=5))} == {5}
 
 
-def test_cells_of_csv_mean_what_they_look_like_one_by_one() -> None:
+def test_each_csv_cell_is_parsed_by_itself() -> None:
     cells = ["1", "1.0", "-0.5", "1e3", "007", "true", "False", "cheap", "1 2", "99999999999999999999", "NaN", ""]
     body = "prediction_id,ground_truth\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))
     values = [value for _, _, value, _ in _rows(_read(body.encode(), "csv"))]
@@ -132,7 +132,7 @@ def test_a_bad_row_is_rejected_with_its_number_and_the_rest_is_taken(
     assert said in found.message
 
 
-def test_lines_that_are_no_rows_are_rejected_one_by_one() -> None:
+def test_broken_lines_are_rejected_one_by_one() -> None:
     found = _read(b'\n{"prediction_id": 1, "ground_truth": 1}\nnonsense\n[1]\n', "jsonl")
     assert ([id_ for id_, *_ in _rows(found)], found.rejected) == (["1"], {"bad_value": 2})
     assert found.message.startswith("row 2: no JSON")

@@ -51,7 +51,7 @@ def _outcomes(store: Store) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("first", ["predictions", "ground truth", "one commit"])
-def test_whichever_comes_first(first: str) -> None:
+def test_prediction_and_ground_truth_join_in_either_order(first: str) -> None:
     store = Store(None)
     made = predictions(
         [{"customer": 1, "day": "a"}, {"customer": 1, "day": "b"}, {"customer": 2, "day": "a"}, {"customer": 1, "day": "a"}],
@@ -80,7 +80,7 @@ CELLS: list[tuple[Any, Any, bool]] = [
 @pytest.mark.parametrize(
     "other", [None, 7, "text", False], ids=["alone", "among numbers", "among texts", "among bools"]
 )
-def test_values_are_compared_as_their_canonical_texts_in_whichever_column_they_are(other: Any, late: bool) -> None:
+def test_values_are_compared_as_canonical_texts_across_columns(other: Any, late: bool) -> None:
     store = Store(None)
     store.commit([predictions([{f"x{i}": other for i in range(len(CELLS))}], ids=["other"])], 0)
     commits = [
@@ -92,14 +92,14 @@ def test_values_are_compared_as_their_canonical_texts_in_whichever_column_they_a
     assert _known(store).keys() == {str(i) for i, (_, _, same) in enumerate(CELLS) if same}
 
 
-def test_two_keys_whose_texts_run_together_are_two() -> None:
+def test_keys_with_equal_joined_texts_stay_apart() -> None:
     store = Store(None)
     store.commit([predictions([{"a": "1", "b": "23"}, {"a": "12", "b": "3"}], ids=["p", "q"])], 0)
     store.commit([keyed(["x"], a=["12"], b=["3"])], 0)
     assert _known(store) == {"q": "x"}
 
 
-def test_the_last_that_comes_holds_by_id_or_by_key_and_the_history_is_kept() -> None:
+def test_last_ground_truth_holds_and_the_history_is_kept() -> None:
     store = Store(None)
     store.commit([keyed(["old"], x=[1]), keyed(["first"], x=[2])], 0)
     store.commit([ground_truth(["p"], ["own"])], 0)  # later than the key, but before the prediction
@@ -124,7 +124,7 @@ def test_the_same_keys_time_and_value_again_are_a_duplicate() -> None:
     assert _outcomes(store) == {"joined": 1, "correction": 1, "duplicate": 4}
 
 
-def test_only_predictions_within_the_horizon_are_meant() -> None:
+def test_keys_reach_only_predictions_within_the_horizon() -> None:
     store = Store(None, ground_truth_horizon_ns=10 * DAY)
     times = [100 * DAY + offset * DAY for offset in (-11, -10, 0, 10, 11)]
     early, late = (
@@ -157,7 +157,7 @@ def test_a_commit_that_fails_leaves_no_keys_behind() -> None:
     assert (_known(store), _outcomes(store)) == ({}, {})
 
 
-def test_any_order_of_commits_joins_what_a_plain_search_would() -> None:
+def test_any_order_of_commits_joins_like_a_plain_search() -> None:
     rng = random.Random(0)
     for _ in range(6):
         store = Store(None, ground_truth_horizon_ns=5 * DAY)

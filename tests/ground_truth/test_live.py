@@ -83,7 +83,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("content_type", BODIES)
-def test_each_form_is_taken_and_answered_after_the_commit(start: Start, content_type: str) -> None:
+def test_each_format_is_answered_after_the_commit(start: Start, content_type: str) -> None:
     service = start()
     _predict(f"http://{service.http_address}", [1, 2])
     got = _post(_url(service), BODIES[content_type], content_type, model="m", known_at=5)
@@ -142,7 +142,7 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("body", "content_type", "params", "status", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_used_is_refused_with_what_is_allowed(
+def test_unusable_requests_are_refused_with_the_allowed_values(
     start: Start, body: bytes, content_type: str, params: dict[str, Any], status: int, said: str
 ) -> None:
     service = start(receive={"grpc": "127.0.0.1:0", "http": "127.0.0.1:0", "max_body_bytes": 100_000})
@@ -199,7 +199,7 @@ def test_load_sends_a_file_in_pieces_and_again_without_harm(start: Start, tmp_pa
     ]
 
 
-def test_load_tells_what_was_wrong_and_where(start: Start, tmp_path: Path) -> None:
+def test_load_reports_bad_rows_with_their_place(start: Start, tmp_path: Path) -> None:
     service = start()
     path = tmp_path / "churn.csv"
     path.write_text("customer,churned,at\n" + "1,yes,2026-01-01\n" * 10_500 + ",no,2026-01-01\n")
@@ -222,7 +222,7 @@ def test_load_tells_what_was_wrong_and_where(start: Start, tmp_path: Path) -> No
     assert "no processor answers" in done.stderr
 
 
-def test_load_waits_for_a_processor_that_is_busy(start: Start, tmp_path: Path) -> None:
+def test_load_waits_for_a_busy_processor(start: Start, tmp_path: Path) -> None:
     service = start(receive={"grpc": "127.0.0.1:0", "http": "127.0.0.1:0", "max_queue_rows": 1})
     path = tmp_path / "sold.csv"
     path.write_bytes(BODIES["text/csv; charset=utf-8"])
@@ -264,7 +264,7 @@ def test_the_sdk_sends_keys_and_deployments(start: Start) -> None:
     assert ingest["received"] == ingest["stored"] == 3 + 4 + 1
 
 
-def test_single_events_of_any_sdk_by_key_and_of_deployments(start: Start) -> None:
+def test_single_events_of_other_sdks_by_key_and_of_deployments(start: Start) -> None:
     service = start()
     _predict(f"http://{service.http_address}", [1])
 
@@ -303,7 +303,7 @@ def _of(processor: Processor) -> dict[str, int]:
     return {o: n for o, n in models[0]["ground_truth"].items() if n} if models else {}
 
 
-def test_a_kill_loses_nothing_that_was_answered(serve: Serve) -> None:
+def test_kill_loses_no_answered_row(serve: Serve) -> None:
     ports = free_ports(3)
     with serve(ports=ports) as processor:
         url = f"{processor.otlp}/v1/ground-truth"

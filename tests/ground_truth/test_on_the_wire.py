@@ -51,7 +51,7 @@ def test_ids_and_each_set_of_keys_travel_in_batches_of_their_own() -> None:
     assert all("prediction_id" not in table.column_names for table in emitted.tables(TRUTHS)[1:])
 
 
-def test_keys_are_hashed_as_their_features_are_and_what_is_not_sent_is_no_key() -> None:
+def test_keys_are_hashed_like_features_and_unsent_features_are_no_keys() -> None:
     emitted = Emitted()
     monitor = _monitor(emitted, features=["customer", "day"], hash_features=["customer"], hash_key=b"k")
     monitor.record({"customer": 42, "day": "a"}, 1.0)
@@ -76,7 +76,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG)
-def test_what_names_no_prediction_is_counted_and_never_raised(
+def test_ground_truth_without_id_and_key_is_counted_and_raises_nothing(
     arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitted = Emitted()
@@ -128,7 +128,7 @@ def test_a_batch_whose_keys_have_gaps_is_rejected_unless_it_has_ids() -> None:
         ground_truth_batch(about, _body())
 
 
-def test_who_sent_a_prediction_is_known_from_the_resource_of_each() -> None:
+def test_origin_of_a_prediction_comes_from_its_resource() -> None:
     request = ExportLogsServiceRequest()
     for service, host in (("shop", "pod-1"), ("shop", "pod-2"), ("app", "pod-3"), ("", "pod-4")):
         logs = request.resource_logs.add()

@@ -52,7 +52,7 @@ def _source(query: str, **given: Any) -> GroundTruthSource:
     )
 
 
-def test_a_query_takes_only_what_is_new_also_after_a_restart(fetch: Fetch, tmp_path: Path) -> None:
+def test_query_takes_only_new_rows_also_after_a_restart(fetch: Fetch, tmp_path: Path) -> None:
     path = tmp_path / "s.duckdb"
     store = Store(path)
     _sold(tmp_path / "sold.parquet", 25_000)
@@ -101,7 +101,7 @@ def test_a_database_of_duckdb_is_attached_read_only_and_rows_are_named_by_keys(f
         query.run(0, 10, lambda table: None)
 
 
-def test_a_query_that_fails_is_told_and_the_others_go_on(fetch: Fetch, tmp_path: Path) -> None:
+def test_failing_query_is_reported_and_the_others_go_on(fetch: Fetch, tmp_path: Path) -> None:
     _sold(tmp_path / "sold.parquet", 3)
     bad = _source("FROM 'nowhere.parquet'", name="bad", directory=tmp_path)
     lacking = _source("SELECT offer, price FROM 'sold.parquet'", name="lacking", directory=tmp_path)
@@ -123,14 +123,14 @@ def test_a_query_that_fails_is_told_and_the_others_go_on(fetch: Fetch, tmp_path:
     assert fetcher.run()[0]["error"] == ""
 
 
-def test_a_time_from_the_future_does_not_hide_what_comes_until_then(fetch: Fetch, tmp_path: Path) -> None:
+def test_time_from_the_future_does_not_hide_earlier_rows(fetch: Fetch, tmp_path: Path) -> None:
     store = Store(None)
     fetcher = fetch(store, _source("SELECT * FROM 'sold.csv' WHERE sold_at > $since", directory=tmp_path))
     (tmp_path / "sold.csv").write_text("offer,price,sold_at\n1,1,2090-01-01T00:00:00Z\n")
     assert fetcher.run()[0]["newest"] == NOW
 
 
-def test_one_time_beyond_all_calendars_is_one_bad_row(fetch: Fetch) -> None:
+def test_time_out_of_range_rejects_its_row_only(fetch: Fetch) -> None:
     times = "'infinity'::TIMESTAMP, '-infinity'::TIMESTAMP, '2026-01-01'::TIMESTAMP"
     fetcher = fetch(Store(None), _source(f"SELECT 'a' AS offer, 1 AS price, unnest([{times}]) AS sold_at"))
     (status,) = fetcher.run()
@@ -138,7 +138,7 @@ def test_one_time_beyond_all_calendars_is_one_bad_row(fetch: Fetch) -> None:
     assert status["message"].startswith("row 1: 'sold_at' is \"out of range\"; allowed are ISO 8601")
 
 
-def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+def test_source_waits_for_a_full_queue(tmp_path: Path) -> None:
     _sold(tmp_path / "sold.parquet", 3)
     source = _source("FROM 'sold.parquet'", directory=tmp_path)
     answers: list[Exception | TableReceipt] = [
@@ -169,7 +169,7 @@ def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
         ("COPY (SELECT 1) TO 'x.csv'", "allowed is one SELECT"),
     ],
 )
-def test_a_query_that_is_not_one_select_is_refused_at_the_start(start: Start, query: str, said: str) -> None:
+def test_query_other_than_a_single_select_is_refused_at_the_start(start: Start, query: str, said: str) -> None:
     source = {"name": "sold", "model": "m", "query": query, "time": "sold_at"}
     with pytest.raises(ConfigError, match=f"(?s)ground_truth: source 'sold': query: .*{said}"):
         start(ground_truth=[source])

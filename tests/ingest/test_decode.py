@@ -86,7 +86,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("form", ["a map", "flat attributes"])
-def test_values_keep_their_kind_in_either_form(form: str) -> None:
+def test_values_keep_their_type_in_both_encodings(form: str) -> None:
     features = {"mlmon.features": VALUES} if form == "a map" else {f"mlmon.feature.{k}": v for k, v in VALUES.items()}
     request = _logs(("mlmon.prediction", {**IDENTITY, **features, "mlmon.prediction.value": 3.5}, None))
     assert _cells(_decode(request)) == TEXTS
@@ -98,7 +98,7 @@ def _otlp_json(request: Any) -> Any:
     return MessageToDict(request)
 
 
-def test_a_feature_that_one_record_lacks_and_another_has_as_null_is_absent_in_the_first_only() -> None:
+def test_missing_feature_is_absent_and_null_feature_is_null() -> None:
     rows = [{"x": 1, "y": "a"}, {"y": None}, {"x": None, "y": "b"}]
     request = _logs(*(("mlmon.prediction", {**IDENTITY, "mlmon.features": row}, None) for row in rows))
     (batch,) = _decode(request).batches
@@ -108,7 +108,7 @@ def test_a_feature_that_one_record_lacks_and_another_has_as_null_is_absent_in_th
     assert (y.values.to_pylist(), y.absent) == (["a", None, "b"], None)
 
 
-def test_a_record_that_a_limit_cut_says_so_however_much_was_lost() -> None:
+def test_record_cut_by_a_limit_reports_its_loss() -> None:
     request = _logs(("mlmon.prediction", IDENTITY, None), ("mlmon.prediction", IDENTITY, None))
     whole, cut = request.resource_logs[0].scope_logs[0].log_records
     whole.dropped_attributes_count, cut.dropped_attributes_count = 3, 2**32 - 1
@@ -148,7 +148,7 @@ def test_protobuf_and_json_of_the_same_request_decode_alike() -> None:
     assert _plain(_decode(request)) == _plain(decode("logs", json.dumps(content).encode(), "json", received_ns=9))
 
 
-def test_a_span_with_features_is_a_prediction_and_one_that_only_names_it_is_not() -> None:
+def test_span_with_features_is_a_prediction_and_span_with_only_an_id_is_not() -> None:
     request = ExportTraceServiceRequest()
     spans = request.resource_spans.add().scope_spans.add().spans
     for extra in ({"mlmon.feature.x": 1.5}, {}):
@@ -218,7 +218,7 @@ REJECTED: dict[str, tuple[dict[str, Any], Any, str, str]] = {
 
 
 @pytest.mark.parametrize(("attributes", "body", "reason", "says"), REJECTED.values(), ids=REJECTED)
-def test_a_bad_batch_is_rejected_by_itself_with_what_is_wrong(
+def test_bad_batch_is_rejected_alone_with_its_reason(
     attributes: dict[str, Any], body: Any, reason: str, says: str
 ) -> None:
     good = ("mlmon.prediction.batch", BATCH, _arrow(GOOD))
@@ -228,7 +228,7 @@ def test_a_bad_batch_is_rejected_by_itself_with_what_is_wrong(
     assert says in found.message
 
 
-def test_batches_of_other_producers_are_taken_with_their_types() -> None:
+def test_batches_of_other_producers_keep_their_types() -> None:
     columns = {
         **GOOD,
         "time_unix_nano": pa.array([1, 2], pa.timestamp("ns", "UTC")),
@@ -290,9 +290,7 @@ SINGLE = {
 
 
 @pytest.mark.parametrize(("event", "attributes", "reason", "says"), SINGLE.values(), ids=SINGLE)
-def test_a_bad_record_among_good_ones_is_rejected_by_itself(
-    event: str, attributes: dict[str, Any], reason: str, says: str
-) -> None:
+def test_bad_record_is_rejected_alone(event: str, attributes: dict[str, Any], reason: str, says: str) -> None:
     good = ("mlmon.prediction", {**IDENTITY, "mlmon.feature.x": 1}, None)
     found = _decode(_logs(good, (event, attributes, None), ("other.event", {}, None), good))
     assert [len(batch) for batch in found.batches] == [2]
@@ -300,7 +298,7 @@ def test_a_bad_record_among_good_ones_is_rejected_by_itself(
     assert says in found.message
 
 
-def test_a_record_without_an_id_gets_the_same_one_each_time_it_is_sent_and_no_other_gets_it() -> None:
+def test_record_without_an_id_gets_a_stable_and_unique_id() -> None:
     attributes = {"mlmon.model.name": "m", "mlmon.model.version": "1", "mlmon.feature.x": 1}
     request = _logs(("mlmon.prediction", attributes, None))
     seen_later = copy.deepcopy(request)

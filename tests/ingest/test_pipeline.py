@@ -107,7 +107,7 @@ def test_a_failed_commit_is_answered_as_temporary_to_all_and_counts_nothing() ->
         assert _accounted(counters)["stored"] == 5
 
 
-def test_a_request_that_cannot_be_stored_does_not_take_others_with_it() -> None:
+def test_request_that_cannot_be_stored_fails_alone() -> None:
     with _pipeline() as (pipeline, gate, counters), ThreadPoolExecutor() as pool:
         gate.poison = "13"
         gate.open.clear()
@@ -122,7 +122,7 @@ def test_a_request_that_cannot_be_stored_does_not_take_others_with_it() -> None:
         assert _accounted(counters) == {"stored": 5, "duplicate": 0, "rejected": 1}
 
 
-def test_received_is_stored_and_duplicates_and_rejected_whoever_sends_what() -> None:
+def test_received_equals_stored_plus_duplicates_plus_rejected() -> None:
     rng = random.Random(0)
     requests = [f"{rng.randrange(300)}:{rng.randrange(20)}:{rng.randrange(3)}".encode() for _ in range(200)]
     with _pipeline() as (pipeline, gate, counters):
@@ -135,7 +135,7 @@ def test_received_is_stored_and_duplicates_and_rejected_whoever_sends_what() -> 
         assert rows == ids == found["stored"]
 
 
-def test_closing_commits_what_waits_and_then_refuses() -> None:
+def test_close_commits_waiting_rows_and_then_refuses() -> None:
     with _pipeline() as (pipeline, gate, _), ThreadPoolExecutor() as pool:
         gate.open.clear()
         answers = [pool.submit(pipeline, "logs", f"{i}:1:0".encode(), "protobuf") for i in range(5)]

@@ -198,7 +198,7 @@ def test_other_methods_and_paths(peer: Peer) -> None:
 @pytest.mark.parametrize(
     "fail", [errors.Overloaded("full", 2.0), errors.StoreUnavailable("disk full", 2.0), RuntimeError("a bug")]
 )
-def test_what_may_pass_later_is_answered_so_that_it_comes_again(peer: Peer, fail: Exception) -> None:
+def test_temporary_failure_gets_a_retryable_response(peer: Peer, fail: Exception) -> None:
     peer.fail = fail
     got = _post(peer, _request())
     assert got.status_code == 503
@@ -214,7 +214,7 @@ def test_what_may_pass_later_is_answered_so_that_it_comes_again(peer: Peer, fail
 
 
 @pytest.mark.parametrize("message", ["column 'x', " * 5000, "ü" * 20_000, "half a pair: \ud800"])
-def test_no_message_is_too_long_or_too_odd_to_be_answered(peer: Peer, message: str) -> None:
+def test_long_and_odd_messages_fit_into_the_response(peer: Peer, message: str) -> None:
     peer.fail = errors.StoreUnavailable(message)
     with pytest.raises(grpc.RpcError) as caught:
         _call(peer, _request())
@@ -254,7 +254,7 @@ ANSWERS = {
 }
 
 
-def test_every_error_of_ours_has_an_answer() -> None:
+def test_every_error_class_has_a_response() -> None:
     ours = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
     assert set(ANSWERS) == ours
     for kind, expected in ANSWERS.items():

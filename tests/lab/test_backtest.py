@@ -66,7 +66,7 @@ def past_of(tmp_path: Path, broken: bool = False):
     return groups, block, [reference], play(groups, block, [reference], start, end)
 
 
-def test_a_history_without_a_fault_is_quiet_and_the_rule_that_could_never_fire_is_named(tmp_path: Path) -> None:
+def test_history_without_a_fault_has_no_alert_and_names_the_silent_rule(tmp_path: Path) -> None:
     groups, _, _, past = past_of(tmp_path)
     assert past.episodes == []
     ((_, rule, why),) = never(groups, past)
@@ -74,7 +74,7 @@ def test_a_history_without_a_fault_is_quiet_and_the_rule_that_could_never_fire_i
     assert past.per_month("data", "Missing") == 0
 
 
-def test_what_fired_in_the_history_is_told_from_when_to_when(tmp_path: Path) -> None:
+def test_alerts_of_the_history_have_start_and_end(tmp_path: Path) -> None:
     groups, block, _, past = past_of(tmp_path, broken=True)
     first = [e for e in past.episodes if e.alert.rule == "Missing"]
     assert [
@@ -158,7 +158,7 @@ def test_the_command_writes_a_table_and_a_page(tmp_path: Path) -> None:
         (["--prediction-column", "prediction"], "no column 'prediction'"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told(tmp_path: Path, more: list[str], said: str) -> None:
+def test_mistakes_of_the_command_are_reported(tmp_path: Path, more: list[str], said: str) -> None:
     frame(6).to_csv(tmp_path / "log.csv", index=False)
     (tmp_path / "rules.yaml").write_text(RULES)
     given = [

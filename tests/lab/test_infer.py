@@ -39,7 +39,7 @@ def reference() -> Reference:
     return reference_of(frame, model="prices", prediction="p", ground_truth="y", segments=["city"])
 
 
-def test_the_rules_load_are_few_and_carry_their_figures(reference: Reference) -> None:
+def test_inferred_rules_load_and_are_few_and_carry_their_figures(reference: Reference) -> None:
     text = infer(reference, false_alarms="1 per month")
     groups = parse_text(text).groups
     assert [group.name for group in groups] == ["prices-data", "prices-drift", "prices-performance"]
@@ -55,14 +55,14 @@ def test_the_rules_load_are_few_and_carry_their_figures(reference: Reference) ->
     assert all(group.false_alarms == 3 * month for group in groups)  # the budget is shared
 
 
-def test_names_and_ids_are_left_out_where_their_values_cannot_be_expected(reference: Reference) -> None:
+def test_rules_of_values_leave_out_names_and_ids(reference: Reference) -> None:
     groups = parse_text(infer(reference)).groups
     left_out = {rule.alert for group in groups for rule in group.rules if "!name" in getattr(rule, "features", ())}
     assert {"FeatureOutOfRange", "DefaultValueChanged", "FeatureDrift", "CategoryDrift"} <= left_out
     assert "FeatureMissing" not in left_out
 
 
-def test_a_reference_that_knows_the_models_losses_brings_what_they_are_for(reference: Reference) -> None:
+def test_reference_with_loss_models_brings_slice_and_estimate_rules(reference: Reference) -> None:
     rng = np.random.default_rng(1)
     area = rng.normal(100, 20, 3000)
     frame = pd.DataFrame({"area": area, "p": area, "y": area + rng.normal(0, 5, 3000)})

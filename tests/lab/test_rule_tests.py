@@ -83,7 +83,7 @@ def test_the_shipped_rules_hold(file, case) -> None:
     assert run_case(case, file.groups, file.path.parent).problems == ()
 
 
-def test_what_is_expected_and_not_there_and_what_is_there_and_not_expected(tmp_path: Path) -> None:
+def test_missing_and_unexpected_alerts_are_reported(tmp_path: Path) -> None:
     assert problems(tmp_path) == []
     assert problems(tmp_path, ("fraction: 20%", "fraction: 0%")) == [
         "at 2h: expected firing Missing a (absent, warning); found nothing",
@@ -123,7 +123,7 @@ def test_input_may_be_a_file(tmp_path: Path) -> None:
         ("tests:", "test:", "3:1", 'unknown key "test"'),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_with_their_place(tmp_path: Path, old: str, new: str, place: str, said: str) -> None:
+def test_mistakes_are_reported_with_their_place(tmp_path: Path, old: str, new: str, place: str, said: str) -> None:
     assert old in TESTS
     with pytest.raises(RuleFileError) as caught:
         load_tests([written(tmp_path, TESTS.replace(old, new, 1))])
@@ -131,7 +131,7 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, old: str, new: str, 
     assert any(f":{place}: " in line and said in line for line in lines), lines
 
 
-def test_the_command_tells_failures_and_writes_junit(tmp_path: Path) -> None:
+def test_command_reports_failures_and_writes_junit(tmp_path: Path) -> None:
     path, junit = written(tmp_path, TESTS.replace("finding: absent", "finding: 'null'")), tmp_path / "junit.xml"
     answer = CliRunner().invoke(cli, ["rules", "test", str(path), "--junit", str(junit)])
     assert answer.exit_code == 1

@@ -123,13 +123,13 @@ def test_a_time_a_version_and_a_sample_can_be_chosen(processor: str) -> None:
         ({"model": "odd", "start": "1", "last": "1"}, 400, "start and last: found both"),
     ],
 )
-def test_what_cannot_be_read_is_said(processor: str, query: dict[str, str], status: int, message: str) -> None:
+def test_wrong_queries_are_reported(processor: str, query: dict[str, str], status: int, message: str) -> None:
     answer = requests.get(f"{processor}/api/v1/predictions", params=query, timeout=10)
     assert answer.status_code == status
     assert message in answer.json()["error"]
 
 
-def test_a_function_is_asked_for_each_version_and_the_town_that_is_off_is_named(processor: str, tmp_path: Path) -> None:
+def test_function_runs_for_each_version_and_the_deviating_town_is_named(processor: str, tmp_path: Path) -> None:
     (tmp_path / "constants.py").write_text("PER_ROOM = 10.0\n")
     file = tmp_path / "intended.py"
     file.write_text(
@@ -150,9 +150,7 @@ def test_a_function_is_asked_for_each_version_and_the_town_that_is_off_is_named(
 
 
 @pytest.mark.parametrize("suffix", [".joblib", ".pkl"])
-def test_a_pickled_model_is_asked_with_the_columns_that_it_was_fitted_with(
-    processor: str, tmp_path: Path, suffix: str
-) -> None:
+def test_pickled_model_gets_the_columns_that_it_was_fitted_with(processor: str, tmp_path: Path, suffix: str) -> None:
     table = pd.DataFrame({"rooms": [1, 2, 3, 4] * 5, "area": np.linspace(50, 200, 20)})
     model = make_pipeline(StandardScaler(), LinearRegression()).fit(table, 10.0 * table["rooms"] + 3.0 * table["area"])
     file = tmp_path / f"model{suffix}"
@@ -200,7 +198,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes_end_with_two_and_say_what_is_wrong(processor: str, tmp_path: Path, name: str) -> None:
+def test_mistakes_end_with_exit_code_2_and_a_message(processor: str, tmp_path: Path, name: str) -> None:
     implementation, more, message = MISTAKES[name]
     (tmp_path / "model.py").write_text(
         "number = 3\ndef price(f): return 1.0\ndef wrong(f): return f['rums']\ndef short(f): return 1.0\n"
@@ -214,7 +212,7 @@ def test_mistakes_end_with_two_and_say_what_is_wrong(processor: str, tmp_path: P
     assert message in " ".join(done.output.split()), done.output
 
 
-def test_rows_that_the_model_cannot_answer_are_told_and_the_others_are_judged(processor: str, tmp_path: Path) -> None:
+def test_rows_that_the_model_cannot_predict_are_reported_and_left_out(processor: str, tmp_path: Path) -> None:
     file = tmp_path / "picky.py"
     file.write_text(
         "def price(f):\n    if f['town'] == 'c': raise ValueError('no c')\n    return 3.0 * f['area'] + 10.0 * f['rooms']\n"
@@ -224,7 +222,7 @@ def test_rows_that_the_model_cannot_answer_are_told_and_the_others_are_judged(pr
     assert "raised for 100 of 300 predictions: 100 × ValueError: no c" in done.output
 
 
-def test_what_a_model_answers_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_answers_of_a_model_may_be_arrays_and_are_unpacked(tmp_path: Path) -> None:
     file = tmp_path / "kinds.py"
     file.write_text(
         "import numpy as np\n"
@@ -254,7 +252,7 @@ ONNX = (
 )
 
 
-def test_an_onnx_model_is_asked_with_the_columns_in_their_order(tmp_path: Path) -> None:
+def test_onnx_model_gets_its_columns_in_their_order(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     file = tmp_path / "model.onnx"
     file.write_bytes(base64.b64decode(ONNX))

@@ -101,7 +101,7 @@ def calls(
 
 
 @pytest.mark.parametrize("data", [synthetic, california])
-def test_another_feature_scaling_fires_within_a_thousand_calls_and_the_intended_model_never(
+def test_other_feature_scaling_fires_within_1000_calls_and_equal_models_never(
     serve: Serve, tmp_path: Path, data: Callable[[], list[Row]]
 ) -> None:
     rows = data()

@@ -137,7 +137,7 @@ def _damaged(**changes: Any) -> Any:
         (_damaged(fields__t__categories=["a"]), "2 categories, its reference has 1"),
     ],
 )
-def test_a_damaged_file_is_told_by_name_and_cause(document: Any, said: str) -> None:
+def test_damaged_file_is_reported_by_name_and_cause(document: Any, said: str) -> None:
     with pytest.raises(BadReference, match=r"^prices\.yaml: ") as caught:
         from_document(document, "prices.yaml")
     assert said in str(caught.value)

@@ -118,7 +118,7 @@ def test_few_values_get_a_bin_each(values: list[float], edges: tuple[float, ...]
     assert field.profile.bins.tolist() == bins
 
 
-def test_one_heavy_value_among_many_is_a_constant_and_keeps_bins_apart() -> None:
+def test_frequent_value_is_a_constant_and_keeps_bins_apart() -> None:
     rng = np.random.default_rng(3)
     values = np.where(rng.random(2000) < 0.6, 0.0, rng.gamma(2, 10, 2000))
     field = reference_of(pd.DataFrame({"x": values})).fields["x"]
@@ -127,7 +127,7 @@ def test_one_heavy_value_among_many_is_a_constant_and_keeps_bins_apart() -> None
     assert list(field.edges) == sorted(set(field.edges))
 
 
-def test_types_are_those_of_the_columns() -> None:
+def test_types_follow_the_columns() -> None:
     frame = pd.DataFrame({"i": [1, 2], "f": [1.0, 2.0], "s": ["a", "b"], "b": [True, False], "void": [None, None]})
     fields = reference_of(frame).fields
     assert {name: field.type for name, field in fields.items()} == {
@@ -150,7 +150,7 @@ def test_rare_categories_beyond_the_limit_are_not_kept_by_name() -> None:
     assert field.profile.types == {"string": 510}
 
 
-def test_a_truth_that_is_not_there_is_not_known() -> None:
+def test_null_ground_truth_is_unknown() -> None:
     frame = pd.DataFrame({"x": [1.0] * 4, "p": [1.0, 2.0, 3.0, 4.0], "y": [1.5, math.nan, None, 4.0]})
     performance = reference_of(frame, prediction="p", ground_truth="y").performance
     assert performance is not None

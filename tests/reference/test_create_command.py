@@ -35,7 +35,7 @@ def _create(log: Path, *more: str) -> Result:
     return CliRunner().invoke(cli, arguments)
 
 
-def test_with_timestamps_it_knows_how_alike_neighbours_are(log: Path) -> None:
+def test_timestamps_give_design_effects(log: Path) -> None:
     done = _create(log, "--timestamp-column", "at")
     assert (done.exit_code, done.stderr) == (0, "")
     made = read_artefact(log.with_suffix(".yaml"))

@@ -50,7 +50,7 @@ def test_with_scores_a_classifier_can_be_estimated(tmp_path: Path) -> None:
     assert "score" not in made.fields
 
 
-def test_without_scores_it_says_what_is_lacking(tmp_path: Path) -> None:
+def test_missing_scores_are_named(tmp_path: Path) -> None:
     done, made = _create(loans(0, 500).drop(columns="score"), tmp_path, *TRUTH)
     assert done.exit_code == 0
     assert "note: not all of performance can be estimated: accuracy" in done.stderr
@@ -59,7 +59,7 @@ def test_without_scores_it_says_what_is_lacking(tmp_path: Path) -> None:
     assert made.estimators.metrics == ()
 
 
-def test_few_rows_make_a_reference_all_the_same(tmp_path: Path) -> None:
+def test_few_rows_make_a_reference_without_estimators(tmp_path: Path) -> None:
     done, made = _create(houses(0, 50), tmp_path, *TRUTH)
     assert done.exit_code == 0
     assert "50 rows have a prediction and a truth to compare; at least 200 are needed" in done.stderr
@@ -69,14 +69,14 @@ def test_few_rows_make_a_reference_all_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--no-estimators", *TRUTH)])
-def test_without_ground_truth_or_unasked_there_is_none(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_no_estimators_without_ground_truth_or_without_the_option(tmp_path: Path, more: tuple[str, ...]) -> None:
     done, made = _create(houses(0, 500), tmp_path, *more)
     assert (done.exit_code, done.stderr) == (0, "")
     assert made is not None
     assert made.estimators is None
 
 
-def test_without_scikit_learn_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scikit_learn_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otel_mlmon.stats.estimation.trees.find_spec", lambda name: None)
     done, made = _create(loans(0, 500), tmp_path, *TRUTH, "--score-column", "yes=score")
     assert done.exit_code == 0
@@ -102,7 +102,7 @@ def test_a_wrong_score_column_is_pointed_out(tmp_path: Path, given: str, says: s
     assert says in str(done.exception) + done.output
 
 
-def test_figures_are_those_of_scikit_learn_whole_and_by_segment() -> None:
+def test_figures_equal_scikit_learn_whole_and_by_segment() -> None:
     frame = loans(0, 3000)
     made = reference_of(frame, Columns("predicted", "truth", scores=(("yes", "score"),), segments=("region",)))
     south = frame[frame.region == "south"]
@@ -121,7 +121,7 @@ def test_figures_are_those_of_scikit_learn_whole_and_by_segment() -> None:
             assert figures[figure_key(name, "yes")].value == pytest.approx(value, abs=1e-9)
 
 
-def test_of_several_classes_there_are_figures_of_all_and_of_each() -> None:
+def test_several_classes_have_figures_together_and_each() -> None:
     frame = three(0, 2000)
     figures = reference_of(frame, THREE).figures
     scores = frame[["score_a", "score_b", "score_c"]].to_numpy()

@@ -50,7 +50,7 @@ def houses(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("file", ["houses.csv", "houses.parquet"])
-def test_everything_that_is_normal_is_found(houses: Path, file: str) -> None:
+def test_reference_holds_types_bins_constants_and_performance(houses: Path, file: str) -> None:
     found = _make(houses / file, prediction="predicted", ground_truth="price", exclude=("id",), segments=("town",))
     kinds = {name: (field.type, field.kind) for name, field in found.fields.items() if name != "nothing"}
     assert kinds == {
@@ -73,7 +73,7 @@ def test_everything_that_is_normal_is_found(houses: Path, file: str) -> None:
     assert sum(segment.rows for segment in found.segments.values()) == 1000
 
 
-def test_a_file_of_it_is_the_same_thing_without_rows(houses: Path) -> None:
+def test_file_holds_the_same_reference_without_rows(houses: Path) -> None:
     made = _make(houses / "houses.csv", prediction="predicted", ground_truth="price", segments=("town",))
     path = houses / "reference.yaml"
     write_artefact(made, path)
@@ -89,7 +89,7 @@ def test_a_file_of_it_is_the_same_thing_without_rows(houses: Path) -> None:
     assert longest(yaml.safe_load(path.read_text())) <= 200, "no rows, only bins and categories"
 
 
-def test_the_data_that_it_was_made_of_does_not_differ_from_it(houses: Path) -> None:
+def test_its_own_data_does_not_differ_from_the_reference(houses: Path) -> None:
     made = _make(houses / "houses.csv")
     for field in made.fields.values():
         counts = field.profile.bins if field.kind == "numeric" else field.profile.categories
@@ -107,7 +107,7 @@ def test_the_data_that_it_was_made_of_does_not_differ_from_it(houses: Path) -> N
         (list(np.arange(101.0)), tuple(100 * np.array(QUANTILES))),
     ],
 )
-def test_bins_have_equal_shares_or_one_value_each(values: list[float], edges: tuple[float, ...]) -> None:
+def test_bins_have_equal_shares_or_a_single_value(values: list[float], edges: tuple[float, ...]) -> None:
     assert bin_edges(np.array(values)) == pytest.approx(edges)
 
 
@@ -125,7 +125,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("file", "columns", "says"), BAD.values(), ids=BAD)
-def test_what_cannot_be_a_reference_is_said(houses: Path, file: str, columns: dict[str, Any], says: str) -> None:
+def test_unusable_files_and_columns_are_reported(houses: Path, file: str, columns: dict[str, Any], says: str) -> None:
     (houses / "notes.txt").write_text("x")
     (houses / "broken.parquet").write_bytes(b"PAR1 not really")
     (houses / "empty.csv").write_text("a,b\n")
@@ -136,7 +136,7 @@ def test_what_cannot_be_a_reference_is_said(houses: Path, file: str, columns: di
 @pytest.mark.parametrize(
     "content", ["", "[]", "format: otel_mlmon.reference/9", "format: otel_mlmon.reference/1", "a: ["]
 )
-def test_a_file_that_is_no_reference_is_said(tmp_path: Path, content: str) -> None:
+def test_file_without_a_reference_is_reported(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.yaml").write_text(content)
     with pytest.raises(BadReference, match=r"r\.yaml"):
         read_artefact(tmp_path / "r.yaml")

@@ -78,7 +78,7 @@ def test_a_parquet_file_is_read_with_nulls_and_nans_apart(tmp_path: Path) -> Non
         ("f.parquet", "", "cannot be read"),
     ],
 )
-def test_a_file_that_will_not_do_is_told_by_name_and_cause(
+def test_unusable_file_is_reported_by_name_and_cause(
     tmp_path: Path, name: str, content: str | bytes, said: str
 ) -> None:
     path = _file(tmp_path, name, content)
@@ -88,14 +88,14 @@ def test_a_file_that_will_not_do_is_told_by_name_and_cause(
     assert said in str(caught.value)
 
 
-def test_a_truncated_parquet_file_is_told(tmp_path: Path) -> None:
+def test_truncated_parquet_file_is_reported(tmp_path: Path) -> None:
     pa.parquet.write_table(pa.table({"x": list(range(1000))}), tmp_path / "whole.parquet")
     half = (tmp_path / "whole.parquet").read_bytes()[:-100]
     with pytest.raises(BadReference, match="cannot be read"):
         _rows(_file(tmp_path, "f.parquet", half))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadReference, match="no such file"):
         read_table(tmp_path / "f.csv")
 
@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         Columns(segments=("cost",)),
     ],
 )
-def test_a_missing_column_is_told_with_those_that_there_are(tmp_path: Path, columns: Columns) -> None:
+def test_missing_column_is_reported_with_the_existing_columns(tmp_path: Path, columns: Columns) -> None:
     path = _file(tmp_path, "f.csv", CSV)
     with pytest.raises(BadReference) as caught:
         _rows(path, columns)
@@ -125,7 +125,7 @@ def test_a_column_of_lists_must_be_left_out(tmp_path: Path) -> None:
         assert set(_rows(tmp_path / "f.parquet", columns).fields) == {"x"}
 
 
-def test_a_file_of_nothing_but_truth_makes_a_reference_without_fields(tmp_path: Path) -> None:
+def test_file_with_ground_truth_only_makes_a_reference_without_fields(tmp_path: Path) -> None:
     rows = _rows(_file(tmp_path, "f.csv", "y\n1\n2\n"), Columns(ground_truth="y"))
     made = create_reference(rows, name="n", version="", segments=(), source="", created="")
     assert (made.rows, dict(made.fields)) == (2, {})

@@ -34,10 +34,10 @@ def test_annotations_are_filled_in(template: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("template", ["{{ labels.owner }}", "{{ feature | percent }}"])
-def test_a_value_that_does_not_fit_is_an_error_and_no_gap_in_the_text(template: str) -> None:
+def test_value_that_does_not_fit_its_filter_is_an_error(template: str) -> None:
     with pytest.raises(ValueError, match="cannot be filled in"):
         render(template, VALUES)
 
 
-def test_the_values_of_these_tests_are_all_that_templates_know() -> None:
+def test_tests_cover_all_names_of_templates() -> None:
     assert set(VALUES) == set(NAMES)

@@ -84,7 +84,7 @@ def test_a_full_file_is_read_as_it_is_written() -> None:
     ]  # fmt: skip
 
 
-def test_a_group_of_the_least_text_has_the_documented_defaults() -> None:
+def test_smallest_group_has_the_documented_defaults() -> None:
     group = parse_text("groups: [{name: g, model: m, rules: [{alert: A, integrity: missing}]}]").groups[0]
     assert (group.interval, group.window, group.reference) == (MINUTE, HOUR, Baseline("training"))
     assert (group.segments, group.labels) == ((), {})
@@ -126,7 +126,7 @@ def test_rules_share_their_groups_budget_unless_they_have_their_own() -> None:
         ("{segment: town=a}", Baseline("training", segment="town=a")),
     ],
 )
-def test_what_is_normal_is_a_stored_reference_or_other_predictions(written: str, baseline: Baseline) -> None:
+def test_reference_key_takes_a_name_or_a_source_of_predictions(written: str, baseline: Baseline) -> None:
     group = parse_text(
         f"groups: [{{name: g, model: m, reference: {written}, rules: [{{alert: A, drift: psi}}]}}]"
     ).groups[0]
@@ -184,7 +184,7 @@ def test_a_groups_model_is_a_glob() -> None:
     assert [group.covers(model) for model in ("house-prices", "House-prices", "bikes")] == [True, False, False]
 
 
-def test_yaml_words_of_old_are_text_and_anchors_and_merge_keys_work() -> None:
+def test_yaml_1_1_words_are_text_and_anchors_and_merge_keys_work() -> None:
     (group,) = parse_text("""
 groups:
   - name: off
@@ -202,7 +202,7 @@ groups:
     assert group.rules[1].labels == {"a": "no"}
 
 
-def test_a_directory_stands_for_its_yaml_files_each_once_hidden_ones_left_out(tmp_path: Path) -> None:
+def test_directory_stands_for_its_visible_yaml_files_each_once(tmp_path: Path) -> None:
     names = ["b.yaml", "a.yml", "deep/c.yaml", ".hidden/d.yaml", "notes.txt"]
     for name in names:
         file = tmp_path / name

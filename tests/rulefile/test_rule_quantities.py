@@ -27,7 +27,7 @@ SECOND = 10**9
         ("0s", 0),
     ],
 )
-def test_durations_are_those_of_prometheus(text: object, nanoseconds: int) -> None:
+def test_durations_are_read_as_in_prometheus(text: object, nanoseconds: int) -> None:
     assert parse_duration(text) == nanoseconds
 
 

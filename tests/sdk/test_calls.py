@@ -159,14 +159,14 @@ def test_a_call_ends_once(make_monitor: Make, emitted: Any) -> None:
     assert [(row["prediction"], row["error_type"]) for row in emitted.rows()] == [(1, None)]
 
 
-def test_a_wrong_call_fails_as_it_would_undecorated(make_monitor: Make) -> None:
+def test_wrong_call_fails_as_without_the_decorator(make_monitor: Make) -> None:
     price = make_monitor()(lambda rooms: rooms)
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'rooms'"):
         price()
 
 
 @pytest.mark.parametrize("form", ["generator", "unknown argument"])
-def test_what_cannot_be_decorated_is_said_at_once(make_monitor: Make, form: str) -> None:
+def test_decorator_refuses_generators_and_unknown_arguments(make_monitor: Make, form: str) -> None:
     def stream(features: Any) -> Any:
         yield 1
 
@@ -187,7 +187,7 @@ def test_what_cannot_be_decorated_is_said_at_once(make_monitor: Make, form: str)
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_meant_are_refused(arguments: dict[str, Any]) -> None:
+def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"found .* allowed"):
         Monitor(**{"name": "m"} | arguments)
 
@@ -205,7 +205,7 @@ TIMES = [
 
 
 @pytest.mark.parametrize(("given", "expected"), TIMES, ids=[repr(given) for given, _ in TIMES])
-def test_times_in_every_form(make_monitor: Make, emitted: Any, given: Any, expected: int) -> None:
+def test_times_in_every_format(make_monitor: Make, emitted: Any, given: Any, expected: int) -> None:
     monitor = make_monitor()
     monitor.record({}, 1, timestamp=given)
     monitor.record_batch([{}], timestamps=[given])
@@ -216,7 +216,7 @@ def test_times_in_every_form(make_monitor: Make, emitted: Any, given: Any, expec
 
 
 @pytest.mark.parametrize("given", ["yesterday", True, -1, 2**63, float("nan"), float("inf"), pd.NaT], ids=repr)
-def test_a_time_that_is_none_loses_its_row_only(
+def test_row_with_an_invalid_time_is_lost_alone(
     make_monitor: Make, emitted: Any, monkeypatch: pytest.MonkeyPatch, given: Any
 ) -> None:
     monkeypatch.delenv(guard.RAISE_VARIABLE)
@@ -273,7 +273,7 @@ def test_rows_do_not_depend_on_the_sampler(make_monitor: Make, emitted: Any) -> 
     assert (len(spans.get_finished_spans()), len(emitted.rows())) == (0, 10)
 
 
-def test_a_row_recorded_inside_a_span_of_the_application_points_to_it(make_monitor: Make, emitted: Any) -> None:
+def test_row_points_to_the_active_span_of_the_application(make_monitor: Make, emitted: Any) -> None:
     provider, _ = spans_of()
     monitor = make_monitor()
     with provider.get_tracer("app").start_as_current_span("request") as span:

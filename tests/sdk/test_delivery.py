@@ -73,7 +73,7 @@ def test_a_server_that_is_away_for_a_while_loses_nothing(server: Any) -> None:
     assert ("away", "queue_full") not in LEDGER.dropped()
 
 
-def test_what_the_queue_cannot_hold_is_dropped_oldest_first_and_counted(server: Any) -> None:
+def test_full_queue_drops_the_oldest_records_and_counts_them(server: Any) -> None:
     provider, _ = deliverer(server, max_bytes=300_000)
     monitor = Monitor("overflow", logger_provider=provider, flush_interval_s=3600)
     server.status = 503
@@ -94,7 +94,7 @@ def test_what_the_queue_cannot_hold_is_dropped_oldest_first_and_counted(server: 
     provider.shutdown()
 
 
-def test_a_permanent_refusal_is_counted_and_does_not_block_what_follows(server: Any) -> None:
+def test_permanent_refusal_is_counted_and_does_not_block_later_records(server: Any) -> None:
     provider, _ = deliverer(server)
     monitor = Monitor("refused", logger_provider=provider, flush_interval_s=3600)
     server.status = 400
@@ -192,13 +192,13 @@ m.record({'x': 1}, 1)
 
 
 @pytest.mark.parametrize("script", ORDERS.values(), ids=ORDERS.keys())
-def test_what_waits_at_exit_is_delivered(server: Any, script: str) -> None:
+def test_waiting_records_are_delivered_at_exit(server: Any, script: str) -> None:
     output = run(f"import otel_mlmon\n{script}", OTEL_EXPORTER_OTLP_ENDPOINT=server.url)
     assert [row["feature.x"] for row in server.rows()] == [1], output
     assert "Traceback" not in output
 
 
-def test_a_process_ends_soon_when_nobody_listens() -> None:
+def test_process_ends_soon_without_a_receiver() -> None:
     started = time.monotonic()
     output = run(
         "import otel_mlmon; otel_mlmon.configure(); otel_mlmon.Monitor('m').record({'x': 1}, 1)",
@@ -373,7 +373,7 @@ def test_providers_of_the_application_stay(server: Any) -> None:
     ],
     ids=["a protocol", "an exporter"],
 )
-def test_variables_that_cannot_be_followed_are_explained(variables: dict[str, str], message: str) -> None:
+def test_unknown_values_of_variables_are_explained(variables: dict[str, str], message: str) -> None:
     output = run(
         """
         import otel_mlmon
@@ -390,7 +390,7 @@ def test_variables_that_cannot_be_followed_are_explained(variables: dict[str, st
     assert "ProxyTracerProvider" in output, "nothing is half done"
 
 
-def test_a_monitor_that_is_forgotten_does_not_stay_in_memory() -> None:
+def test_unreferenced_monitor_is_freed() -> None:
     from otel_mlmon.sdk.flush import FLUSHER
 
     before = len(FLUSHER._outboxes)

@@ -160,7 +160,7 @@ def test_data_that_is_no_table_is_explained_in_the_log(
     assert "found" in caplog.text or "different lengths" in caplog.text
 
 
-def test_without_a_provider_rows_are_dropped_counted_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_without_a_provider_are_dropped_and_counted_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     monitor = Monitor("orphan", flush_interval_s=3600)
     for _ in range(3):
         monitor.record({}, 1)

@@ -52,7 +52,7 @@ def missed(model: str) -> dict[str, int]:
     return {reason: n for (of, reason), n in LEDGER.missed().items() if of == model}
 
 
-def test_every_way_to_record_carries_what_the_shadow_says(make_monitor: Make, emitted: Any) -> None:
+def test_every_way_to_record_carries_the_answer_of_the_shadow(make_monitor: Make, emitted: Any) -> None:
     monitor = make_monitor(shadow=double, shadow_rate=1.0, segments=["town"])
 
     @monitor
@@ -80,7 +80,7 @@ def test_every_way_to_record_carries_what_the_shadow_says(make_monitor: Make, em
     assert (rows["d2"]["feature.y"], rows["d2"]["prediction"]) == (1, 5.0)
 
 
-def test_only_the_sampled_share_is_asked_for_and_every_row_arrives_once(make_monitor: Make, emitted: Any) -> None:
+def test_shadow_gets_only_the_sampled_share_and_every_row_arrives_once(make_monitor: Make, emitted: Any) -> None:
     asked: list[Any] = []
     monitor = make_monitor(shadow=lambda features: asked.append(features["x"]) or 0.0, shadow_rate=0.1)
     for i in range(1_000):
@@ -111,7 +111,7 @@ def test_replicas_sample_the_same_ids(make_monitor: Make, emitted: Any) -> None:
     assert {id_ for id_ in chosen[0] if int(id_.split("-")[1]) < 20} == expected
 
 
-def test_values_stay_what_they_are_on_the_way_to_the_processor(make_monitor: Make, emitted: Any) -> None:
+def test_values_of_the_shadow_keep_their_types(make_monitor: Make, emitted: Any) -> None:
     answers = iter([1, 1.5, "high", True, None, np.array([2.5]), np.float32(0.5), [1, 2]])
     monitor = make_monitor(shadow=lambda features: next(answers), shadow_rate=1.0)
     for i in range(8):
@@ -127,9 +127,7 @@ def test_values_stay_what_they_are_on_the_way_to_the_processor(make_monitor: Mak
     assert [type(value) for value in found[:4]] == [int, float, str, bool]
 
 
-def test_a_shadow_that_raises_costs_its_answer_and_nothing_else(
-    make_monitor: Make, emitted: Any, monkeypatch: Any
-) -> None:
+def test_shadow_that_raises_loses_only_its_answer(make_monitor: Make, emitted: Any, monkeypatch: Any) -> None:
     monkeypatch.delenv(guard.RAISE_VARIABLE)
 
     def sometimes(features: Mapping[str, Any]) -> float:
@@ -147,7 +145,7 @@ def test_a_shadow_that_raises_costs_its_answer_and_nothing_else(
     assert all(semconv.BATCH_DROPPED not in event.attributes for event in emitted.events())
 
 
-def test_a_shadow_that_hangs_stops_nobody_and_loses_no_row(make_monitor: Make, emitted: Any) -> None:
+def test_hanging_shadow_blocks_nothing_and_loses_no_row(make_monitor: Make, emitted: Any) -> None:
     go = threading.Event()
     started = threading.Event()
 
@@ -174,7 +172,7 @@ def test_a_shadow_that_hangs_stops_nobody_and_loses_no_row(make_monitor: Make, e
     assert len(emitted.rows()) == MOST_WAITING + 8
 
 
-def test_rows_that_have_waited_too_long_go_without_at_the_next_flush() -> None:
+def test_next_flush_releases_rows_that_waited_too_long() -> None:
     go = threading.Event()
     passed: list[Any] = []
     reasons: list[str] = []
@@ -192,7 +190,7 @@ def test_rows_that_have_waited_too_long_go_without_at_the_next_flush() -> None:
     assert len(passed) == 1
 
 
-def test_a_flush_waits_for_answers_that_are_on_their_way(make_monitor: Make, emitted: Any) -> None:
+def test_flush_waits_for_pending_answers(make_monitor: Make, emitted: Any) -> None:
     go = threading.Event()
     monitor = make_monitor(shadow=lambda features: go.wait(60) and 3.0, shadow_rate=1.0)
     monitor.record({"x": 1}, 1.0, id="a")
@@ -201,7 +199,7 @@ def test_a_flush_waits_for_answers_that_are_on_their_way(make_monitor: Make, emi
     assert shadows(emitted) == {"a": 3.0}
 
 
-def test_the_shadow_has_the_features_as_they_are_and_a_copy_of_its_own(make_monitor: Make, emitted: Any) -> None:
+def test_shadow_gets_its_own_copy_of_unredacted_features(make_monitor: Make, emitted: Any) -> None:
     def spoil(features: dict[str, Any]) -> Any:
         return features.pop("street")
 
@@ -236,7 +234,7 @@ def test_a_shadow_that_is_itself_instrumented_has_no_shadow(make_monitor: Make, 
     assert sorted(str(row.get("shadow")) for row in emitted.rows()) == ["7.0", "None"]
 
 
-def test_without_a_sampled_row_there_is_no_thread(make_monitor: Make) -> None:
+def test_shadow_thread_starts_with_the_first_sampled_row(make_monitor: Make) -> None:
     monitor = make_monitor(shadow=double, shadow_rate=1e-9)
     monitor.record({"x": 1.0}, 1.0, id="not sampled")
     shadow = monitor._outbox.shadow
@@ -244,7 +242,7 @@ def test_without_a_sampled_row_there_is_no_thread(make_monitor: Make) -> None:
     assert shadow._thread is None
 
 
-def test_a_monitor_that_is_forgotten_leaves_no_row_and_no_thread_behind(emitted: Any) -> None:
+def test_unreferenced_monitor_leaves_no_row_and_no_thread(emitted: Any) -> None:
     go = threading.Event()
     monitor = Monitor("gone", logger_provider=emitted.provider, shadow=lambda features: go.wait(60), shadow_rate=1.0)
     for i in range(5):
@@ -267,7 +265,7 @@ def test_a_monitor_that_is_forgotten_leaves_no_row_and_no_thread_behind(emitted:
         ({"shadow": double, "shadow_rate": "1%"}, "shadow_rate: found '1%'"),
     ],
 )
-def test_what_cannot_be_meant_is_said_at_once(arguments: dict[str, Any], found: str) -> None:
+def test_wrong_shadow_arguments_are_refused(arguments: dict[str, Any], found: str) -> None:
     with pytest.raises(ConfigError, match=found):
         Monitor("m", **arguments)
 
@@ -317,7 +315,7 @@ assert os.waitpid(pid, 0)[1] == 0
 """
 
 
-def test_a_forked_child_has_a_shadow_of_its_own_and_the_exit_waits_for_the_answers(server: Any) -> None:
+def test_forked_child_has_its_own_shadow_and_exit_waits_for_answers(server: Any) -> None:
     run(FORK, OTEL_EXPORTER_OTLP_ENDPOINT=server.url)
     found = sorted((row["feature.who"], row["feature.i"], row["shadow"]) for row in server.rows())
     assert found == [("child", i, 2 * i) for i in range(50)] + [("parent", i, 2 * i) for i in range(100)]

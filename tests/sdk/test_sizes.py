@@ -73,7 +73,7 @@ def test_a_giant_row_loses_its_largest_cells_and_says_how_many(
         assert ({name.removeprefix("feature.") for name in names}, row["lost"]) == (kept, lost)
 
 
-def test_a_row_that_nothing_can_make_fit_is_counted(make_monitor: Make, emitted: Any) -> None:
+def test_row_that_cannot_be_made_to_fit_is_counted(make_monitor: Make, emitted: Any) -> None:
     monitor = make_monitor("unfit")
     monitor.record({"x": 1}, 1, id=noise(600_000))
     monitor.ground_truth("y", noise(600_000))
@@ -86,7 +86,7 @@ def test_a_row_that_nothing_can_make_fit_is_counted(make_monitor: Make, emitted:
     assert LEDGER.dropped()["unfit", "too_large"] == 2
 
 
-def test_a_cell_that_cannot_be_encoded_is_lost_and_the_rest_goes_on(make_monitor: Make, emitted: Any) -> None:
+def test_cell_that_cannot_be_encoded_is_lost_alone(make_monitor: Make, emitted: Any) -> None:
     class Broken:
         def __str__(self) -> str:
             raise RuntimeError("broken")
@@ -121,7 +121,7 @@ def test_a_batch_larger_than_the_buffer_goes_through_in_parts(make_monitor: Make
     assert [row["prediction_id"] for row in emitted.rows()] == ids
 
 
-def test_requests_of_a_stock_batch_processor_stay_under_four_mebibytes(server: Any) -> None:
+def test_requests_of_the_standard_batch_processor_stay_under_4_mib(server: Any) -> None:
     provider = LoggerProvider(shutdown_on_exit=False)
     (exporter,) = make_exporters("logs", Destination(server.url, None))
     provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=60_000))

@@ -67,7 +67,7 @@ def test_a_value_alone_keeps_its_type(make_monitor: Make, emitted: Any, value: A
     assert seen(emitted.tables()[0], 0, "feature.x") == expected
 
 
-def test_all_kinds_in_one_column_stay_apart(make_monitor: Make, emitted: Any) -> None:
+def test_types_of_a_mixed_column_stay_apart(make_monitor: Make, emitted: Any) -> None:
     monitor = make_monitor()
     for value in (1, 1, 1.0, "1", True, None, math.nan, 2**70):
         monitor.record({"x": value}, 0.5)
@@ -92,7 +92,7 @@ def test_nan_is_no_null_in_a_float_column(make_monitor: Make, emitted: Any) -> N
     assert kinds[1:] == [("null", None), ("absent", None), ("double", math.inf), ("double", 0.5)]
 
 
-def test_companions_are_there_only_where_needed(make_monitor: Make, emitted: Any) -> None:
+def test_companion_columns_exist_only_if_needed(make_monitor: Make, emitted: Any) -> None:
     monitor = make_monitor()
     monitor.record({"x": 1, "y": 2}, 0.5)
     monitor.record({"x": None, "y": 3}, 0.5)
@@ -122,7 +122,7 @@ def test_types_of_the_fixed_columns(make_monitor: Make, emitted: Any) -> None:
     ]
 
 
-def test_a_score_that_is_no_number_goes_to_the_companion(make_monitor: Make, emitted: Any) -> None:
+def test_score_that_is_no_number_goes_to_the_companion_column(make_monitor: Make, emitted: Any) -> None:
     monitor = make_monitor()
     monitor.record({}, "cat", scores={"cat": "high"})
     monitor.record({}, "cat")
