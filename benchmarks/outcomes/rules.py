@@ -7,8 +7,7 @@ from typing import Final
 from benchmarks.outcomes.streams import Task, population, segment_key
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.rulefile import Group, parse_text
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.table import estimate
+from otel_mlmon.stats.metrics.table import METRICS
 
 ROOM: Final = 1.1  # a fairness rule allows what is there, and a tenth more
 
@@ -52,10 +51,10 @@ def group(data: str, task: Task, *, budget: bool, window: str, interval: str) ->
     )
     method = "rmse" if task == "regression" else "accuracy"
     assert whole.performance is not None
-    scale = PERFORMANCE_METRICS[method].function(whole.performance, None) if task == "regression" else 1.0
+    scale = METRICS[method].value(whole.performance, None) if task == "regression" else 1.0
     parts = [s.performance for s in whole.segments.values() if s.performance and s.performance.with_truth >= 100]
-    values = [estimate(method, counts, None, 0.95).value for counts in parts]
-    bias = PERFORMANCE_METRICS["bias"].function(whole.performance, None) + 0.1 * scale
+    values = [METRICS[method].estimate(counts, None, 0.95).value for counts in parts]
+    bias = METRICS["bias"].value(whole.performance, None) + 0.1 * scale
     text = (_BUDGETED if budget else _WITH_LIMITS)[task]
     text = text.replace("GAP", f"{ROOM * (max(values) - min(values)) / scale:.4f}").replace("BIAS", f"{bias:.6g}")
     head = f"groups:\n  - name: g\n    model: m\n    window: {window}\n    interval: {interval}\n    segments: [{segment_key(data)}]\n"

@@ -15,10 +15,9 @@ from otel_mlmon.checks.case import no_data
 from otel_mlmon.checks.outcome_case import OutcomeCase, effects
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.rulefile import BudgetRule, format_duration
-from otel_mlmon.stats.inference.design_effect import counts_worth
+from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.proportion import exceeds
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS
+from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, PerformanceCounts, Reference, WindowProfile
 
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
@@ -115,7 +114,7 @@ def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | Che
             lambda w, limit: exceeds(w.broken_rows, w.rows, min(limit, 1.0)),
         )
     before = reference.performance if reference else None
-    metric = PERFORMANCE_METRICS[rule.budget].function
+    metric = METRICS[rule.budget].value
     then = metric(before, None) if before else math.nan
     if rule.worse_than_reference is not None and then != then:
         return no_data("no_reference", f"the reference has no {rule.budget}; create it with ground truth")
@@ -138,7 +137,7 @@ def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | Che
         lambda w: cost(metric(w.performance, None)),
         normal,
         cost(allowed),
-        lambda w, value: DEGRADATION_TESTS[rule.budget](
-            counts_worth(w.performance, effects(reference, {"": w}, "", rule.budget)[0]), limit_of(value), None
+        lambda w, value: METRICS[rule.budget].worse(
+            effective_counts(w.performance, effects(reference, {"": w}, "", rule.budget)[0]), limit_of(value), None
         ),
     )

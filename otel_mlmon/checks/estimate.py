@@ -15,7 +15,7 @@ from otel_mlmon.stats.estimation.cbpe import expected_metric
 from otel_mlmon.stats.estimation.dle import expected_loss
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.inference.estimate import Estimate, worse
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, Reference, RowBlock
 from otel_mlmon.values.estimators import LOSS_OF, Calibration, LossModel
 from otel_mlmon.window.outcome_rows import class_texts, coded, scores_of
@@ -86,9 +86,7 @@ def expected_of(reference: Reference, segment: str, metric: str, positive: str |
         figure = known.figures.get(metric)
         return (math.nan, 0) if figure is None else (figure.value, figure.rows)
     counts = known.performance
-    return (
-        (math.nan, 0) if counts is None else (PERFORMANCE_METRICS[metric].function(counts, positive), counts.with_truth)
-    )
+    return (math.nan, 0) if counts is None else (METRICS[metric].value(counts, positive), counts.with_truth)
 
 
 def _of_losses(

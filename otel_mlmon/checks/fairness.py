@@ -8,11 +8,10 @@ from otel_mlmon.checks.case import judge, no_data
 from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.checks.performance import enough, too_little
 from otel_mlmon.rulefile import FairnessRule
-from otel_mlmon.stats.inference.design_effect import counts_worth
+from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.estimate import Estimate
-from otel_mlmon.stats.metrics.disparity import largest_gap
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.table import estimate
+from otel_mlmon.stats.metrics.disparity import largest_disparity
+from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, PerformanceCounts
 
 ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
@@ -25,16 +24,16 @@ def fairness(rule: FairnessRule, case: OutcomeCase) -> CheckResult:
         return too_little(rule, whole)
     if not rule.segments:
         return no_data("no_segments", "the rule names no segment keys; a difference needs two segments")
-    scale = 1.0 if rule.fairness in ABSOLUTE else PERFORMANCE_METRICS[rule.fairness].function(whole, rule.positive)
+    scale = 1.0 if rule.fairness in ABSOLUTE else METRICS[rule.fairness].value(whole, rule.positive)
     figures = {
         key: {
-            segment: _figure(rule, counts_worth(window.performance, case.effect(segment, rule.fairness)[0]))
+            segment: _figure(rule, effective_counts(window.performance, case.effect(segment, rule.fairness)[0]))
             for segment, window in case.windows.items()
             if segment.partition("=")[0] == key and window.performance.with_truth >= rule.min_segment
         }
         for key in rule.segments
     }
-    gaps = [gap for by in figures.values() if (gap := largest_gap(by, rule.above * scale)).pairs]
+    gaps = [gap for by in figures.values() if (gap := largest_disparity(by, rule.above * scale)).pairs]
     if not gaps or not scale > 0:
         return no_data(
             "too_few_segments", f"fewer than two segments have {rule.min_segment} predictions with ground truth",
@@ -63,4 +62,4 @@ def fairness(rule: FairnessRule, case: OutcomeCase) -> CheckResult:
 
 
 def _figure(rule: FairnessRule, counts: PerformanceCounts) -> Estimate:
-    return estimate(rule.fairness, counts, rule.positive, 2 * rule.confidence - 1)
+    return METRICS[rule.fairness].estimate(counts, rule.positive, 2 * rule.confidence - 1)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from otel_mlmon.stats.estimation.dle import predict_losses
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.inference.summary import mean
+from otel_mlmon.stats.metrics.classification import accuracy
 from otel_mlmon.stats.metrics.outcomes import losses_of
-from otel_mlmon.stats.metrics.performance import accuracy
 from otel_mlmon.values import PerformanceCounts, Reference, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

@@ -9,16 +9,14 @@ from typing import Final
 
 from otel_mlmon.checks.case import PerformanceCase
 from otel_mlmon.rulefile import BusinessValue, CustomMetric, PerformanceRule, QuantileLoss, Ranking
-from otel_mlmon.stats.inference.design_effect import counts_worth, estimate_worth
+from otel_mlmon.stats.inference.design_effect import effective_counts, effective_estimate
 from otel_mlmon.stats.inference.estimate import Better, Estimate, worse
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.classification import business_value
 from otel_mlmon.stats.metrics.outcomes import MetricOptions
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
-from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS, interval, worse_than_reference
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS, worse_than_reference
 
-_SUMS_KNOW: Final = frozenset(PERFORMANCE_METRICS)
+_SUMS_KNOW: Final = frozenset(METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,18 @@ def measure(rule: PerformanceRule, case: PerformanceCase) -> Measured:
     if isinstance(rule, BusinessValue):
         matrix = {(truth, predicted): value for truth, by in rule.values.items() for predicted, value in by.items()}
         found = business_value(case.counts.confusion, matrix, confidence)
-        return _of_estimate(estimate_worth(found, effect, confidence), "higher", None)
+        return _of_estimate(effective_estimate(found, effect, confidence), "higher", None)
     if isinstance(rule, CustomMetric):
         better: Better = "higher" if rule.limit == "below" else "lower"
-        return _of_estimate(estimate_worth(case.custom(rule.expression, confidence), effect, confidence), better, None)
+        return _of_estimate(
+            effective_estimate(case.custom(rule.expression, confidence), effect, confidence), better, None
+        )
     query = rule.query if isinstance(rule, Ranking) else ""
     metric = ROW_METRICS[rule.method]
     before = case.figures.get(rule.method) if positive is None else None
     then = None if before is None else (before.value, before.standard_error * math.sqrt(then_effect))
-    found = metric.figure(case.outcomes(query), options(rule), confidence)
-    return _of_estimate(estimate_worth(found, effect, confidence), metric.better, then)
+    found = metric.estimate(case.outcomes(query), options(rule), confidence)
+    return _of_estimate(effective_estimate(found, effect, confidence), metric.better, then)
 
 
 def options(rule: PerformanceRule) -> MetricOptions:
@@ -70,19 +70,21 @@ def options(rule: PerformanceRule) -> MetricOptions:
 
 
 def _of_sums(method: str, case: PerformanceCase, positive: str | None, confidence: float) -> Measured:
-    metric, before = PERFORMANCE_METRICS[method], case.reference
+    metric, before = METRICS[method], case.reference
     effect, then_effect = case.effect(method)
-    counts = counts_worth(case.counts, effect)
-    low, high = interval(method, counts, positive, confidence)
+    counts = effective_counts(case.counts, effect)
+    interval = metric.estimate(counts, positive, confidence)
     return Measured(
-        metric.function(case.counts, positive),
-        low,
-        high,
+        metric.value(case.counts, positive),
+        interval.low,
+        interval.high,
         metric.better,
-        metric.function(before, positive) if before else math.nan,
-        lambda limit: DEGRADATION_TESTS[method](counts, limit, positive),
+        metric.value(before, positive) if before else math.nan,
+        lambda limit: metric.worse(counts, limit, positive),
         lambda: (
-            worse_than_reference(method, counts, counts_worth(before, then_effect), positive) if before else math.nan
+            worse_than_reference(method, counts, effective_counts(before, then_effect), positive)
+            if before
+            else math.nan
         ),
     )
 
@@ -91,9 +93,11 @@ def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | 
     def against_reference() -> float:
         if before is None:
             return math.nan
-        law = found.law or SamplingDistribution(found.value, found.standard_error, max(1, found.rows - 1))
-        apart = before[1] * (law.spread / found.standard_error if found.standard_error > 0 else 1.0)
-        return worse(found._replace(law=law._replace(spread=math.hypot(law.spread, apart))), before[0], better)
+        student = SamplingDistribution(found.value, found.standard_error, max(1, found.rows - 1))
+        window = found.distribution or student
+        unit = window.standard_error / found.standard_error if found.standard_error > 0 else 1.0
+        both = window._replace(standard_error=math.hypot(window.standard_error, before[1] * unit))
+        return worse(found._replace(distribution=both), before[0], better)
 
     return Measured(
         found.value, found.low, found.high, better, before[0] if before else math.nan,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_mlmon.checks.rows import WindowRows
-from otel_mlmon.stats.inference.design_effect import effects_of, thinned, window_effect
+from otel_mlmon.stats.inference.design_effect import metric_design_effects, sampled_design_effect, window_design_effect
 from otel_mlmon.values import Reference, WindowProfile
 
 # (start, end) → what was known by the tick of that stretch of time, by segment
@@ -44,11 +44,11 @@ def effects(
     if reference is None or segment not in windows:
         return 1.0, 1.0
     part = reference.segments.get(segment)
-    own = effects_of(method, part.outcome_effects) if part is not None else {}
-    measured = own or effects_of(method, reference.outcome_effects)
+    own = metric_design_effects(method, part.outcome_effects) if part is not None else {}
+    measured = own or metric_design_effects(method, reference.outcome_effects)
     among = windows[segment if own or "" not in windows else ""].performance.predictions
     counts = windows[segment].performance
     known = reference.performance if part is None else part.performance
-    window = window_effect(method, thinned(measured, counts.with_truth, among), counts, known)
+    window = window_design_effect(method, sampled_design_effect(measured, counts.with_truth, among), counts, known)
     rows = known.with_truth if known is not None else 0
-    return window, thinned(measured, rows, rows if own else max(rows, reference.rows))
+    return window, sampled_design_effect(measured, rows, rows if own else max(rows, reference.rows))

@@ -9,7 +9,7 @@ from otel_mlmon.checks.case import PerformanceCase, judge, no_data
 from otel_mlmon.checks.metric import Measured, measure, options
 from otel_mlmon.rulefile import GroundTruthRule, PerformanceRule
 from otel_mlmon.stats.metrics.paired import paired_worse
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, PerformanceCounts
 
 # With a budget of false alarms: how much worse than the reference matters, however sure.
@@ -77,7 +77,7 @@ def _limit(rule: PerformanceRule, case: PerformanceCase, found: Measured) -> flo
     margin = MARGIN if rule.worse_than_reference is None else rule.worse_than_reference
     if rule.method == "bias" and case.reference is not None:
         # A good model's bias is about 0: the margin is one of the errors' own spread.
-        return found.reference + BIAS_MARGIN * PERFORMANCE_METRICS["rmse"].function(case.reference, None)
+        return found.reference + BIAS_MARGIN * METRICS["rmse"].value(case.reference, None)
     return worse(found.reference, margin, higher_is_worse=found.better == "lower")
 
 
@@ -93,9 +93,9 @@ def _interval(found: Measured) -> dict[str, Any]:
 
 def _numbers(case: PerformanceCase, positive: str | None) -> list[list[Any]]:
     def side(counts: PerformanceCounts | None, name: str) -> float | None:
-        return None if counts is None else PERFORMANCE_METRICS[name].function(counts, positive)
+        return None if counts is None else METRICS[name].value(counts, positive)
 
-    lines = [[name, side(case.reference, name), side(case.counts, name)] for name in PERFORMANCE_METRICS]
+    lines = [[name, side(case.reference, name), side(case.counts, name)] for name in METRICS]
     known = [line for line in lines if any(isinstance(v, float) and v == v for v in line[1:])]
     before = case.reference
     return [

@@ -13,8 +13,7 @@ from otel_mlmon.engine.outcomes import performance_case
 from otel_mlmon.rulefile import EstimateRule
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.metrics.outcomes import MetricOptions
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
-from otel_mlmon.stats.metrics.table import estimate
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import Verdict
 from otel_mlmon.values.history import LedgerEntry
 
@@ -88,8 +87,8 @@ def _realised(rule: EstimateRule, case: OutcomeCase, segment: str) -> Estimate:
     one = performance_case(case, segment, lambda *_: [])
     if rule.estimate in ROW_METRICS:
         options = MetricOptions(positive=rule.positive)
-        return ROW_METRICS[rule.estimate].figure(one.outcomes(""), options, _CONFIDENCE)
-    return estimate(rule.estimate, one.counts, rule.positive, _CONFIDENCE)
+        return ROW_METRICS[rule.estimate].estimate(one.outcomes(""), options, _CONFIDENCE)
+    return METRICS[rule.estimate].estimate(one.counts, rule.positive, _CONFIDENCE)
 
 
 def _shown(entries: Sequence[LedgerEntry]) -> list[dict[str, float | int | None]]:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 
-from otel_mlmon.stats.inference.design_effect import effects_of, neighbours
-from otel_mlmon.stats.inference.p_values import combined
+from otel_mlmon.stats.inference.design_effect import correlation_of_neighbours, metric_design_effects
+from otel_mlmon.stats.inference.p_values import combined_p_value
 from otel_mlmon.values import Reference, Verdict
 
 Past = MutableMapping[str, deque[tuple[int, float]]]
@@ -35,7 +35,7 @@ def accumulate(past: Past, key: str, verdict: Verdict, reference: Reference | No
     seen.append((verdict.end, result.p_value))
     joint = 1.0
     if before is not None and result.p_value < _NEWS:
-        joint = combined(result.p_value, before, _in_common(verdict, reference, method))
+        joint = combined_p_value(result.p_value, before, _in_common(verdict, reference, method))
     return replace(verdict, result=replace(result, p_value=min(1.0, 2 * min(result.p_value, joint))))
 
 
@@ -43,9 +43,9 @@ def _in_common(verdict: Verdict, reference: Reference | None, method: str) -> fl
     """Correlation of two windows: they are alike as far as neighbours are, and share the error of one reference."""
     measured: Mapping[int, float] = {}
     if reference is not None and not verdict.target.field:
-        measured = effects_of(method, reference.outcome_effects)
+        measured = metric_design_effects(method, reference.outcome_effects)
     elif reference is not None and verdict.target.field in reference.fields:
         measured = reference.fields[verdict.target.field].design_effects.get("values", {})
-    alike = neighbours(measured, verdict.result.rows)
+    alike = correlation_of_neighbours(measured, verdict.result.rows)
     then, now = verdict.result.reference_rows, verdict.result.rows
     return (alike * then + now) / (then + now) if then else alike

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import ROW_METRICS
 from otel_mlmon.values import Figure, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 
@@ -43,7 +43,7 @@ def figure_key(metric: str, positive: str | None) -> str:
 
 def _figure(metric: str, found: Outcomes, positive: str | None) -> Figure | None:
     try:
-        made = ROW_METRICS[metric].figure(found, MetricOptions(positive=positive), _CONFIDENCE)
+        made = ROW_METRICS[metric].estimate(found, MetricOptions(positive=positive), _CONFIDENCE)
     except ValueError:  # no scores of that class, or scores that are no probabilities: then there is no such figure
         return None
     if not math.isfinite(made.value) or not math.isfinite(made.standard_error):

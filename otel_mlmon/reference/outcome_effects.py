@@ -8,7 +8,7 @@ import numpy.typing as npt
 from otel_mlmon.reference.figures import METRICS
 from otel_mlmon.stats.estimation.held_out import mean_design_effects
 from otel_mlmon.stats.metrics.outcomes import MetricOptions
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import ROW_METRICS
 from otel_mlmon.values import Effects, Floats, RowBlock
 from otel_mlmon.window.outcome_rows import outcomes
 

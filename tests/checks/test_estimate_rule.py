@@ -15,7 +15,7 @@ from stats.estimates import CLASSES, NUMBERS, block_of, case_of, houses, loans, 
 from otel_mlmon.checks.estimate import estimate
 from otel_mlmon.reference.table import Columns
 from otel_mlmon.rulefile import EstimateRule, parse_text
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, Reference
 
 PLACES = replace(NUMBERS, segments=("place",))
@@ -58,7 +58,7 @@ def test_a_window_of_harder_rows_is_expected_to_be_worse(metric: str) -> None:
     assert hard.low is not None
     assert hard.threshold is not None
     assert hard.threshold < hard.low < hard.value
-    before = PERFORMANCE_METRICS[metric].function(_houses().performance, None)  # type: ignore[arg-type]
+    before = METRICS[metric].value(_houses().performance, None)  # type: ignore[arg-type]
     assert hard.threshold == pytest.approx(1.1 * before)
     assert hard.evidence["numbers"][1] == [metric, before, hard.value]
     assert "once the truth of 2000 predictions is known, in the reference" in hard.message

@@ -10,7 +10,7 @@ import pytest
 from diagnosis.models import FILES, Data, data, rows
 
 from otel_mlmon.diagnosis.selection import Selection, selection
-from otel_mlmon.stats.metrics.table import interval
+from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import PerformanceCounts
 
 N = 4000
@@ -59,7 +59,7 @@ def test_the_interval_of_what_is_known_is_right_where_truths_are_missing_by_chan
             sum_squared_error=float((known**2).sum()),
             sum_fourth_error=float((known**4).sum()),
         )
-        low, high = interval(metric, counts, None, 0.95)
+        _, low, high, *_ = METRICS[metric].estimate(counts, None, 0.95)
         of_all += low <= figure(errors) <= high
         of_window += low <= figure(window) <= high
     assert 0.92 <= of_all / 400 <= 0.98

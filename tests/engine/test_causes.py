@@ -19,7 +19,7 @@ from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import Rule, parse_text
-from otel_mlmon.stats.inference.p_values import combined
+from otel_mlmon.stats.inference.p_values import combined_p_value
 from otel_mlmon.values import Alert, AlertState, CheckResult, Reference, RowBlock, Target, Verdict
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 
@@ -480,7 +480,7 @@ def _joined(*windows: Verdict, reference: Reference | None = None) -> list[float
 def test_two_windows_that_each_point_weakly_somewhere_are_joined() -> None:
     first, second = _joined(_window(1, 0.02), _window(2, 0.02))
     assert first == pytest.approx(0.04), "the better of two tests costs a factor of two"
-    assert second == pytest.approx(2 * combined(0.02, 0.02, 0.0))
+    assert second == pytest.approx(2 * combined_p_value(0.02, 0.02, 0.0))
     assert second is not None
     assert second < 0.005
 
@@ -496,12 +496,14 @@ def test_the_better_of_one_window_and_of_two_counts() -> None:
 def test_windows_that_overlap_are_not_joined() -> None:
     first, overlapping, apart = _joined(_window(1, 0.02), _window(1.5, 0.02), _window(2, 0.02))
     assert first == overlapping == pytest.approx(0.04)
-    assert apart == pytest.approx(2 * combined(0.02, 0.02, 0.0)), "with the one an hour before, not with the last"
+    assert apart == pytest.approx(2 * combined_p_value(0.02, 0.02, 0.0)), (
+        "with the one an hour before, not with the last"
+    )
 
 
 def test_a_window_is_joined_with_the_last_one_only_and_not_with_one_of_long_ago() -> None:
     *_, third = _joined(_window(1, 1e-4), _window(2, 0.5), _window(3, 0.02))
-    assert third == pytest.approx(min(0.04, 2 * combined(0.02, 0.5, 0.0)))
+    assert third == pytest.approx(min(0.04, 2 * combined_p_value(0.02, 0.5, 0.0)))
     _, late = _joined(_window(1, 1e-4), _window(5, 0.02))
     assert late == pytest.approx(0.04)
 
@@ -533,7 +535,7 @@ def test_the_more_neighbours_have_in_common_the_less_a_second_window_says() -> N
         _joined(*windows, reference=_alike(effects))[1]
         for effects in ({100: 2.0, 1000: 2.0}, {100: 2.0, 1000: 6.0}, {100: 2.0, 1000: 20.0})
     )
-    assert apart == pytest.approx(2 * combined(0.02, 0.02, 0.0))
+    assert apart == pytest.approx(2 * combined_p_value(0.02, 0.02, 0.0))
     assert apart is not None
     assert some is not None
     assert apart < some < 0.04
@@ -545,8 +547,10 @@ def test_windows_share_the_error_of_a_small_reference() -> None:
         _joined(_window(1, 0.02, reference_rows=rows), _window(2, 0.02, reference_rows=rows))[1]
         for rows in (1_000_000, 1000)
     )
-    assert large == pytest.approx(2 * combined(0.02, 0.02, 0.001), rel=1e-3)
-    assert small == pytest.approx(2 * combined(0.02, 0.02, 0.5)), "half of what they have in common is the reference"
+    assert large == pytest.approx(2 * combined_p_value(0.02, 0.02, 0.001), rel=1e-3)
+    assert small == pytest.approx(2 * combined_p_value(0.02, 0.02, 0.5)), (
+        "half of what they have in common is the reference"
+    )
 
 
 def test_no_chain_leads_from_something_critical_to_a_warning_about_another_field() -> None:

@@ -11,7 +11,8 @@ from batches import SECOND, ground_truth, predictions
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.stats.metrics.performance import accuracy, rmse
+from otel_mlmon.stats.metrics.classification import accuracy
+from otel_mlmon.stats.metrics.regression import rmse
 from otel_mlmon.store import Store
 from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.window import Plan, Windows

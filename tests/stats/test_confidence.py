@@ -33,13 +33,12 @@ from otel_mlmon.stats.estimation.cbpe import (
 )
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import Floats, PerformanceCounts, Reference
 from otel_mlmon.values.estimators import Calibration, Curve, ModelUncertainty
 from otel_mlmon.window.outcome_rows import outcomes
 
-METRICS: tuple[Metric, ...] = get_args(Metric)
+ESTIMATED: tuple[Metric, ...] = get_args(Metric)
 
 
 @functools.cache
@@ -61,11 +60,11 @@ def _both(made: Calibration, frame: pd.DataFrame, columns: Columns, metric: Metr
     predicted, true = place[found.predicted_class], place[found.true_class]
     expected = expected_metric(metric, made, found.scores, predicted)
     if metric == "roc_auc":
-        return expected, ROW_METRICS["roc_auc"].figure(found, MetricOptions(), 0.95).value
+        return expected, ROW_METRICS["roc_auc"].estimate(found, MetricOptions(), 0.95).value
     return expected, metric_of_confusion(metric, expected_confusion(np.eye(len(made.classes))[true], predicted), None)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ESTIMATED)
 @pytest.mark.parametrize(("kind", "columns"), [("two", CLASSES), ("three", THREE)])
 def test_of_many_rows_the_expected_metric_is_the_realised_one(kind: str, columns: Columns, metric: Metric) -> None:
     frame = loans(1, 40_000, centre=1.0) if kind == "two" else three(1, 40_000)
@@ -74,7 +73,7 @@ def test_of_many_rows_the_expected_metric_is_the_realised_one(kind: str, columns
     assert expected.low < found < expected.high
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ESTIMATED)
 @pytest.mark.parametrize(("kind", "columns"), [("two", CLASSES), ("three", THREE)])
 def test_the_realised_metric_is_within_its_band_nineteen_times_of_twenty(
     kind: str, columns: Columns, metric: Metric
@@ -91,7 +90,7 @@ def test_the_realised_metric_is_within_its_band_nineteen_times_of_twenty(
 def test_on_real_data_the_bands_hold_what_came_of_held_out_rows(name: str) -> None:
     normal, later = classification(name)
     made = _calibration(reference_of(normal, CLASSES))
-    for metric in METRICS:
+    for metric in ESTIMATED:
         inside = []
         for start in range(0, len(later) - 199, 200):
             expected, found = _both(made, later[start : start + 200], CLASSES, metric)
@@ -160,7 +159,7 @@ def test_the_area_is_that_of_scikit_learn_with_probabilities_as_weights() -> Non
 
 
 @pytest.mark.parametrize("positive", [None, 0, 2])
-@pytest.mark.parametrize("metric", [metric for metric in METRICS if metric != "roc_auc"])
+@pytest.mark.parametrize("metric", [metric for metric in ESTIMATED if metric != "roc_auc"])
 def test_metrics_of_expected_rows_are_defined_as_those_of_real_ones(metric: Metric, positive: int | None) -> None:
     rng = np.random.default_rng(0)
     names = "abc"
@@ -168,7 +167,7 @@ def test_metrics_of_expected_rows_are_defined_as_those_of_real_ones(metric: Metr
         counts = rng.integers(0, 4, (3, 3)) * rng.integers(0, 2, (3, 1)) * rng.integers(0, 2, (1, 3))
         pairs = {(names[t], names[p]): int(counts[t, p]) for t, p in itertools.product(range(3), range(3))}
         name = None if positive is None else names[positive]
-        theirs = PERFORMANCE_METRICS[metric].function(PerformanceCounts(confusion=pairs), name)
+        theirs = METRICS[metric].value(PerformanceCounts(confusion=pairs), name)
         assert metric_of_confusion(metric, counts.astype(float), positive) == pytest.approx(theirs, nan_ok=True)
 
 

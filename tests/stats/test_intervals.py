@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from otel_mlmon.stats.inference.estimate import Estimate, worse
-from otel_mlmon.stats.metrics.classification import business_value, business_value_worse
+from otel_mlmon.stats.metrics.classification import business_value
 from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, numbers, performance_counts
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
-from otel_mlmon.stats.metrics.table import DEGRADATION_TESTS, estimate, interval
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import PerformanceCounts
 
 DRAWS = 1000
@@ -28,6 +26,11 @@ ERRORS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "off by five": lambda rng, n: 5 + rng.normal(size=n),
     "spread that varies": lambda rng, n: rng.normal(size=n) * rng.lognormal(0, 0.5, size=n),
 }
+
+
+def interval(name: str, counts: PerformanceCounts, positive: str | None, confidence: float) -> tuple[float, float]:
+    estimate = METRICS[name].estimate(counts, positive, confidence)
+    return estimate.low, estimate.high
 
 
 def regression(rng: np.random.Generator, errors: str, rows: int) -> PerformanceCounts:
@@ -48,11 +51,11 @@ def test_intervals_of_regression_metrics_hold_the_truth(errors: str) -> None:
     large = regression(rng, errors, 2_000_000)
     windows = [regression(rng, errors, 300) for _ in range(DRAWS)]
     for name in OF_ERRORS:
-        truth = PERFORMANCE_METRICS[name].function(large, None)
+        truth = METRICS[name].value(large, None)
         if name == "bias" and errors != "off by five":
             truth = 0.0
         above, below = missed([interval(name, window, None, 0.95) for window in windows], truth)
-        worse_end, better_end = (above, below) if PERFORMANCE_METRICS[name].better == "lower" else (below, above)
+        worse_end, better_end = (above, below) if METRICS[name].better == "lower" else (below, above)
         assert worse_end <= 0.04, name  # the end that raises alarms
         # Few windows hold the largest errors of heavy tails, which a squared error is made of.
         assert better_end <= (0.09 if name == "rmse" else 0.04), name
@@ -74,7 +77,7 @@ def test_intervals_of_classification_metrics_hold_the_truth(right: float, classe
     draws = [counts(d) for d in rng.multinomial(rows, joint.ravel(), size=DRAWS).reshape(-1, classes, classes)]
     for name in ("accuracy", "precision", "recall", "f1"):
         for positive in (None, "0", "1"):
-            truth = PERFORMANCE_METRICS[name].function(counts(joint * 1e9), positive)
+            truth = METRICS[name].value(counts(joint * 1e9), positive)
             found = [interval(name, draw, positive, 0.95) for draw in draws]
             assert sum(missed(found, truth)) <= 0.075, (name, positive)
 
@@ -104,28 +107,28 @@ def test_where_a_classifier_is_found_worse_its_interval_is_too(cells: dict[tuple
         agree(name, counts, None, 0.95, limit, share=True)
     for name in ("accuracy", "precision", "recall", "f1"):  # the exact test is the stricter one
         for positive in ("a", "b"):
-            if DEGRADATION_TESTS[name](counts, limit, positive) < 0.025:
+            if METRICS[name].worse(counts, limit, positive) < 0.025:
                 assert interval(name, counts, positive, 0.95)[1] < limit
 
 
 def agree(
     name: str, counts: PerformanceCounts, positive: str | None, confidence: float, factor: float, *, share: bool = False
 ) -> None:
-    found = estimate(name, counts, positive, confidence)
+    found = METRICS[name].estimate(counts, positive, confidence)
     if math.isnan(found.low):
         return
     assert found.low <= found.value <= found.high
-    assert PERFORMANCE_METRICS[name].better == "higher" or found.low >= 0
+    assert METRICS[name].better == "higher" or found.low >= 0
     limit = factor if share else factor * abs(found.value) + (factor - 1) * found.standard_error
     if limit > 1 if name == "r2" else limit < 0:  # which no figure can be
         return
-    outside = limit < found.low if PERFORMANCE_METRICS[name].better == "lower" else limit > found.high
+    outside = limit < found.low if METRICS[name].better == "lower" else limit > found.high
     near = min(abs(limit - found.low), abs(limit - found.high)) <= 1e-6 * (1 + abs(limit))
-    p_value = DEGRADATION_TESTS[name](counts, limit, positive)
+    p_value = METRICS[name].worse(counts, limit, positive)
     assert near or (p_value < (1 - confidence) / 2) == outside, (name, limit, found)
 
 
-@pytest.mark.parametrize("name", sorted(PERFORMANCE_METRICS))
+@pytest.mark.parametrize("name", sorted(METRICS))
 def test_no_interval_without_rows(name: str) -> None:
     assert all(math.isnan(end) for end in interval(name, PerformanceCounts(), None, 0.95))
     assert all(math.isnan(end) for end in interval(name, PerformanceCounts(), "yes", 0.95))
@@ -139,7 +142,7 @@ def test_no_interval_of_one_row(name: str) -> None:
 @pytest.mark.parametrize("name", OF_ERRORS)
 def test_numbers_too_large_for_their_sums_are_no_error_and_never_sure(name: str) -> None:
     counts = performance_counts(numbers([1e300, -1e300, 1e-300, 3.0], [-1e300, 1e200, 2.0, 1e308]))
-    assert not DEGRADATION_TESTS[name](counts, 0.5, None) < 0.025
+    assert not METRICS[name].worse(counts, 0.5, None) < 0.025
     low, high = interval(name, counts, None, 0.95)
     assert math.isnan(low) or low <= 0 or high == math.inf
 
@@ -151,7 +154,7 @@ def test_a_confidence_that_is_no_share_is_refused(confidence: float) -> None:
 
 
 def test_a_share_without_a_miss_still_has_a_standard_error() -> None:
-    found = estimate("accuracy", PerformanceCounts(confusion={("a", "a"): 10}), None, 0.95)
+    found = METRICS["accuracy"].estimate(PerformanceCounts(confusion={("a", "a"): 10}), None, 0.95)
     assert found.high == 1
     assert found.low < 0.75
     assert found.standard_error > 0.07
@@ -190,7 +193,7 @@ def figures(
     name: str, draw: Callable[[np.random.Generator, int], Outcomes], seed: int, options: MetricOptions
 ) -> list[Estimate]:
     rng = np.random.default_rng(seed)
-    return [ROW_METRICS[name].figure(draw(rng, 1), options, 0.95) for _ in range(DRAWS)]
+    return [ROW_METRICS[name].estimate(draw(rng, 1), options, 0.95) for _ in range(DRAWS)]
 
 
 def hold(name: str, draw: Callable[[np.random.Generator, int], Outcomes], truth: float, options: MetricOptions) -> None:
@@ -290,11 +293,11 @@ def test_the_interval_holds_the_business_value_and_worse_is_seldom_said_of_what_
     truth = sum(share * VALUES[pair] for pair, share in SHARES.items())
     found = [business_value(window, VALUES) for window in windows]
     assert sum(missed([(f.low, f.high) for f in found], truth)) <= 0.07
-    assert np.mean([business_value_worse(window, truth, VALUES) < 0.05 for window in windows]) <= 0.075
-    assert np.mean([business_value_worse(window, truth + 3, VALUES) < 0.05 for window in windows]) > 0.8
+    assert np.mean([worse(business_value(window, VALUES), truth, "higher") < 0.05 for window in windows]) <= 0.075
+    assert np.mean([worse(business_value(window, VALUES), truth + 3, "higher") < 0.05 for window in windows]) > 0.8
 
 
 def test_a_pair_without_a_value_is_worth_nothing_and_no_rows_have_no_value() -> None:
     assert business_value({("a", "b"): 1, ("a", "a"): 3}, {("a", "a"): 2.0}).value == 1.5
     assert math.isnan(business_value({}, VALUES).value)
-    assert math.isnan(business_value_worse({("bad", "bad"): 1}, 0.0, VALUES))
+    assert math.isnan(worse(business_value({("bad", "bad"): 1}, VALUES), 0.0, "higher"))

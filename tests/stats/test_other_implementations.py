@@ -16,7 +16,7 @@ from otel_mlmon.stats.drift.distances import hellinger, l_infinity
 from otel_mlmon.stats.drift.distribution import Distribution, bin_index
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift
 from otel_mlmon.stats.drift.principal_components import VARIANCE, fit_principal_components, reconstruction_errors
-from otel_mlmon.stats.inference.p_values import combined
+from otel_mlmon.stats.inference.p_values import combined_p_value
 
 COUNTS = arrays(np.int64, 6, elements=st.integers(0, 10_000)).filter(lambda counts: counts.any())
 SHARES = st.floats(1e-12, 1 - 1e-9)
@@ -36,7 +36,7 @@ def test_l_infinity_is_the_chebyshev_distance_of_the_shares(then: np.ndarray, no
 @given(SHARES, SHARES)
 def test_two_independent_windows_are_combined_as_scipy_does(one: float, other: float) -> None:
     expected = combine_pvalues([one, other], method="stouffer").pvalue
-    assert combined(one, other, 0.0) == pytest.approx(expected, rel=1e-6)
+    assert combined_p_value(one, other, 0.0) == pytest.approx(expected, rel=1e-6)
 
 
 def profile(values: np.ndarray, edges: tuple[float, ...]) -> Distribution:

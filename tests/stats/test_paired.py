@@ -12,8 +12,7 @@ from sklearn import metrics
 
 from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, labelled, numbers
 from otel_mlmon.stats.metrics.paired import paired_worse
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 
 Pair = tuple[Outcomes, Outcomes]
 DRAWS = 400
@@ -56,7 +55,7 @@ MAKERS: dict[str, tuple[Maker, float]] = {  # and how much worse the second is w
 
 
 def test_every_metric_can_be_compared() -> None:
-    assert MAKERS.keys() == PERFORMANCE_METRICS.keys() | ROW_METRICS.keys()
+    assert MAKERS.keys() == METRICS.keys() | ROW_METRICS.keys()
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
@@ -71,14 +70,14 @@ def test_two_models_alike_seldom_differ_and_a_worse_one_does(name: str) -> None:
         return
     apart = [paired_worse(name, *maker(rng, 400, extra)) for _ in range(60)]
     assert np.mean([c.p_value < 0.05 for c in apart]) > 0.5
-    better = (PERFORMANCE_METRICS.get(name) or ROW_METRICS[name]).better
+    better = (METRICS.get(name) or ROW_METRICS[name]).better
     assert np.mean([(c.difference > 0) == (better == "lower") for c in apart]) > 0.9
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
 def test_the_difference_is_that_of_the_figures_and_its_interval_agrees_with_the_p_value(name: str) -> None:
     maker, extra = MAKERS[name]
-    better = (PERFORMANCE_METRICS.get(name) or ROW_METRICS[name]).better
+    better = (METRICS.get(name) or ROW_METRICS[name]).better
     rng = np.random.default_rng(2)
     for rows in (40, 200):
         for _ in range(20):

@@ -17,8 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from otel_mlmon.stats.inference.estimate import Estimate, worse
 from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, labelled, numbers, performance_counts
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 
 OF_SCORES = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error")
 SUBSETS = (1.0, 0.4, 0.03, 0.004)
@@ -26,7 +25,7 @@ SCORES = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5,
 
 
 def figure(name: str, outcomes: Outcomes, **options: object) -> Estimate:
-    return ROW_METRICS[name].figure(outcomes, MetricOptions(**options), 0.95)  # type: ignore[arg-type]
+    return ROW_METRICS[name].estimate(outcomes, MetricOptions(**options), 0.95)  # type: ignore[arg-type]
 
 
 def table(name: str, columns: list[str]) -> np.ndarray:
@@ -256,7 +255,7 @@ def test_the_sums_of_rows_give_the_metrics_of_sums() -> None:
     truth, prediction = np.array([1.0, 2, 0, 4]), np.array([1.5, 2, 1, 3])
     counts = performance_counts(numbers(truth.tolist(), prediction.tolist()))
     expected = metrics.root_mean_squared_error(truth, prediction)
-    assert PERFORMANCE_METRICS["rmse"].function(counts, None) == pytest.approx(expected)
-    assert PERFORMANCE_METRICS["wape"].function(counts, None) == pytest.approx(2.5 / 7)
+    assert METRICS["rmse"].value(counts, None) == pytest.approx(expected)
+    assert METRICS["wape"].value(counts, None) == pytest.approx(2.5 / 7)
     classes = performance_counts(labelled(["a", "b", "b"], prediction=["a", "a", "b"]))
     assert classes.confusion == {("a", "a"): 1, ("b", "a"): 1, ("b", "b"): 1}

@@ -17,7 +17,8 @@ from sklearn import metrics
 
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
-from otel_mlmon.stats.metrics.performance import accuracy, f1, mae, mape, r2, rmse
+from otel_mlmon.stats.metrics.classification import accuracy, f1
+from otel_mlmon.stats.metrics.regression import mae, mape, r2, rmse
 from otel_mlmon.store import Store
 from otel_mlmon.values import Reference, WindowProfile
 from otel_mlmon.values.query import WindowQuery

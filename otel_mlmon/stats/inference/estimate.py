@@ -1,4 +1,4 @@
-"""A figure with how well it is known."""
+"""A metric's value with its confidence interval, the test against a limit, and the jackknife for any statistic."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution, interval_of, tail
 
-__all__ = ["Better", "Estimate", "SamplingDistribution", "estimated", "unknown", "worse"]
-
 Better = Literal["lower", "higher"]
+Groups = npt.NDArray[np.int64]
+GROUPS: Final = 20
 
 
 class Estimate(NamedTuple):
-    """A figure over `rows` rows (queries, for a ranking), and the ends of its confidence interval; NaN where not known.
+    """A value over `rows` rows (queries, for a ranking) with its confidence interval; NaN where not known.
 
-    `standard_error` is in the unit of the value. `law` is what the interval was made of; without one it is Student's law of the
-    two.
+    `standard_error` is in the unit of the value. The interval follows from `distribution`; without one, from Student's
+    t distribution of the value and its standard error.
     """
 
     value: float
@@ -28,24 +28,28 @@ class Estimate(NamedTuple):
     high: float
     standard_error: float
     rows: int
-    law: SamplingDistribution | None = None
+    distribution: SamplingDistribution | None = None
 
 
-def estimated(value: float, standard_error: float, rows: int, law: SamplingDistribution, confidence: float) -> Estimate:
-    """The estimate with its two-sided interval, which always holds the value. Raises ValueError unless 0 < confidence < 1.
+def estimated(
+    value: float, standard_error: float, rows: int, distribution: SamplingDistribution, confidence: float
+) -> Estimate:
+    """Return the estimate with its two-sided interval, which always holds the value.
+
+    Raises ValueError unless 0 < confidence < 1.
 
     >>> e = estimated(2.0, 0.5, 30, SamplingDistribution(2.0, 0.5, 29), 0.95)
     >>> round(e.low, 3), round(e.high, 3)
     (0.977, 3.023)
     """
-    low, high = interval_of(law, confidence)
+    low, high = interval_of(distribution, confidence)
     if math.isnan(value) or math.isnan(low):
         return unknown(value, rows)
-    return Estimate(value, min(value, low), max(value, high), standard_error, rows, law)
+    return Estimate(value, min(value, low), max(value, high), standard_error, rows, distribution)
 
 
 def unknown(value: float = math.nan, rows: int = 0) -> Estimate:
-    """An estimate of which nothing but perhaps the value is known.
+    """Return an estimate without interval and standard error.
 
     >>> unknown(0.7, rows=1).low
     nan
@@ -54,31 +58,31 @@ def unknown(value: float = math.nan, rows: int = 0) -> Estimate:
 
 
 def worse(estimate: Estimate, limit: float, better: Better) -> float:
-    """P-value of "the figure is no worse than `limit`", one-sided: below half of 1 - confidence just where all of the interval is
-    worse than the limit. NaN where the figure or its standard error is not known.
+    """Return the one-sided p-value of "the value is no worse than `limit`".
+
+    It is below half of 1 - confidence exactly when the whole interval is worse than the limit. NaN when the value or
+    its standard error is not known.
 
     >>> e = estimated(2.0, 0.5, 30, SamplingDistribution(2.0, 0.5, 29), 0.95)
     >>> round(worse(e, e.low, "lower"), 6), round(worse(e, e.high, "higher"), 6)
     (0.025, 0.025)
     """
-    law = estimate.law or SamplingDistribution(estimate.value, estimate.standard_error, max(1, estimate.rows - 1))
-    p_value = tail(law, limit, above=better == "lower")
+    student = SamplingDistribution(estimate.value, estimate.standard_error, max(1, estimate.rows - 1))
+    p_value = tail(estimate.distribution or student, limit, above=better == "lower")
     fine = estimate.value <= limit if better == "lower" else estimate.value >= limit
-    return max(p_value, 0.5) if fine else p_value  # the centre of a law may be a little off the value
-
-
-GROUPS: Final = 20
-Groups = npt.NDArray[np.int64]
+    return max(p_value, 0.5) if fine else p_value  # the centre of a distribution may be a little off the value
 
 
 def jackknife(compute: Callable[[Groups], Sequence[float]], rows: int, confidence: float) -> Estimate:
-    """Delete-a-group jackknife (Kott, The delete-a-group jackknife, Journal of Official Statistics 17, 2001): t interval with one
-    degree of freedom less than groups. `compute` is given the group of each row, and returns the figure of all rows, then that of
-    all but each group. NaN without rows; an interval needs two groups of at least two rows.
+    """Estimate any statistic by delete-a-group jackknife, with a t interval of (groups - 1) degrees of freedom.
+
+    `compute` takes the group of each row; it returns the statistic of all rows, then that without each group. NaN
+    without rows; an interval needs two groups of at least two rows. Source: Kott, The delete-a-group jackknife,
+    Journal of Official Statistics 17, 2001.
 
     >>> x = np.random.default_rng(0).normal(5, 1, 400)
-    >>> found = jackknife(lambda g: [x.mean(), *(x[g != i].mean() for i in range(g.max() + 1))], 400, 0.95)
-    >>> bool(found.low < 5 < found.high), abs(found.standard_error - 0.05) < 0.02
+    >>> e = jackknife(lambda g: [x.mean(), *(x[g != i].mean() for i in range(g.max() + 1))], 400, 0.95)
+    >>> bool(e.low < 5 < e.high), abs(e.standard_error - 0.05) < 0.02
     (True, True)
     """
     n_groups = min(GROUPS, rows // 2)
@@ -88,6 +92,6 @@ def jackknife(compute: Callable[[Groups], Sequence[float]], rows: int, confidenc
     value, *without = compute(groups)
     if n_groups < 2 or not math.isfinite(value):
         return unknown(value, rows)
-    around = np.asarray(without) - value
-    error = math.sqrt((n_groups - 1) / n_groups * float(around @ around))
+    differences = np.asarray(without) - value
+    error = math.sqrt((n_groups - 1) / n_groups * float(differences @ differences))
     return estimated(value, error, rows, SamplingDistribution(value, error, n_groups - 1), confidence)

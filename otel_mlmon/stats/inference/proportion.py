@@ -1,4 +1,4 @@
-"""Shares of rows: is one above a limit, above the reference's, and how well is it known."""
+"""Tests and intervals of shares of rows, against a limit and against the reference."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SYMMETRIC: Final = 1e-6  # skewness that makes no difference
 
 
 def exceeds(successes: int, trials: int, rate: float) -> float:
-    """One-sided exact binomial test: P(X >= successes) when X is binomial with `trials` and `rate`.
+    """Return the p-value of "the rate is at most `rate`": one-sided exact binomial test, P(X >= successes).
 
-    A small value says that the true rate is above `rate`. Source: Clopper and Pearson, Biometrika 26 (1934). NaN when
-    there are no trials. Raises ValueError unless 0 <= successes <= trials and 0 <= rate <= 1.
+    Source: Clopper and Pearson, Biometrika 26 (1934). NaN without trials. Raises ValueError unless
+    0 <= successes <= trials and 0 <= rate <= 1.
 
     >>> exceeds(successes=8, trials=10, rate=0.5)
     0.0546875
@@ -31,11 +31,11 @@ def exceeds(successes: int, trials: int, rate: float) -> float:
 
 
 def exceeds_reference(successes: int, trials: int, ref_successes: int, ref_trials: int, margin: float) -> float:
-    """One-sided test that the rate is above the reference's rate plus `margin` (a difference of shares, 0 to 1).
+    """Return the one-sided p-value of "the rate is at most the reference's plus `margin`" (a share, 0 to 1).
 
-    Score test (Farrington and Manning, Statistics in Medicine 9, 1990), with half a success taken off for continuity
-    and corrected for skewness (Gart and Nam, Biometrics 46, 1990) by Pearson's type III law in place of the normal
-    one: plain, the test is too sure where successes are rare. NaN when a side has no trials.
+    Score test (Farrington and Manning, Statistics in Medicine 9, 1990), with half a success taken off for continuity.
+    Pearson's type III distribution corrects for skewness (Gart and Nam, Biometrics 46, 1990), since the normal one is
+    too sure when successes are rare. NaN when a side has no trials.
 
     Raises ValueError unless 0 <= successes <= trials on both sides and 0 <= margin <= 1.
 
@@ -65,7 +65,7 @@ def exceeds_reference(successes: int, trials: int, ref_successes: int, ref_trial
 
 
 def _type_iii_tail(z: float, skewness: float) -> float:
-    """P(Z >= z) for a shifted gamma variable with mean 0, variance 1 and the given skewness."""
+    """Return P(Z >= z) for a shifted gamma variable with mean 0, variance 1 and the given skewness."""
     from scipy.special import gammainc, gammaincc, ndtr
 
     if abs(skewness) < _SYMMETRIC:
@@ -76,10 +76,9 @@ def _type_iii_tail(z: float, skewness: float) -> float:
 
 
 def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval (low, high) of a rate. Source: Wilson, JASA 22 (1927). (NaN, NaN) when there are no
-    trials.
+    """Return Wilson's score interval (low, high) of a rate; (NaN, NaN) without trials.
 
-    Raises ValueError unless 0 <= successes <= trials and 0 < confidence < 1.
+    Source: Wilson, JASA 22 (1927). Raises ValueError unless 0 <= successes <= trials and 0 < confidence < 1.
 
     >>> low, high = wilson(successes=8, trials=10, confidence=0.95)
     >>> round(low, 4), round(high, 4)
@@ -96,7 +95,7 @@ def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float
 
 
 def score_interval(rate: float, trials: float, z: float) -> tuple[float, float]:
-    """All limits L with |rate - L| <= z sqrt(L (1 - L) / trials), from low to high.
+    """Return the lowest and highest limit L with |rate - L| <= z sqrt(L (1 - L) / trials).
 
     >>> low, high = score_interval(0.8, 10, 1.959964)
     >>> round(low, 4), round(high, 4)
@@ -114,9 +113,9 @@ def _check(successes: int, trials: int) -> None:
 
 
 def _rate_at_margin(successes: int, trials: int, ref_successes: int, ref_trials: int, margin: float) -> float:
-    """The reference rate that makes the counts most likely when the rate is `margin` above it.
+    """Return the most likely reference rate when the rate is `margin` above it.
 
-    Bisection: the derivative of the log-likelihood falls with the rate.
+    By bisection: the derivative of the log-likelihood falls with the rate.
     """
     low, high = 0.0, 1.0 - margin
     for _ in range(60):
@@ -131,10 +130,11 @@ def _rate_at_margin(successes: int, trials: int, ref_successes: int, ref_trials:
 
 
 def fisher_greater(successes: int, trials: int, ref_successes: int, ref_trials: int) -> float:
-    """Fisher's exact test, one-sided: P(at least `successes` of `trials`), given all successes and trials of both sides.
+    """Return the p-value of "the rate is at most the reference's": one-sided Fisher's exact test.
 
-    A small value says that the rate is above the reference's. Source: Fisher, JRSS 98 (1935). 1 when there are no successes; NaN
-    when a side has no trials. Raises ValueError unless 0 <= successes <= trials on both sides.
+    P(at least `successes` of `trials`), given the successes and trials of both sides together. Counts of effective
+    rows need not be whole, so it is not scipy.stats.fisher_exact. Source: Fisher, JRSS 98 (1935). 1 without successes;
+    NaN when a side has no trials. Raises ValueError unless 0 <= successes <= trials on both sides.
 
     >>> round(fisher_greater(3, 4, 1, 4), 6)
     0.242857
@@ -147,29 +147,28 @@ def fisher_greater(successes: int, trials: int, ref_successes: int, ref_trials: 
     if successes <= max(0, total - ref_trials):
         return 1.0
     share = trials / rows
-    spread = math.sqrt(max(total * share * (1 - share), 1.0))
-    if successes < total * share - 8 * spread:
+    deviation = math.sqrt(max(total * share * (1 - share), 1.0))
+    if successes < total * share - 8 * deviation:
         return 1.0
     import numpy as np
     from scipy.special import gammaln
 
-    last = min(total, trials, math.ceil(max(successes, total * share) + 40 * spread + 40))
+    last = min(total, trials, math.ceil(max(successes, total * share) + 40 * deviation + 40))
     x = np.arange(successes, last + 1, dtype=np.float64)
-    log_terms = (
-        gammaln(total + 1) - gammaln(x + 1) - gammaln(total - x + 1)
-        + gammaln(rows - total + 1) - gammaln(trials - x + 1) - gammaln(rows - total - trials + x + 1)
-        - gammaln(rows + 1) + gammaln(trials + 1) + gammaln(rows - trials + 1)
-    )  # fmt: skip
+    drawn = gammaln(total + 1) - gammaln(x + 1) - gammaln(total - x + 1)
+    left = gammaln(rows - total + 1) - gammaln(trials - x + 1) - gammaln(rows - total - trials + x + 1)
+    all_draws = gammaln(rows + 1) - gammaln(trials + 1) - gammaln(rows - trials + 1)
+    log_terms = drawn + left - all_draws
     return min(1.0, float(np.exp(log_terms).sum()))
 
 
 def beyond_extremes(outside: int, trials: int, ref_trials: int, ends: int = 2) -> float:
-    """P(at least `outside` of `trials` new values lie beyond the `ends` extremes of `ref_trials` earlier ones).
+    """Return P(at least `outside` of `trials` new values lie beyond the `ends` extremes of `ref_trials` earlier ones).
 
-    For exchangeable continuous values, whatever their distribution: by symmetry the number beyond is negative
-    hypergeometric, that is beta-binomial (`ends`, ref_trials - ends + 1). Source: Wilks, Annals of Mathematical
-    Statistics 13 (1942). Ties make it err towards "inside". 1 when none is outside. Raises ValueError unless
-    0 <= outside <= trials and 1 <= ends <= ref_trials.
+    For exchangeable continuous values of any distribution the number beyond is negative hypergeometric, that is
+    beta-binomial (`ends`, ref_trials - ends + 1). Source: Wilks, Annals of Mathematical Statistics 13 (1942). Ties
+    make it err towards "inside". 1 when none is outside. Raises ValueError unless 0 <= outside <= trials and
+    1 <= ends <= ref_trials.
 
     >>> round(beyond_extremes(1, 1, 99, ends=2), 6)
     0.02

@@ -1,4 +1,4 @@
-"""The law of a figure: where it lies, how far it may be off, and on which scale. Interval and p-value are two views of it."""
+"""The sampling distribution of a metric's value. Confidence interval and p-value both follow from it."""
 
 from __future__ import annotations
 
@@ -12,41 +12,44 @@ Scale = Literal["plain", "positive", "complement", "square", "absolute", "share"
 
 
 class SamplingDistribution(NamedTuple):
-    """Student's law around `centre`: of the figure itself, or of what `scale` makes of it.
+    """Student's t distribution around `centre`, of the value itself or of the value on another `scale`.
 
-    - `plain` the figure; `absolute` a figure whose size alone counts.
-    - `positive` a figure that cannot be below 0, with the further of two upper ends: that, and the one on the scale of the
-      logarithm, since means of skewed losses fall short more often than not. `complement` one of 1 - the figure, `square` one
-      of the square of the figure.
-    - `share` a figure between 0 and 1; `jaccard` one of J, the figure being 2 J / (1 + J); `mostly_high` one with the further of
-      two lower ends: that, and the one on the scale of the logit. `logit` log(x / (1 - x)) of the figure.
+    - `plain`: the value. `absolute`: a value whose sign does not count.
+    - `positive`: a value of at least 0. Means of skewed losses are more often too low than too high, so the upper end
+      is the larger of two: on the plain scale, and on the scale of the logarithm.
+    - `complement`: 1 - value, as `positive`. `square`: the value's square, as `positive`.
+    - `share`: a value between 0 and 1. `jaccard`: J of a value 2 J / (1 + J).
+    - `mostly_high`: a share whose lower end is the smaller of two: on the plain scale, and on the scale of the logit.
+    - `logit`: log(x / (1 - x)) of a value x.
     """
 
     centre: float
-    spread: float  # standard error on the scale
-    freedom: float
+    standard_error: float  # on the scale
+    df: float  # degrees of freedom
     scale: Scale = "plain"
-    slack: float = 0.0  # how much further up than the centre the truth may be for another reason than chance
-    trials: float = 0.0  # the spread is no less than that of a share of so many trials
+    slack: float = 0.0  # how far above the centre the true value may lie for another reason than chance
+    trials: float = 0.0  # the standard error is no less than that of a share of so many trials
 
 
-def interval_of(law: SamplingDistribution, confidence: float) -> tuple[float, float]:
-    """Two-sided confidence interval of the figure; (NaN, NaN) where the law is not known. Wilson's (JASA 22, 1927) for a share of
-    `trials` without a spread of its own. Raises ValueError unless 0 < confidence < 1.
+def interval_of(distribution: SamplingDistribution, confidence: float) -> tuple[float, float]:
+    """Return the two-sided confidence interval (low, high); (NaN, NaN) when the distribution is not known.
+
+    Wilson's (JASA 22, 1927) for a share of `trials` with a standard error of 0. Raises ValueError unless
+    0 < confidence < 1.
 
     >>> low, high = interval_of(SamplingDistribution(9.0, 1.0, math.inf, "square"), 0.95)
     >>> round(low, 3), round(high, 3)
     (2.653, 3.345)
     """
-    quantile = t_quantile(confidence, 1.0 if math.isnan(law.freedom) else law.freedom)
-    reach = quantile * law.spread
-    if math.isnan(reach) or math.isnan(law.centre):
+    quantile = t_quantile(confidence, 1.0 if math.isnan(distribution.df) else distribution.df)
+    reach = quantile * distribution.standard_error
+    if math.isnan(reach) or math.isnan(distribution.centre):
         return math.nan, math.nan
-    scale = law.scale
-    centre = abs(law.centre) if scale == "absolute" else law.centre
-    low, high = centre - reach, centre + law.slack + reach
-    if law.trials:
-        least, most = score_interval(centre, law.trials, quantile)
+    scale = distribution.scale
+    centre = abs(distribution.centre) if scale == "absolute" else distribution.centre
+    low, high = centre - reach, centre + distribution.slack + reach
+    if distribution.trials:
+        least, most = score_interval(centre, distribution.trials, quantile)
         low, high = min(low, least), max(high, most)
     if scale in ("positive", "complement", "square"):
         low = max(0.0, low)
@@ -54,43 +57,43 @@ def interval_of(law: SamplingDistribution, confidence: float) -> tuple[float, fl
     elif scale == "mostly_high" and 0 < centre < 1:
         low = min(low, _expit(math.log(centre / (1 - centre)) - reach / (centre * (1 - centre))))
     elif scale == "absolute":
-        low = _least_size(law, (1 - confidence) / 2)
+        low = _least_size(distribution, (1 - confidence) / 2)
     if scale in ("share", "mostly_high", "jaccard"):
         low, high = max(0.0, low), min(1.0, high)
     if scale == "complement":
         return 1 - high, 1 - low
-    return _figure(low, scale), _figure(high, scale)
+    return _value(low, scale), _value(high, scale)
 
 
-def tail(law: SamplingDistribution, limit: float, *, above: bool) -> float:
-    """P-value of "the figure is at most `limit`" (`above`), or "at least". NaN where the law or the limit is not known.
+def tail(distribution: SamplingDistribution, limit: float, *, above: bool) -> float:
+    """Return the p-value of "the value is at most `limit`" (`above`) or "at least `limit`"; NaN when not known.
 
     >>> round(tail(SamplingDistribution(9.0, 1.0, math.inf, "square"), 2.653, above=True), 3)
     0.025
     """
     sign = 1 if above else -1
-    if math.isnan(limit) or math.isnan(law.spread) or math.isnan(law.centre):
+    if math.isnan(limit) or math.isnan(distribution.standard_error) or math.isnan(distribution.centre):
         return math.nan
-    if law.scale == "absolute" and above:
-        return _size_exceeds(law, limit)
-    if law.scale == "complement":
+    if distribution.scale == "absolute" and above:
+        return _size_exceeds(distribution, limit)
+    if distribution.scale == "complement":
         sign, limit = -sign, 1 - limit
-    elif law.scale == "square":
+    elif distribution.scale == "square":
         limit = math.copysign(limit * limit, limit)
-    elif law.scale == "jaccard":
+    elif distribution.scale == "jaccard":
         limit = limit / (2 - limit)
-    elif law.scale == "logit":
-        if not 0 < limit < 1:  # it takes no chance to be on this side of it
+    elif distribution.scale == "logit":
+        if not 0 < limit < 1:  # the value lies between 0 and 1 for certain
             return 1.0 if (limit <= 0) != above else 0.0
         limit = math.log(limit / (1 - limit))
-    spread = law.spread
-    if law.trials:
-        spread = max(spread, math.sqrt(max(0.0, limit * (1 - limit)) / law.trials))
-    centre = law.centre if sign > 0 else law.centre + law.slack
-    return t_tail(sign * (centre - limit), spread, law.freedom)
+    error = distribution.standard_error
+    if distribution.trials:
+        error = max(error, math.sqrt(max(0.0, limit * (1 - limit)) / distribution.trials))
+    centre = distribution.centre if sign > 0 else distribution.centre + distribution.slack
+    return t_tail(sign * (centre - limit), error, distribution.df)
 
 
-def _figure(x: float, scale: Scale) -> float:
+def _value(x: float, scale: Scale) -> float:
     if scale == "square":
         return math.sqrt(x)
     if scale == "jaccard":
@@ -102,19 +105,18 @@ def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
 
 
-def _size_exceeds(law: SamplingDistribution, limit: float) -> float:
-    """Both tails, since a mean of either sign may have the size."""
-    size = abs(law.centre)
-    both = t_tail(size - limit, law.spread, law.freedom) + t_tail(size + limit, law.spread, law.freedom)
-    return min(1.0, both)
+def _size_exceeds(distribution: SamplingDistribution, limit: float) -> float:
+    """Add both tails, since a mean of either sign may have the size."""
+    size, error, df = abs(distribution.centre), distribution.standard_error, distribution.df
+    return min(1.0, t_tail(size - limit, error, df) + t_tail(size + limit, error, df))
 
 
-def _least_size(law: SamplingDistribution, level: float) -> float:
-    """The largest size that the test of sizes refuses at `level`, by bisection; 0 when it refuses none."""
-    low, high = 0.0, abs(law.centre)
-    if _size_exceeds(law, 0.0) > level:
+def _least_size(distribution: SamplingDistribution, level: float) -> float:
+    """Find by bisection the largest size that the test of sizes rejects at `level`; 0 when it rejects none."""
+    low, high = 0.0, abs(distribution.centre)
+    if _size_exceeds(distribution, 0.0) > level:
         return 0.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _size_exceeds(law, middle) <= level else (low, middle)
+        low, high = (middle, high) if _size_exceeds(distribution, middle) <= level else (low, middle)
     return low

@@ -6,7 +6,7 @@ import math
 
 
 def two_sided(z: float) -> float:
-    """P(|Z| >= |z|); NaN for NaN.
+    """Return P(|Z| >= |z|) of a standard normal Z; NaN for NaN.
 
     >>> round(two_sided(1.959964), 4)
     0.05
@@ -14,10 +14,11 @@ def two_sided(z: float) -> float:
     return math.erfc(abs(z) / math.sqrt(2))
 
 
-def t_tail(difference: float, standard_error: float, freedom: float) -> float:
-    """P(T >= difference / standard_error), T having Student's law with `freedom` degrees (1 or more, or infinite).
+def t_tail(difference: float, standard_error: float, df: float) -> float:
+    """Return P(T >= difference / standard_error), T having Student's t distribution.
 
-    Without any spread the answer is certain: 0 when the difference is above 0, else 1. NaN for NaN.
+    `df` are the degrees of freedom, 1 or more; infinitely many give the normal distribution. A standard error of 0
+    gives 0 when the difference is above 0, else 1. NaN for NaN.
 
     >>> round(t_tail(2.0, 1.0, 10), 4)
     0.0367
@@ -31,11 +32,11 @@ def t_tail(difference: float, standard_error: float, freedom: float) -> float:
     from scipy.special import ndtr, stdtr
 
     t = -difference / standard_error
-    return float(ndtr(t) if math.isinf(freedom) else stdtr(freedom, t))
+    return float(ndtr(t) if math.isinf(df) else stdtr(df, t))
 
 
-def t_quantile(confidence: float, freedom: float) -> float:
-    """How many standard errors a two-sided interval of `confidence` reaches from its centre.
+def t_quantile(confidence: float, df: float) -> float:
+    """Return the half width, in standard errors, of a two-sided interval of `confidence` with `df` degrees of freedom.
 
     Raises ValueError unless 0 < confidence < 1.
 
@@ -47,4 +48,4 @@ def t_quantile(confidence: float, freedom: float) -> float:
     from scipy.special import ndtri, stdtrit
 
     upper = (1 + confidence) / 2
-    return float(ndtri(upper) if math.isinf(freedom) else stdtrit(freedom, upper))
+    return float(ndtri(upper) if math.isinf(df) else stdtrit(df, upper))

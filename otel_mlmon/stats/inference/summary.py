@@ -1,4 +1,4 @@
-"""Mean and standard deviation from sums, which is all that a profile keeps."""
+"""Mean and standard deviation from the sums that a profile keeps."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 
 def mean(total: float, count: int) -> float:
-    """Total over count, in the unit of the values; NaN when there are none.
+    """Return total over count, in the unit of the values; NaN for a count of 0.
 
-    Raises ValueError when count is negative.
+    Raises ValueError for a negative count.
 
     >>> mean(6.0, 3)
     2.0
@@ -20,13 +20,13 @@ def mean(total: float, count: int) -> float:
 
 
 def standard_deviation(total: float, total_squares: float, count: int) -> float:
-    """Sample standard deviation, sqrt((sum of squares - sum² / n) / (n - 1)), in the unit of the values.
+    """Return the sample standard deviation, sqrt((sum of squares - sum² / n) / (n - 1)), in the unit of the values.
 
-    NaN for fewer than two values. The difference loses digits when the values are far from 0 compared with their spread
-    (Chan, Golub and LeVeque, Algorithms for computing the sample variance, The American Statistician 37, 1983); what is
-    left below the rounding of the sums is no spread and reads 0.
+    NaN for fewer than two values. The difference loses digits when the values are far from 0 compared with their
+    deviation (Chan, Golub and LeVeque, Algorithms for computing the sample variance, The American Statistician 37,
+    1983); a difference below the rounding of the sums counts as 0.
 
-    Raises ValueError when count is negative.
+    Raises ValueError for a negative count.
 
     >>> round(standard_deviation(2.0 + 4 + 9, 4.0 + 16 + 81, 3), 6)
     3.605551

@@ -1,4 +1,4 @@
-"""What each row adds to a metric: the one thing that intervals, p-values and paired comparisons are made of."""
+"""The influence of each row on a metric: interval, p-value and paired comparison all follow from it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 
 class Influence(NamedTuple):
-    """A metric's value, and how much each row (query, for a ranking) moves it.
+    """A metric's value, and the influence of each row (query, for a ranking) on it.
 
-    `of_rows` sums to 0, and the sum of its squares is the variance of the value; `excess` is variance that the rows of this
-    sample do not show. Source: the infinitesimal jackknife, Efron, Biometrika 68 (1981).
+    `of_rows` sums to 0, and its sum of squares is the variance of the value. `excess` is variance that the rows of
+    this sample do not show. Source: the infinitesimal jackknife, Efron, Biometrika 68 (1981).
     """
 
     value: float
     of_rows: Floats
-    law: SamplingDistribution
+    distribution: SamplingDistribution
     excess: float = 0.0
 
     @property
     def standard_error(self) -> float:
-        """In the unit of the value."""
+        """Return the standard error in the unit of the value."""
         return math.sqrt(float(self.of_rows @ self.of_rows) + self.excess)
 
     def estimate(self, confidence: float) -> Estimate:
-        """With the two-sided interval of `confidence`."""
-        return estimated(self.value, self.standard_error, len(self.of_rows), self.law, confidence)
+        """Return the value with its two-sided interval of `confidence`."""
+        return estimated(self.value, self.standard_error, len(self.of_rows), self.distribution, confidence)
 
 
 UNDEFINED = Influence(math.nan, np.zeros(0), SamplingDistribution(math.nan, math.nan, math.nan))
 
 
 def mean_of(values: Floats, scale: Scale) -> Influence:
-    """The mean of one value per row, with Student's law.
+    """Return the influence on the mean of one value per row, with Student's t distribution on `scale`.
 
     >>> e = mean_of(np.array([1.0, 2.0, 3.0, 4.0]), "plain").estimate(0.95)
     >>> e.value, round(e.standard_error, 4), round(e.low, 4)
@@ -53,13 +53,15 @@ def mean_of(values: Floats, scale: Scale) -> Influence:
     if n < 2:
         return Influence(value, np.zeros(n), SamplingDistribution(value, math.nan, math.nan, scale))
     of_rows = (values - value) / math.sqrt(n * (n - 1))
-    return Influence(value, of_rows, SamplingDistribution(value, math.sqrt(float(of_rows @ of_rows)), n - 1, scale))
+    error = math.sqrt(float(of_rows @ of_rows))
+    return Influence(value, of_rows, SamplingDistribution(value, error, n - 1, scale))
 
 
 def mean_of_classes(parts: list[Influence], shrunk: list[float]) -> Influence:
-    """The mean of a metric between 0 and 1 over classes, each on the same rows, with a normal law of its logit.
+    """Return the influence on the mean over classes of a metric between 0 and 1, all on the same rows.
 
-    `shrunk` are the classes' values drawn a little away from 0 and 1, so that there is a logit.
+    The logit of the mean has a normal distribution. `shrunk` are the classes' values moved a little away from 0 and 1,
+    so that there is a logit.
 
     >>> one = Influence(0.8, np.array([0.1, -0.1]), SamplingDistribution(0.8, 0.14, math.inf))
     >>> round(mean_of_classes([one, one], [0.79, 0.79]).standard_error, 4)
@@ -71,6 +73,6 @@ def mean_of_classes(parts: list[Influence], shrunk: list[float]) -> Influence:
     of_rows = np.sum([part.of_rows for part in parts], axis=0) / count
     excess = sum(part.excess for part in parts) / count**2
     centre = sum(shrunk) / count
-    spread = math.sqrt(float(of_rows @ of_rows) + excess) / (centre * (1 - centre))
-    law = SamplingDistribution(math.log(centre / (1 - centre)), spread, math.inf, "logit")
-    return Influence(sum(part.value for part in parts) / count, of_rows, law, excess)
+    error = math.sqrt(float(of_rows @ of_rows) + excess) / (centre * (1 - centre))
+    distribution = SamplingDistribution(math.log(centre / (1 - centre)), error, math.inf, "logit")
+    return Influence(sum(part.value for part in parts) / count, of_rows, distribution, excess)

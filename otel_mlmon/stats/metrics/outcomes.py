@@ -1,4 +1,4 @@
-"""Predictions whose ground truth is known, row by row: for metrics that no sums can give."""
+"""Predictions with known ground truth, row by row, and their losses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Predictions whose ground truth is known, columns of equal length; NaN or -1 where a value is none of that kind.
+    """Predictions with known ground truth: columns of equal length, NaN or -1 for a value of another kind.
 
-    `truth` and `prediction` are the numbers; `true_class` and `predicted_class` codes into `classes`; `scores` the model's
-    scores by class name; `query` the group of each row, for a ranking. Raises ValueError when lengths differ.
+    `truth` and `prediction` are numbers; `true_class` and `predicted_class` are codes into `classes`; `scores` are the
+    model's scores by class name; `query` is the group of each row, for a ranking. Raises ValueError when lengths differ.
     """
 
     truth: Floats
@@ -45,8 +45,10 @@ class Outcomes:
 
     def _columns(self) -> list[tuple[str, npt.NDArray[Any]]]:
         named: list[tuple[str, npt.NDArray[Any]]] = [
-            ("prediction", self.prediction), ("true_class", self.true_class), ("predicted_class", self.predicted_class),
-        ]  # fmt: skip
+            ("prediction", self.prediction),
+            ("true_class", self.true_class),
+            ("predicted_class", self.predicted_class),
+        ]
         named += [(f"the score of {name!r}", column) for name, column in self.scores.items()]
         return named if self.query is None else [*named, ("query", self.query)]
 
@@ -54,7 +56,7 @@ class Outcomes:
         return len(self.truth)
 
     def take(self, index: npt.NDArray[Any]) -> Outcomes:
-        """The rows at `index`: positions, or a mask."""
+        """Return the rows at `index`: positions, or a mask."""
         return replace(
             self,
             truth=self.truth[index],
@@ -68,17 +70,24 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """What a metric is of: the class in question (None: as the metric says), the quantile that is predicted (0 to 1), how many
-    of each ranking count (None: all).
-    """
+    """The class in question (None: see the metric), the predicted quantile (0 to 1), places of a ranking (None: all)."""
 
     positive: str | None = None
     quantile: float = 0.5
     k: int | None = None
 
 
+def both_numbers(outcomes: Outcomes, options: MetricOptions) -> Mask:
+    """Return the rows with finite truth and prediction.
+
+    >>> both_numbers(numbers([1, float("nan")], [1, 2]), MetricOptions()).tolist()
+    [True, False]
+    """
+    return np.isfinite(outcomes.truth) & np.isfinite(outcomes.prediction)
+
+
 def numbers(truth: Sequence[float], prediction: Sequence[float], query: Sequence[int] | None = None) -> Outcomes:
-    """Outcomes of a regression, or of a ranking where `query` is given.
+    """Return outcomes of a regression, or with `query` of a ranking.
 
     >>> len(numbers([1, 2, 3], [1, 2, 4]))
     3
@@ -93,7 +102,7 @@ def numbers(truth: Sequence[float], prediction: Sequence[float], query: Sequence
 def labelled(
     truth: Sequence[str], scores: Mapping[str, Sequence[float]] | None = None, prediction: Sequence[str] | None = None
 ) -> Outcomes:
-    """Outcomes of a classifier, from class names.
+    """Return outcomes of a classifier, from class names.
 
     >>> labelled(["b", "a"], {"b": [0.9, 0.2]}).classes
     ('a', 'b')
@@ -113,7 +122,7 @@ def labelled(
 
 
 def performance_counts(outcomes: Outcomes) -> PerformanceCounts:
-    """The sums of the rows, of which all metrics that need no rows are made.
+    """Return the sums of the rows, for all metrics that need no rows.
 
     >>> performance_counts(numbers([1, 2, 4], [1, 3, 2])).sum_abs_error
     3.0
@@ -151,7 +160,7 @@ def performance_counts(outcomes: Outcomes) -> PerformanceCounts:
 
 
 def losses_of(loss: Loss, prediction: npt.NDArray[Any], truth: npt.NDArray[Any]) -> Floats:
-    """The loss of each row: of two numbers, or of two codes of classes. Infinite or NaN where it is no number.
+    """Return the loss of each row, of two numbers or two class codes; infinite or NaN when it overflows.
 
     >>> losses_of("squared_error", np.array([1.0, 5.0]), np.array([2.0, 2.0])).tolist()
     [1.0, 9.0]

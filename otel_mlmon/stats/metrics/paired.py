@@ -1,34 +1,43 @@
-"""Champion against challenger: two models' predictions of the same rows, which takes the rows' own difficulty out of the
-comparison.
+"""Champion against challenger: two models' predictions of the same rows.
+
+The comparison is paired, so the difficulty of the rows cancels out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from otel_mlmon.stats.inference.estimate import Better, Estimate, estimated, jackknife, unknown, worse
+from otel_mlmon.stats.inference.estimate import Better, Estimate, Groups, estimated, jackknife, unknown, worse
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.stats.metrics.influence import mean_of
-from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, performance_counts
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
-from otel_mlmon.stats.metrics.regression import both_numbers
-from otel_mlmon.stats.metrics.row_metrics import ROW_METRICS
+from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers, performance_counts
 from otel_mlmon.stats.metrics.scores import positive_class
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
-Figure = Callable[[Outcomes], float]
+Statistic = Callable[[Outcomes], float]
+
+
+class _Pair(NamedTuple):
+    """The metric of both models."""
+
+    first: float
+    second: float
 
 
 class Comparison(NamedTuple):
-    """`difference` is the second's figure less the first's, in the metric's unit, with its interval; `p_value` is that of "the
-    second is no worse than the first", one-sided. NaN where not known. `rows` are those that both could be judged by.
+    """`difference` is the second model's metric less the first's, in the metric's unit, with its interval.
+
+    `p_value` is that of "the second is no worse than the first", one-sided; `rows` can be judged for both. NaN where
+    not known.
     """
 
     first: float
@@ -43,15 +52,18 @@ class Comparison(NamedTuple):
 def paired_worse(
     method: str, first: Outcomes, second: Outcomes, options: MetricOptions | None = None, confidence: float = 0.95
 ) -> Comparison:
-    """Whether `second` is worse than `first`, of the same rows in the same order, in any metric of `PERFORMANCE_METRICS` or
-    `ROW_METRICS`. Rows that either cannot be judged by are left out.
+    """Test whether `second` is worse than `first` in a metric of `METRICS` or `ROW_METRICS`, on the same rows in order.
 
-    RMSE, MAE: paired t test of squared, absolute errors. Accuracy: McNemar's test, exact, mid-p (Fagerland, Lydersen and Laake, BMC
-    Medical Research Methodology 13, 2013), interval of Agresti and Min (Statistics in Medicine 24, 2005). What needs rows: the
-    differences of what each row adds, which for ROC AUC is the paired test of DeLong et al., with the variance of perfect scores as
-    in `roc_auc`. The rest: delete-a-group jackknife of the difference.
+    Rows that cannot be judged for both models are left out.
 
-    Raises ValueError when the two differ in rows or truth, KeyError for an unknown method.
+    - RMSE, MAE: paired t test of squared or absolute errors.
+    - Accuracy: McNemar's exact mid-p test (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13, 2013),
+      interval of Agresti and Min (Statistics in Medicine 24, 2005).
+    - Metrics of rows: paired differences of the rows' influence; for ROC AUC the paired test of DeLong et al., with the
+      variance of perfect scores as in `roc_auc`.
+    - All others: delete-a-group jackknife of the difference.
+
+    Raises ValueError when rows or truth of the two differ, KeyError for an unknown method.
 
     >>> from otel_mlmon.stats.metrics.outcomes import numbers
     >>> truth = [1, 2, 3, 4, 5, 6]
@@ -63,28 +75,28 @@ def paired_worse(
     _check(first, second)
     if method in ROW_METRICS:
         return _by_rows(method, first, second, options, confidence)
-    better = PERFORMANCE_METRICS[method].better
+    metric = METRICS[method]
     if method in ("rmse", "mae", "bias", "mape", "wape", "r2"):
         rows = both_numbers(first, options) & both_numbers(second, options)
     else:
         rows = _classified(first) & _classified(second)
     first, second = first.take(rows), second.take(rows)
 
-    def figure(outcomes: Outcomes) -> float:
-        return PERFORMANCE_METRICS[method].function(performance_counts(outcomes), options.positive)
+    def statistic(outcomes: Outcomes) -> float:
+        return metric.value(performance_counts(outcomes), options.positive)
 
-    pair = figure(first), figure(second)
+    pair = _Pair(statistic(first), statistic(second))
     if method == "accuracy":
         return _mcnemar(pair, _right(first), _right(second), confidence)
     if method in ("rmse", "mae"):
         return _by_errors(method, pair, first, second, confidence)
-    return paired_jackknife(figure, first, second, better, confidence)
+    return paired_jackknife(statistic, first, second, metric.better, confidence)
 
 
 def paired_jackknife(
-    figure: Figure, first: Outcomes, second: Outcomes, better: Better, confidence: float = 0.95
+    statistic: Statistic, first: Outcomes, second: Outcomes, better: Better, confidence: float = 0.95
 ) -> Comparison:
-    """The comparison in any figure of rows, by delete-a-group jackknife of the difference.
+    """Compare any statistic of rows by delete-a-group jackknife of the difference.
 
     >>> from otel_mlmon.stats.metrics.outcomes import numbers
     >>> x = np.random.default_rng(0).normal(size=(2, 200))
@@ -95,25 +107,24 @@ def paired_jackknife(
     (True, True)
     """
 
-    def differences(groups: np.ndarray) -> list[float]:
+    def differences(groups: Groups) -> list[float]:
         without = [groups != group for group in range(int(groups.max()) + 1)]
-        return [figure(second) - figure(first), *(figure(second.take(w)) - figure(first.take(w)) for w in without)]
+        whole = statistic(second) - statistic(first)
+        return [whole, *(statistic(second.take(w)) - statistic(first.take(w)) for w in without)]
 
-    found = jackknife(differences, len(first), confidence)
-    return _compared((figure(first), figure(second)), found, better, len(first))
+    difference = jackknife(differences, len(first), confidence)
+    return _compared(_Pair(statistic(first), statistic(second)), difference, better, len(first))
 
 
-def _by_errors(
-    method: str, pair: tuple[float, float], first: Outcomes, second: Outcomes, confidence: float
-) -> Comparison:
-    """Paired t test; a difference of mean squares is one of their roots times the sum of the roots."""
-    power, unit = (2, pair[0] + pair[1]) if method == "rmse" else (1, 1.0)
+def _by_errors(method: str, pair: _Pair, first: Outcomes, second: Outcomes, confidence: float) -> Comparison:
+    """Test by paired t test. A difference of mean squares is that of their roots times the sum of the roots."""
+    power, unit = (2, pair.first + pair.second) if method == "rmse" else (1, 1.0)
     errors = [np.abs(side.prediction - side.truth) ** power for side in (first, second)]
-    found = mean_of(errors[1] - errors[0], "plain").estimate(confidence)
-    compared = _compared(pair, found, "lower", len(first))
+    difference = mean_of(errors[1] - errors[0], "plain").estimate(confidence)
+    compared = _compared(pair, difference, "lower", len(first))
     if unit > 0:
-        compared = compared._replace(low=found.low / unit, high=found.high / unit)
-    return compared._replace(difference=pair[1] - pair[0])
+        compared = compared._replace(low=difference.low / unit, high=difference.high / unit)
+    return compared._replace(difference=pair.second - pair.first)
 
 
 def _by_rows(method: str, first: Outcomes, second: Outcomes, options: MetricOptions, confidence: float) -> Comparison:
@@ -122,23 +133,21 @@ def _by_rows(method: str, first: Outcomes, second: Outcomes, options: MetricOpti
         options = MetricOptions(positive_class(first, options), options.quantile, options.k)
     rows = metric.rows(first, options) & metric.rows(second, options)
     if method == "ndcg" and rows.any():  # a query may have lost all but one row
-        rows = rows & metric.rows(_without(first, ~rows), options)
+        rows = rows & metric.rows(_without_query(first, ~rows), options)
     first, second = first.take(rows), second.take(rows)
     one, two = metric.influence(first, options), metric.influence(second, options)
-    units = len(one.of_rows)
-    if units < 2 or math.isnan(one.value) or math.isnan(two.value):
-        return _compared((one.value, two.value), unknown(two.value - one.value), metric.better, units)
-    moved: Floats = two.of_rows - one.of_rows
-    same = two.value == one.value and not moved.any()
+    pair, difference, units = _Pair(one.value, two.value), two.value - one.value, len(one.of_rows)
+    if units < 2 or math.isnan(difference):
+        return _compared(pair, unknown(difference), metric.better, units)
+    of_rows: Floats = two.of_rows - one.of_rows
+    same = difference == 0 and not of_rows.any()
     excess = 0.0 if same else one.excess + two.excess
-    error = math.sqrt(float(moved @ moved) + excess)
-    found = estimated(
-        two.value - one.value, error, units, SamplingDistribution(two.value - one.value, error, units - 1), confidence
-    )
-    return _compared((one.value, two.value), found, metric.better, units)
+    error = math.sqrt(float(of_rows @ of_rows) + excess)
+    distribution = SamplingDistribution(difference, error, units - 1)
+    return _compared(pair, estimated(difference, error, units, distribution, confidence), metric.better, units)
 
 
-def _mcnemar(pair: tuple[float, float], first: Mask, second: Mask, confidence: float) -> Comparison:
+def _mcnemar(pair: _Pair, first: Mask, second: Mask, confidence: float) -> Comparison:
     from scipy.special import bdtr, bdtrc
 
     rows, lost, won = len(first), int((first & ~second).sum()), int((second & ~first).sum())
@@ -157,8 +166,9 @@ def _mcnemar(pair: tuple[float, float], first: Mask, second: Mask, confidence: f
     )
 
 
-def _compared(pair: tuple[float, float], found: Estimate, better: Better, rows: int) -> Comparison:
-    return Comparison(*pair, found.value, found.low, found.high, worse(found, 0.0, better), rows)
+def _compared(pair: _Pair, difference: Estimate, better: Better, rows: int) -> Comparison:
+    p_value = worse(difference, 0.0, better)
+    return Comparison(*pair, difference.value, difference.low, difference.high, p_value, rows)
 
 
 def _right(outcomes: Outcomes) -> Mask:
@@ -171,19 +181,11 @@ def _classified(outcomes: Outcomes) -> Mask:
     return known
 
 
-def _without(outcomes: Outcomes, rows: Mask) -> Outcomes:
-    """The same outcomes, with those rows of no query."""
+def _without_query(outcomes: Outcomes, rows: Mask) -> Outcomes:
+    """Return the outcomes with `rows` of no query."""
     assert outcomes.query is not None
     query = np.where(rows, -1, outcomes.query).astype(np.int32)
-    return Outcomes(
-        outcomes.truth,
-        outcomes.prediction,
-        outcomes.classes,
-        outcomes.true_class,
-        outcomes.predicted_class,
-        outcomes.scores,
-        query,
-    )
+    return replace(outcomes, query=query)
 
 
 def _check(first: Outcomes, second: Outcomes) -> None:

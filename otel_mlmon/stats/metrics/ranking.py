@@ -6,32 +6,36 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.influence import Influence, mean_of, mean_of_classes
-from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
-from otel_mlmon.stats.metrics.regression import both_numbers
+from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers
 from otel_mlmon.stats.metrics.scores import scored
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from otel_mlmon.values import Floats
 
-
-_TRUST: Final = 4.0  # how many times the expected misplaced rows the sample's own variance weighs
+_AUC_WEIGHT: Final = 4.0  # weight of the sample's own variance, per expected misplaced row
+_AP_WEIGHT: Final = 4.0  # weight of the sample's own variance, per expected missed positive
+_AP_MISSED: Final = 0.1  # positives of precision 0 that the interval counts beside those that were seen
 
 
 def roc_auc(outcomes: Outcomes, options: MetricOptions) -> Influence:
-    """P(score of a positive > score of a negative) + half of P(equal): of one class (`scored.positive_class`), else the mean
-    over classes that have both positives and negatives (one against the rest, macro). NaN where there are none.
+    """Return P(score of a positive > score of a negative) + P(equal) / 2.
 
-    Variance: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), by midranks (Sun and Xu, IEEE Signal Processing Letters
-    21, 2014). It is 0 for scores that separate a small sample perfectly. So it is mixed with that of Hanley and McNeil
-    (Radiology 143, 1982; for exponential scores, which is large), where few rows are misplaced; the weights were chosen by
-    simulation. The interval is that of the logit of (U + 1/2) / (pairs + 1).
+    It is that of one class (`scores.positive_class`), else the macro mean over classes with positives and negatives,
+    one against the rest; NaN when there are none.
+
+    Variance: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), by midranks (Sun and Xu, IEEE Signal Processing
+    Letters 21, 2014). It is 0 for scores that separate a small sample perfectly, so with few misplaced rows it is
+    mixed with that of Hanley and McNeil (Radiology 143, 1982; for exponential scores, which is large). The weights were
+    chosen by simulation. The interval is that of the logit of (U + 1/2) / (pairs + 1).
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> e = roc_auc(labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]}), MetricOptions()).estimate(0.95)
+    >>> outcomes = labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]})
+    >>> e = roc_auc(outcomes, MetricOptions()).estimate(0.95)
     >>> e.value, round(e.low, 2), round(e.high, 2)
     (0.75, 0.08, 0.98)
     """
@@ -49,7 +53,7 @@ def roc_auc(outcomes: Outcomes, options: MetricOptions) -> Influence:
 
 
 def _auc_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
-    """The influence, and the area drawn away from 0 and 1."""
+    """Return the influence, and the area moved away from 0 and 1."""
     ranks, (of_positive, of_negative) = midranks(scores), (midranks(scores[positive]), midranks(scores[~positive]))
     m, n = len(of_positive), len(of_negative)
     above = (ranks[positive] - of_positive) / n  # share of the negatives below each positive
@@ -60,20 +64,22 @@ def _auc_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
     of_rows[~positive] = (below - area) / math.sqrt(n * max(n - 1, 1))
     centre = (area * m * n + 0.5) / (m * n + 1)
     seen, large = float(of_rows @ of_rows), _exponential(max(centre, 1 - centre), m, n)
-    misplaced = _TRUST * min(m, n) * min(centre, 1 - centre)
+    misplaced = _AUC_WEIGHT * min(m, n) * min(centre, 1 - centre)
     excess = max(0.0, (seen * misplaced + large) / (misplaced + 1) - seen)
     return Influence(area, of_rows, SamplingDistribution(area, math.nan, math.nan), excess), centre
 
 
 def _exponential(area: float, m: int, n: int) -> float:
-    """Variance of the area for exponential scores, the larger of the two with positives and negatives exchanged."""
+    """Return the area's variance for exponential scores, the larger of both with the classes exchanged."""
     one, two = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
     mixed = max((m - 1) * one + (n - 1) * two, (n - 1) * one + (m - 1) * two)
     return (area * (1 - area) + mixed) / (m * n)
 
 
 def midranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share the mean of theirs.
+    """Return ranks from 1; equal values share the mean of theirs.
+
+    As scipy.stats.rankdata, in a twelfth of its time for a hundred values and half of it for ten thousand.
 
     >>> midranks(np.array([3.0, 1.0, 3.0])).tolist()
     [2.5, 1.0, 2.5]
@@ -87,22 +93,20 @@ def midranks(values: Floats) -> Floats:
     return ranks
 
 
-_TRUST_OF_POSITIVES: Final = 4.0  # how many times the expected missed positives the sample's own variance weighs
-_DRAWN: Final = 0.1  # positives of precision 0 that the interval counts beside those that were seen
-
-
 def average_precision(outcomes: Outcomes, options: MetricOptions) -> Influence:
-    """Sum over thresholds of (recall - recall before) × precision, without interpolation, as scikit-learn has it: of one class
-    (`scored.positive_class`), else the mean over classes that have both positives and negatives. NaN where there are none.
+    """Return the sum over thresholds of (recall - recall before) × precision, as scikit-learn: without interpolation.
 
-    Variance: infinitesimal jackknife; for scores that find everything at once, which show none, mixed with that of a share of
-    the positives, by weights chosen by simulation. The interval is that of the logit, drawn a little away from 1, as Boyd, Eng
-    and Page recommend (Area under the precision-recall curve: point estimates and confidence intervals, ECML PKDD 2013). With
-    few positives the value itself is too high on average, and so is the interval.
+    It is that of one class (`scores.positive_class`), else the mean over classes with positives and negatives; NaN
+    when there are none.
+
+    Variance: infinitesimal jackknife. It is 0 for scores that rank all positives first, so it is then mixed with that
+    of a share of the positives; the weights were chosen by simulation. The interval is that of the logit, moved a
+    little away from 1, as Boyd, Eng and Page recommend (Area under the precision-recall curve: point estimates and
+    confidence intervals, ECML PKDD 2013). With few positives value and interval are too high on average.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> e = average_precision(labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]}), MetricOptions()).estimate(0.95)
-    >>> round(e.value, 4)
+    >>> outcomes = labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]})
+    >>> round(average_precision(outcomes, MetricOptions()).value, 4)
     0.8333
     """
     rows = scored(outcomes, options)
@@ -118,36 +122,39 @@ def average_precision(outcomes: Outcomes, options: MetricOptions) -> Influence:
 
 
 def _precision_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
+    """Return the influence, and the area moved away from 1."""
     order = np.argsort(-scores)
     in_order, hits = scores[order], positive[order]
     last = np.flatnonzero(np.append(in_order[1:] != in_order[:-1], True))  # of the rows that share a score
-    found, passed = np.cumsum(hits)[last], last + 1.0
-    of_group = np.diff(np.concatenate([[0], found]))  # positives per score
-    precision, m = found / passed, int(found[-1])
+    true_positives, passed = np.cumsum(hits)[last], last + 1.0
+    of_group = np.diff(np.concatenate([[0], true_positives]))  # positives per score
+    precision, m = true_positives / passed, int(true_positives[-1])
     area = float(of_group @ precision) / m
     # A row moves the precision at its own score and at every lower one.
     hit = np.cumsum((of_group / passed)[::-1])[::-1]
     miss = np.cumsum((of_group * precision / passed)[::-1])[::-1]
     group = np.repeat(np.arange(len(last)), np.diff(np.concatenate([[-1], last])))
-    moved = hits * (precision[group] - area + hit[group]) - miss[group]
+    moves = hits * (precision[group] - area + hit[group]) - miss[group]
     of_rows = np.empty(len(scores))
-    of_rows[order] = moved / m
-    centre = area * m / (m + _DRAWN)
-    seen, missed = float(of_rows @ of_rows), _TRUST_OF_POSITIVES * m * (1 - centre)
+    of_rows[order] = moves / m
+    centre = area * m / (m + _AP_MISSED)
+    seen, missed = float(of_rows @ of_rows), _AP_WEIGHT * m * (1 - centre)
     excess = max(0.0, (seen * missed + centre * (1 - centre) / m) / (missed + 1) - seen)
     return Influence(area, of_rows, SamplingDistribution(area, math.nan, math.nan), excess), centre
 
 
 def ndcg(outcomes: Outcomes, options: MetricOptions) -> Influence:
-    """Mean over queries of DCG / best possible DCG, DCG = sum of truth / log2(place + 1) over the first `k` places (Järvelin and
-    Kekäläinen, ACM TOIS 20, 2002). Truth is relevance, the prediction ranks; equal predictions share their places (McSherry and
-    Najork, ECIR 2008). As scikit-learn's `ndcg_score`: a query without anything relevant has 0. One row alone is no ranking:
-    such queries are left out. The rows of the estimate are queries.
+    """Return the mean over queries of DCG / best possible DCG, DCG being the sum of truth / log2(place + 1).
 
-    Raises ValueError without queries, for k below 1, and when a truth is negative.
+    The first `k` places count (Järvelin and Kekäläinen, ACM TOIS 20, 2002). Truth is relevance, the prediction ranks;
+    equal predictions share their places (McSherry and Najork, ECIR 2008). As scikit-learn's `ndcg_score`, a query
+    without relevant rows has 0. A query of one row is no ranking and is left out. The rows of the estimate are queries.
+
+    Raises ValueError without queries, for k below 1, and for a negative truth.
 
     >>> from otel_mlmon.stats.metrics.outcomes import numbers
-    >>> round(ndcg(numbers([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70], [7] * 5), MetricOptions()).value, 4)
+    >>> outcomes = numbers([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70], [7] * 5)
+    >>> round(ndcg(outcomes, MetricOptions()).value, 4)
     0.6957
     """
     if outcomes.query is None:
@@ -159,12 +166,12 @@ def ndcg(outcomes: Outcomes, options: MetricOptions) -> Influence:
     if len(truth) and truth.min() < 0:
         raise ValueError(f"the truth of a ranking must not be negative, found {truth.min()}")
     _, query = np.unique(outcomes.query[rows], return_inverse=True)
-    found, best = _gains(query, prediction, truth, options.k), _gains(query, truth, truth, options.k)
-    return mean_of(np.divide(found, best, out=np.zeros_like(found), where=best > 0), "mostly_high")
+    gains, best = _gains(query, prediction, truth, options.k), _gains(query, truth, truth, options.k)
+    return mean_of(np.divide(gains, best, out=np.zeros_like(gains), where=best > 0), "mostly_high")
 
 
 def ranked(outcomes: Outcomes, options: MetricOptions) -> Mask:
-    """Rows of queries with at least two rows whose truth and prediction are finite.
+    """Return the rows of queries with at least two rows of finite truth and prediction.
 
     >>> from otel_mlmon.stats.metrics.outcomes import numbers
     >>> ranked(numbers([1, 2, 3], [1, 2, 3], [5, 6, 6]), MetricOptions()).tolist()
@@ -182,7 +189,7 @@ def ranked(outcomes: Outcomes, options: MetricOptions) -> Mask:
 
 
 def _gains(query: npt.NDArray[np.int64], by: Floats, truth: Floats, k: int | None) -> Floats:
-    """Discounted cumulative gain of each query, its rows in falling order of `by`."""
+    """Return the discounted cumulative gain of each query, its rows in falling order of `by`."""
     if not len(query):
         return np.zeros(0)
     order = np.lexsort((-by, query))

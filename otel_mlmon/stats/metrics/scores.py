@@ -1,4 +1,4 @@
-"""Metrics of predicted probabilities, and the rows and classes that they use."""
+"""Metrics of predicted probabilities (log loss, Brier score, calibration error), and the rows and classes that count."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
+BINS: Final = 10
+
 
 class Scored(NamedTuple):
-    """Rows with scores. One column per class: of one class alone where the metric is about that one."""
+    """Rows with scores, one column per class; a metric of one class has one column."""
 
     classes: tuple[str, ...]
-    truth: npt.NDArray[np.int64]  # column of the true class; -1 for a class that is none of `classes`
+    truth: npt.NDArray[np.int64]  # column of the true class; -1 for a class without a column
     scores: Floats  # rows × classes
 
     def is_class(self, column: int) -> Mask:
-        """Which rows are truly of that class."""
-        found: Mask = self.truth == column
-        return found
+        """Return which rows are truly of that class."""
+        members: Mask = self.truth == column
+        return members
 
 
 def known_classes(outcomes: Outcomes) -> tuple[str, ...]:
-    """The classes that have scores or came true, in order of name.
+    """Return the classes that have scores or came true, in order of name.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> known_classes(labelled(["no", "yes"], {"yes": [0.1, 0.8]}))
@@ -42,8 +44,10 @@ def known_classes(outcomes: Outcomes) -> tuple[str, ...]:
 
 
 def positive_class(outcomes: Outcomes, options: MetricOptions) -> str | None:
-    """The class that the metric is about: `options.positive`; else of two classes (or of one) the one that has scores, the last
-    in order of name if both have; None with more classes, which are then all meant.
+    """Return the class that the metric is about, or None for all classes.
+
+    That is `options.positive`; else, of two classes or one, the one with scores (if both have scores, the last in order
+    of name).
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> positive_class(labelled(["no", "yes"], {"no": [0.1, 0.8]}), MetricOptions())
@@ -52,13 +56,15 @@ def positive_class(outcomes: Outcomes, options: MetricOptions) -> str | None:
     if options.positive is not None:
         return options.positive
     known = known_classes(outcomes)
-    scored = _scored_classes(outcomes)
-    return scored[-1] if scored and len(known) <= 2 else None
+    with_scores = _scored_classes(outcomes)
+    return with_scores[-1] if with_scores and len(known) <= 2 else None
 
 
 def scored(outcomes: Outcomes, options: MetricOptions, *, probabilities: bool = False) -> Scored:
-    """The rows that `usable` names. Raises ValueError when there are scores, but none that tell of the class in question, and
-    when `probabilities` are asked for and scores are not between 0 and 1.
+    """Return the `usable` rows.
+
+    Raises ValueError when there are scores but none of the class in question, and, with `probabilities`, for scores
+    outside 0 to 1.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> scored(labelled(["no", "yes"], {"yes": [0.25, 0.75]}), MetricOptions("no")).scores.tolist()
@@ -81,7 +87,7 @@ def scored(outcomes: Outcomes, options: MetricOptions, *, probabilities: bool = 
 
 
 def usable(outcomes: Outcomes, options: MetricOptions) -> Mask:
-    """Rows whose true class is known and whose scores, those that the metric needs, are finite.
+    """Return the rows with a known true class and finite scores of the classes that the metric needs.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> usable(labelled(["no", "yes"], {"yes": [0.25, float("nan")]}), MetricOptions()).tolist()
@@ -103,10 +109,10 @@ def _scored_classes(outcomes: Outcomes) -> tuple[str, ...]:
 
 
 def _column(outcomes: Outcomes, name: str, known: tuple[str, ...]) -> Floats:
-    """Scores of the class; of the one of two classes that has none, 1 - the other's."""
-    found = outcomes.scores.get(name)
-    if found is not None and np.isfinite(found).any():
-        return found
+    """Return the scores of the class; if only the other of two classes has scores, 1 - its scores."""
+    column = outcomes.scores.get(name)
+    if column is not None and np.isfinite(column).any():
+        return column
     have = _scored_classes(outcomes)
     if len(have) == 1 and set(known) <= {name, *have}:
         return 1 - outcomes.scores[have[0]]
@@ -114,10 +120,11 @@ def _column(outcomes: Outcomes, name: str, known: tuple[str, ...]) -> Floats:
 
 
 def brier(outcomes: Outcomes, options: MetricOptions) -> Influence:
-    """Of one class (`scored.positive_class`) the mean of (probability - 1 if it came true, else 0)², 0 to 1; of all classes the
-    mean over rows of the sum of these over classes, 0 to 2 (Brier, Monthly Weather Review 78, 1950). That is what scikit-learn's
-    `brier_score_loss` gives with `scale_by_half="auto"`. A class that has no scores was given none. Raises ValueError for
-    scores that are no probabilities.
+    """Return the mean squared distance of the probabilities from the truth, 1 or 0.
+
+    Of one class (`positive_class`) 0 to 1; of all classes the sum over classes, 0 to 2 (Brier, Monthly Weather Review
+    78, 1950). That is scikit-learn's `brier_score_loss` with `scale_by_half="auto"`. A class without scores has
+    probability 0. Raises ValueError for scores that are no probabilities.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> round(brier(labelled(["no", "yes"], {"yes": [0.1, 0.8]}), MetricOptions()).value, 4)
@@ -127,17 +134,16 @@ def brier(outcomes: Outcomes, options: MetricOptions) -> Influence:
     if not rows.classes:
         return mean_of(np.zeros(0), "positive")
     squares = (rows.scores**2).sum(axis=1)
-    padded = np.column_stack([rows.scores, np.zeros(len(squares))])  # truth -1 is the last column
-    known = rows.truth >= 0
-    given = padded[np.arange(len(padded)), rows.truth]
-    missed = np.where(known, 1.0, 0.0 if len(rows.classes) == 1 else 1.0)
-    return mean_of(squares - 2 * given + missed, "positive")
+    missed = np.where(rows.truth >= 0, 1.0, 0.0 if len(rows.classes) == 1 else 1.0)
+    return mean_of(squares - 2 * _of_truth(rows) + missed, "positive")
 
 
 def log_loss(outcomes: Outcomes, options: MetricOptions) -> Influence:
-    """Mean of -log(probability of what came true), natural logarithm, probabilities kept a rounding error away from 0 and 1, as
-    scikit-learn does: of one class against the others (`scored.positive_class`), else of all classes. A class that has no scores
-    was given none. Raises ValueError for scores that are no probabilities.
+    """Return the mean of -log(probability of the true class), natural logarithm.
+
+    Probabilities are kept a rounding error away from 0 and 1, as in scikit-learn. It is that of one class against the
+    others (`positive_class`), else of all classes. A class without scores has probability 0. Raises ValueError for
+    scores that are no probabilities.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> round(log_loss(labelled(["no", "yes"], {"yes": [0.1, 0.8]}), MetricOptions()).value, 4)
@@ -147,24 +153,28 @@ def log_loss(outcomes: Outcomes, options: MetricOptions) -> Influence:
     if len(rows.classes) == 1:
         given = np.where(rows.is_class(0), rows.scores[:, 0], 1 - rows.scores[:, 0])
     else:
-        padded = np.column_stack([rows.scores, np.zeros(len(rows.scores))])  # truth -1 is the last column
-        given = padded[np.arange(len(padded)), rows.truth]
+        given = _of_truth(rows)
     tiny = sys.float_info.epsilon
     return mean_of(-np.log(np.clip(given, tiny, 1 - tiny)), "positive")
 
 
-BINS: Final = 10
+def _of_truth(rows: Scored) -> Floats:
+    """Return the probability of each row's true class; 0 for a class without a column."""
+    padded = np.column_stack([rows.scores, np.zeros(len(rows.scores))])  # truth -1 is the last column
+    given: Floats = padded[np.arange(len(padded)), rows.truth]
+    return given
 
 
 def calibration_error(outcomes: Outcomes, options: MetricOptions) -> Influence:
-    """Mean over rows of |share that came true - mean probability| of the row's bin, of ten equally wide ones, [0, 0.1) to
-    [0.9, 1] (Naeini, Cooper and Hauskrecht, AAAI 2015). Of one class (`scored.positive_class`) its probability; with more the
-    highest one, and whether that class came true (Guo et al., ICML 2017). Not in scikit-learn. Raises ValueError for scores that
-    are no probabilities.
+    """Return the expected calibration error: the mean over rows of |share that came true - mean probability| by bin.
 
-    Chance alone makes a calibrated model's error greater than 0: a bin's |mean| has a folded normal law. The lower end of the
-    interval, and the test of "worse", are of the error without what chance adds, at most, in each bin; the upper end is that of
-    the error as it is.
+    Ten equally wide bins, [0, 0.1) to [0.9, 1] (Naeini, Cooper and Hauskrecht, AAAI 2015). Of one class
+    (`positive_class`) its probability; of more, the highest one and whether that class came true (Guo et al., ICML
+    2017). Raises ValueError for scores that are no probabilities.
+
+    Chance alone makes the error of a calibrated model greater than 0: a bin's |mean| has a folded normal distribution.
+    The lower end of the interval and the test of "worse" are of the error less an upper bound of the part of chance;
+    the upper end is that of the error itself.
 
     >>> from otel_mlmon.stats.metrics.outcomes import labelled
     >>> sure = labelled(["yes"] * 60 + ["no"] * 40, {"yes": [0.75] * 100})
@@ -177,9 +187,9 @@ def calibration_error(outcomes: Outcomes, options: MetricOptions) -> Influence:
     if not n or not rows.classes:
         return UNDEFINED
     column = np.argmax(rows.scores, axis=1)
-    said = rows.scores[np.arange(n), column]
-    excess = (rows.truth == column) - said
-    bins = np.minimum((said * BINS).astype(np.int64), BINS - 1)
+    probability = rows.scores[np.arange(n), column]
+    excess = (rows.truth == column) - probability
+    bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     size = np.bincount(bins, minlength=BINS)
     total = np.bincount(bins, weights=excess, minlength=BINS)
     value = float(np.abs(total).sum() / n)
@@ -188,22 +198,22 @@ def calibration_error(outcomes: Outcomes, options: MetricOptions) -> Influence:
     of_rows = (np.sign(total)[bins] * excess - value) / math.sqrt(n * (n - 1))
     mean = np.divide(total, size, out=np.zeros(BINS), where=size > 0)
     within = np.bincount(bins, weights=(excess - mean[bins]) ** 2, minlength=BINS)
-    expected = np.bincount(bins, weights=said * (1 - said), minlength=BINS)  # of a model that is calibrated
+    expected = np.bincount(bins, weights=probability * (1 - probability), minlength=BINS)  # of a calibrated model
     variance = np.maximum(within, expected)
     between = float(size @ (np.abs(mean) - value) ** 2)
     chance = float(_folding(np.abs(total), np.sqrt(variance)).sum() / n)
-    spread = math.sqrt((float(variance.sum()) + between) / n / max(n - 1, 1))
-    return Influence(value, of_rows, SamplingDistribution(value - chance, spread, n - 1, "share", slack=chance))
+    error = math.sqrt((float(variance.sum()) + between) / n / max(n - 1, 1))
+    return Influence(value, of_rows, SamplingDistribution(value - chance, error, n - 1, "share", slack=chance))
 
 
-def _folding(size: Floats, spread: Floats) -> Floats:
-    """How much more than |mean| the mean of |X| is at most, X normal, seen once at ±`size`: as if the mean were 1.5
-    standard deviations nearer to 0.
+def _folding(size: Floats, deviation: Floats) -> Floats:
+    """Return an upper bound of mean |X| - |mean X| for a normal X that was seen once at ±`size`.
+
+    The mean is taken 1.5 standard deviations nearer to 0.
     """
     from scipy.special import ndtr
 
-    least = np.maximum(0.0, size - 1.5 * spread)
-    ratio = np.divide(least, spread, out=np.full_like(least, np.inf), where=spread > 0)
-    return spread * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) - np.where(
-        spread > 0, 2 * least * ndtr(-ratio), 0.0
-    )
+    least = np.maximum(0.0, size - 1.5 * deviation)
+    ratio = np.divide(least, deviation, out=np.full_like(least, np.inf), where=deviation > 0)
+    below = np.where(deviation > 0, 2 * least * ndtr(-ratio), 0.0)
+    return deviation * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) - below

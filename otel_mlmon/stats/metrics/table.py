@@ -1,173 +1,144 @@
-"""Estimates and tests of the metrics that follow from sums."""
+"""The metrics by name: value, estimate, test of worsening, and which way is better.
+
+`METRICS` follow from a window's sums, `ROW_METRICS` need its rows. A new metric is a function and a line here.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_mlmon.stats.inference.estimate import Estimate, worse
+from otel_mlmon.stats.inference.estimate import Better, Estimate, worse
 from otel_mlmon.stats.inference.proportion import fisher_greater
 from otel_mlmon.stats.inference.student import two_sided
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.stats.metrics.classification import (
-    accuracy_worse,
+    Confusion,
+    accuracy,
     class_estimate,
-    f1_worse,
-    precision_worse,
-    recall_worse,
+    class_worse,
+    f1,
+    precision,
+    recall,
+    share_of,
 )
-from otel_mlmon.stats.metrics.performance import PERFORMANCE_METRICS
+from otel_mlmon.stats.metrics.influence import Influence
+from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers
+from otel_mlmon.stats.metrics.ranking import average_precision, ndcg, ranked, roc_auc
 from otel_mlmon.stats.metrics.regression import (
+    bias,
     bias_estimate,
+    mae,
     mae_estimate,
+    mape,
     mape_estimate,
+    quantile_loss,
+    r2,
     r2_estimate,
+    rmse,
     rmse_estimate,
+    wape,
     wape_estimate,
 )
+from otel_mlmon.stats.metrics.scores import brier, calibration_error, log_loss, usable
 
 if TYPE_CHECKING:
     from otel_mlmon.values import PerformanceCounts
 
 
-_REGRESSION: dict[str, Callable[[PerformanceCounts, float], Estimate]] = {
-    "rmse": rmse_estimate,
-    "mae": mae_estimate,
-    "bias": bias_estimate,
-    "mape": mape_estimate,
-    "wape": wape_estimate,
-    "r2": r2_estimate,
+class Metric(NamedTuple):
+    """A metric of a window's sums. `positive` is the class in question, or None for the mean over classes.
+
+    - `value(counts, positive)`.
+    - `estimate(counts, positive, confidence)`: the value with its two-sided interval.
+    - `worse(counts, limit, positive)`: the one-sided p-value of "the metric is no worse than `limit`", the limit being
+      known. NaN when the metric or its standard error is not known. It agrees with the interval.
+    """
+
+    value: Callable[[PerformanceCounts, str | None], float]
+    estimate: Callable[[PerformanceCounts, str | None, float], Estimate]
+    worse: Callable[[PerformanceCounts, float, str | None], float]
+    better: Better
+
+
+def _regression(
+    value: Callable[[PerformanceCounts], float],
+    estimate: Callable[[PerformanceCounts, float], Estimate],
+    better: Better,
+) -> Metric:
+    return Metric(
+        lambda counts, _: value(counts),
+        lambda counts, _, confidence: estimate(counts, confidence),
+        lambda counts, limit, _: worse(estimate(counts, _ANY), limit, better),
+        better,
+    )
+
+
+def _classification(method: str, value: Callable[[Confusion, str | None], float]) -> Metric:
+    return Metric(
+        lambda counts, positive: value(counts.confusion, positive),
+        lambda counts, positive, confidence: class_estimate(method, counts.confusion, positive, confidence),
+        lambda counts, limit, positive: class_worse(method, counts.confusion, limit, positive),
+        "higher",
+    )
+
+
+_ANY: Final = 0.95  # a p-value does not depend on the confidence of the interval
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "rmse": _regression(rmse, rmse_estimate, "lower"),
+    "mae": _regression(mae, mae_estimate, "lower"),
+    "bias": _regression(bias, bias_estimate, "lower"),
+    "mape": _regression(mape, mape_estimate, "lower"),
+    "wape": _regression(wape, wape_estimate, "lower"),
+    "r2": _regression(r2, r2_estimate, "higher"),
+    "accuracy": _classification("accuracy", accuracy),
+    "precision": _classification("precision", precision),
+    "recall": _classification("recall", recall),
+    "f1": _classification("f1", f1),
 }
 
 
-def estimate(method: str, counts: PerformanceCounts, positive: str | None, confidence: float) -> Estimate:
-    """The metric `method` of `performance.PERFORMANCE_METRICS` with its two-sided interval and its standard error.
+class RowMetric(NamedTuple):
+    """A metric of rows: which way is better, the influence of each row, and the rows that count."""
 
-    Raises ValueError unless 0 < confidence < 1, KeyError for an unknown method.
+    better: Better
+    influence: Callable[[Outcomes, MetricOptions], Influence]
+    rows: Callable[[Outcomes, MetricOptions], Mask]
 
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> e = estimate("accuracy", PerformanceCounts(confusion={("a", "a"): 8, ("a", "b"): 2}), None, 0.95)
-    >>> round(e.low, 4), round(e.high, 4)
-    (0.4902, 0.9433)
-    """
-    of_sums = _REGRESSION.get(method)
-    if of_sums is not None:
-        return of_sums(counts, confidence)
-    return class_estimate(method, counts.confusion, positive, confidence)
+    def estimate(self, outcomes: Outcomes, options: MetricOptions, confidence: float) -> Estimate:
+        """Return the value with its two-sided interval of `confidence`."""
+        return self.influence(outcomes, options).estimate(confidence)
 
 
-def interval(method: str, counts: PerformanceCounts, positive: str | None, confidence: float) -> tuple[float, float]:
-    """Low and high end of `estimate`; (NaN, NaN) where the metric or its standard error is not known.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> interval("mae", PerformanceCounts(), None, 0.95)
-    (nan, nan)
-    """
-    found = estimate(method, counts, positive, confidence)
-    return found.low, found.high
-
-
-def mae_worse(counts: PerformanceCounts, limit: float) -> float:
-    """P-value of "the mean |error| is at most `limit`": t test.
-
-    Exact enough for large samples; errors are skewed to the right, for which the test errs towards "not worse".
-    NaN for fewer than two rows.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> round(mae_worse(PerformanceCounts(numeric=100, sum_abs_error=120.0, sum_squared_error=243.0), 1.0), 4)
-    0.0241
-    """
-    return worse(mae_estimate(counts), limit, "lower")
-
-
-def bias_worse(counts: PerformanceCounts, limit: float) -> float:
-    """P-value of "the mean error is between -limit and limit": t tests of both ends, added. NaN for fewer than two
-    rows.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> round(bias_worse(PerformanceCounts(numeric=100, sum_error=-20.0, sum_squared_error=103.0), 0.0), 4)
-    0.0482
-    """
-    return worse(bias_estimate(counts), limit, "lower")
-
-
-def rmse_worse(counts: PerformanceCounts, limit: float) -> float:
-    """P-value of "the root mean squared error is at most `limit`": t test of the mean of e².
-
-    Heavy tails make the test err towards "not worse", as in `mae_worse`. NaN where the interval of the RMSE is.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> counts = PerformanceCounts(numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0)
-    >>> round(rmse_worse(counts, 0.9), 6)
-    1.2e-05
-    """
-    return worse(rmse_estimate(counts), limit, "lower")
-
-
-def mape_worse(counts: PerformanceCounts, limit: float) -> float:
-    """P-value of "the mean |error / truth| is at most `limit`": t test. NaN for fewer than two rows.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> counts = PerformanceCounts(
-    ...     numeric=400, sum_abs_error=400.0, sum_squared_error=600.0, sum_abs_truth=3e3, sum_squared_truth=3e4,
-    ...     relative_rows=400, sum_abs_relative_error=48.0,
-    ... )
-    >>> round(mape_worse(counts, 0.1), 4)
-    0.0005
-    """
-    return worse(mape_estimate(counts), limit, "lower")
-
-
-def wape_worse(counts: PerformanceCounts, limit: float) -> float:
-    """P-value of "sum |error| is at most `limit` × sum |truth|": t test. NaN for fewer than two rows.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> counts = PerformanceCounts(
-    ...     numeric=400, sum_abs_error=400.0, sum_squared_error=600.0, sum_abs_truth=4e3, sum_squared_truth=4.4e4
-    ... )
-    >>> round(wape_worse(counts, 0.09), 4)
-    0.0051
-    """
-    return worse(wape_estimate(counts), limit, "lower")
-
-
-def r2_worse(counts: PerformanceCounts, limit: float) -> float:
-    """P-value of "R² is at least `limit`": t test of 1 - R². NaN where R² or `rmse_worse` is.
-
-    >>> from otel_mlmon.values import PerformanceCounts
-    >>> counts = PerformanceCounts(
-    ...     numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0, sum_squared_truth=2500.0, sum_abs_truth=1.0
-    ... )
-    >>> round(r2_worse(counts, 0.7), 6)
-    4.2e-05
-    """
-    return worse(r2_estimate(counts), limit, "higher")
-
-
-DegradationTest = Callable[["PerformanceCounts", float, "str | None"], float]
-"""(counts, value to be no worse than, positive class or None) to p-value."""
-
-DEGRADATION_TESTS: dict[str, DegradationTest] = {
-    "rmse": lambda counts, limit, _positive: rmse_worse(counts, limit),
-    "mae": lambda counts, limit, _positive: mae_worse(counts, limit),
-    "bias": lambda counts, limit, _positive: bias_worse(counts, limit),
-    "mape": lambda counts, limit, _positive: mape_worse(counts, limit),
-    "wape": lambda counts, limit, _positive: wape_worse(counts, limit),
-    "r2": lambda counts, limit, _positive: r2_worse(counts, limit),
-    "accuracy": lambda counts, limit, positive: accuracy_worse(counts.confusion, limit, positive),
-    "precision": lambda counts, limit, positive: precision_worse(counts.confusion, limit, positive),
-    "recall": lambda counts, limit, positive: recall_worse(counts.confusion, limit, positive),
-    "f1": lambda counts, limit, positive: f1_worse(counts.confusion, limit, positive),
+ROW_METRICS: Final[Mapping[str, RowMetric]] = {
+    "roc_auc": RowMetric("higher", roc_auc, usable),
+    "average_precision": RowMetric("higher", average_precision, usable),
+    "log_loss": RowMetric("lower", log_loss, usable),
+    "brier": RowMetric("lower", brier, usable),
+    "calibration_error": RowMetric("lower", calibration_error, usable),
+    "quantile_loss": RowMetric("lower", quantile_loss, both_numbers),
+    "ndcg": RowMetric("higher", ndcg, ranked),
 }
+
+
+_MEANS: Final[Mapping[str, Callable[[PerformanceCounts], tuple[float, float]]]] = {
+    "bias": lambda counts: (counts.sum_error, counts.sum_squared_error),
+    "mae": lambda counts: (counts.sum_abs_error, counts.sum_squared_error),
+    "rmse": lambda counts: (counts.sum_squared_error, counts.sum_fourth_error),
+}
+"""Metrics that are means, or follow from one: its sum and its sum of squares."""
 
 
 def worse_than_reference(
     method: str, window: PerformanceCounts, reference: PerformanceCounts, positive: str | None
 ) -> float:
-    """P-value of "no worse than the reference". Means (bias, MAE, RMSE): Welch's test with the larger of the two spreads on both
-    sides, since a few small errors understate it; bias two-sided. Accuracy: Fisher's exact test. Everything else: the window's
-    own test against the reference's value, with the reference's error left out. NaN where the metric is not defined.
+    """Return the p-value of "no worse than the reference", both sides being samples; NaN when it is not defined.
+
+    Means (bias, MAE, RMSE): Welch's test with the larger of both standard deviations on both sides, since a few small
+    errors understate theirs; bias two-sided. Accuracy: Fisher's exact test. All others: the window's own test against
+    the reference's value, without the reference's error.
 
     >>> from otel_mlmon.values import PerformanceCounts
     >>> before = PerformanceCounts(numeric=1000, sum_error=0.0, sum_squared_error=1000.0)
@@ -176,26 +147,17 @@ def worse_than_reference(
     True
     """
     if method == "accuracy":
-        counts = [(_right(side), sum(side.confusion.values())) for side in (window, reference)]
-        (right, rows), (before, reference_rows) = counts
+        (right, rows), (before, reference_rows) = (share_of(method, s.confusion, None) for s in (window, reference))
         return fisher_greater(rows - right, rows, reference_rows - before, reference_rows) if rows else math.nan
-    moments = {
-        "bias": lambda c: (c.sum_error, c.sum_squared_error),
-        "mae": lambda c: (c.sum_abs_error, c.sum_squared_error),
-        "rmse": lambda c: (c.sum_squared_error, c.sum_fourth_error),
-    }.get(method)
+    moments = _MEANS.get(method)
     if moments is None:
-        return DEGRADATION_TESTS[method](window, PERFORMANCE_METRICS[method].function(reference, positive), positive)
+        return METRICS[method].worse(window, METRICS[method].value(reference, positive), positive)
     if window.numeric < 2 or reference.numeric < 2:
         return math.nan
-    spread = max(standard_deviation(*moments(side), side.numeric) for side in (window, reference))
+    deviation = max(standard_deviation(*moments(side), side.numeric) for side in (window, reference))
     difference = mean(moments(window)[0], window.numeric) - mean(moments(reference)[0], reference.numeric)
-    if not spread > 0:
+    if not deviation > 0:
         return 1.0 if difference <= 0 else 0.0
-    z = difference / (spread * math.sqrt(1 / window.numeric + 1 / reference.numeric))
+    z = difference / (deviation * math.sqrt(1 / window.numeric + 1 / reference.numeric))
     both = two_sided(z)
     return both if method == "bias" else both / 2 if z > 0 else 1 - both / 2
-
-
-def _right(counts: PerformanceCounts) -> int:
-    return sum(n for (truth, prediction), n in counts.confusion.items() if truth == prediction)
