@@ -190,7 +190,7 @@ def _block(model: str, again: Sequence[tuple[dict[str, Any], Any]]) -> Any:
     store = Store(None)
     try:
         store.commit(prediction_batches(rows), max(times))
-        return store.rows(RowQuery(model, [(min(times), max(times) + 1)], with_ids=True))
+        return store.rows.read(RowQuery(model, [(min(times), max(times) + 1)], with_ids=True))
     finally:
         store.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from otel_mlmon.diagnosis.changes import changes, span
 from otel_mlmon.diagnosis.examples import examples
@@ -17,23 +17,11 @@ from otel_mlmon.diagnosis.notes import notes
 from otel_mlmon.diagnosis.outcomes import outcomes
 from otel_mlmon.diagnosis.subject import Evidence, Subject, Unknown, read
 from otel_mlmon.diagnosis.where import Found, where
-from otel_mlmon.values import ChangeEvent, RowBlock, Target
-from otel_mlmon.values.history import RevisionRow, VerdictRow
-from otel_mlmon.values.query import RowQuery
+from otel_mlmon.values.storage import Storage
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MOST_CHANGES = 200
-
-
-class Past(Protocol):
-    """What this package needs of the store."""
-
-    def rows(self, query: RowQuery) -> RowBlock | None: ...
-    def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]: ...
-    def revisions(self, alert: str, limit: int = 500) -> list[RevisionRow]: ...
-    def changes(self, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]: ...
-    def examples(self, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +56,14 @@ class _Parts:
             return None
 
 
-def explain(subject: Subject, past: Past, limits: Limits) -> Explanation:
+def explain(subject: Subject, past: Storage, limits: Limits) -> Explanation:
     """All about one alert. What costs little is found out first, so that it is there when time runs out."""
     alert, target = subject.alert, subject.alert.target
     parts = _Parts(limits, limits.clock() + limits.seconds)
     what = parts.find("what fired", lambda: fired(alert, subject.rule))
     then = parts.find("the rule's history", lambda: _history(subject, past))
     changed = parts.find("changes", lambda: _changes(subject, past, then))
-    evidence = parts.find("features and slices", lambda: read(subject, past.rows, limits.seed))
+    evidence = parts.find("features and slices", lambda: read(subject, past.rows.read, limits.seed))
     came = parts.find("outcomes", lambda: outcomes(subject, evidence))
     moved: Features | None = None
     found: Found | None = None
@@ -85,7 +73,7 @@ def explain(subject: Subject, past: Past, limits: Limits) -> Explanation:
     chosen = parts.find(
         "example predictions",
         lambda: examples(
-            subject, evidence, found.losses if found else None, found.slices if found else (), past.examples
+            subject, evidence, found.losses if found else None, found.slices if found else (), past.rows.examples
         ),
     )
     if what is not None and evidence is not None:
@@ -120,14 +108,14 @@ def _window_rows(subject: Subject, evidence: Evidence | None) -> int:
     return max(whole, evidence.window_rows) if evidence else whole
 
 
-def _history(subject: Subject, past: Past) -> History:
+def _history(subject: Subject, past: Storage) -> History:
     alert = subject.alert
     judged = alert.check in ("performance", "fairness", "slices", "budget", "estimate")
-    revised = past.revisions(alert.id) if judged else []
-    return history(past.verdicts(alert.id, MOST), revised, subject.rule, alert.method, subject.end)
+    revised = past.documents.revisions(alert.id) if judged else []
+    return history(past.documents.verdicts(alert.id, MOST), revised, subject.rule, alert.method, subject.end)
 
 
-def _changes(subject: Subject, past: Past, then: History | None) -> Changes:
+def _changes(subject: Subject, past: Storage, then: History | None) -> Changes:
     window = subject.end - subject.start
     began = first_breach(then.ticks if then else (), subject.alert.state.since, subject.end) or subject.end
     start, end = span(began, window)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from otel_mlmon.checks.outcome_case import OutcomeCase
 from otel_mlmon.engine.ledger import Trust, due, entry, judged, score, trusted
@@ -16,24 +16,17 @@ from otel_mlmon.stats.metrics.outcomes import MetricOptions
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import Verdict
 from otel_mlmon.values.history import LedgerEntry
+from otel_mlmon.values.storage import TickStorage
 
 KEPT: Final = 200  # of the newest estimates, in memory
 SHOWN: Final = 60  # of them, in reports
 _CONFIDENCE: Final = 0.95
 
 
-class LedgerStore(Protocol):
-    """Where estimates live across restarts."""
-
-    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None: ...
-    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None: ...
-    def estimates(self, alert: str, limit: int) -> list[LedgerEntry]: ...
-
-
 class Estimates:
     """The ledger as the engine uses it."""
 
-    def __init__(self, store: LedgerStore) -> None:
+    def __init__(self, store: TickStorage) -> None:
         self._store = store
         self._known: dict[str, list[LedgerEntry]] = {}
 

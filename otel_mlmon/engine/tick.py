@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow.compute as pc
@@ -22,7 +22,7 @@ from otel_mlmon.diagnosis.outcome_change import Diagnosis
 from otel_mlmon.engine.alerts import alert_for, alert_id
 from otel_mlmon.engine.baselines import Baselines
 from otel_mlmon.engine.causes import causes
-from otel_mlmon.engine.estimates import Estimates, LedgerStore
+from otel_mlmon.engine.estimates import Estimates
 from otel_mlmon.engine.matured_windows import RipeWindows, WindowSource
 from otel_mlmon.engine.multiple_testing import correct, sharers
 from otel_mlmon.engine.outcomes import Aggregate, judge_outcomes
@@ -40,27 +40,13 @@ from otel_mlmon.stats.metrics.outcomes import Outcomes
 from otel_mlmon.values import Alert, AlertState, CheckResult, Reference, RowBlock, Target, Verdict
 from otel_mlmon.values.alert_documents import alert_from_document, alert_to_document
 from otel_mlmon.values.alert_state import step
-from otel_mlmon.values.history import LastRevision, RevisionRow, VerdictRow
+from otel_mlmon.values.history import RevisionRow, VerdictRow
 from otel_mlmon.values.query import RowQuery, WindowQuery
+from otel_mlmon.values.storage import TickStorage
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 _log = logging.getLogger(__name__)
 _DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
-
-
-class AlertStore(LedgerStore, Protocol):
-    """Where alert states live across restarts."""
-
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
-    def documents(self, kind: str) -> dict[str, Any]: ...
-    def judged(
-        self,
-        alerts: Mapping[str, Any],
-        gone: Sequence[str],
-        verdicts: Sequence[VerdictRow],
-        revisions: Sequence[RevisionRow],
-    ) -> None: ...
-    def last_revisions(self, alert: str) -> list[LastRevision]: ...
 
 
 @dataclass(slots=True)
@@ -85,7 +71,7 @@ class Engine:
         self,
         windows: WindowSource,
         reference_for: Callable[[str, str, str], Reference | None],
-        store: AlertStore,
+        store: TickStorage,
         count_outside: OutsideCounter,
         condition: Condition,
         *,
@@ -105,10 +91,10 @@ class Engine:
         self._horizon_ns = ground_truth_horizon_ns
         self._lock = threading.Lock()
         self._alerts: dict[str, Alert] = {}
-        for key, body in store.documents("alert").items():
+        for key, body in store.read("alert").items():
             self._alerts[key] = alert_from_document(key, body)
         self._past: dict[str, deque[tuple[int, float]]] = {}
-        self._memory: dict[str, Any] = store.documents("memory")
+        self._memory: dict[str, Any] = store.read("memory")
         self.groups: dict[tuple[str, str], GroupStatus] = {}
         self.failures: dict[tuple[str, str], int] = {}
 
@@ -378,7 +364,7 @@ class Engine:
             )
             for k, a in fresh.items()
         ]
-        self._store.judged(active, idle, verdicts, self._revised)
+        self._store.record_tick(active, idle, verdicts, self._revised)
         self._revised = []
         return changed
 

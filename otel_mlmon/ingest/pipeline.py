@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from otel_mlmon.errors import Overloaded, RejectedInput, Retryable, StoreUnavail
 from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.ingest.receive.receipt import Receipt, TableReceipt
 from otel_mlmon.values import Batch, Decoded, PredictionBatch
+from otel_mlmon.values.storage import Appended
 from otel_mlmon.wire import semconv
 
 _log = logging.getLogger(__name__)
@@ -25,27 +26,11 @@ Encoding = Literal["protobuf", "json"]
 GROUP_ROWS = 50_000  # a commit takes no further request once it holds so many rows
 
 
-class Outcome(Protocol):
-    """The store's counts for one batch."""
-
-    @property
-    def stored(self) -> int: ...
-    @property
-    def duplicates(self) -> int: ...
-
-
-class RowStore(Protocol):
-    """The part of the store that the pipeline uses."""
-
-    def commit(self, batches: Iterable[Batch], received: int) -> Sequence[Outcome]: ...
-
-
-class Decode(Protocol):
-    """Decode bytes into batches; see `decode.decode`."""
-
-    def __call__(self, signal: Signal, body: bytes, encoding: Encoding, *, received_ns: int) -> Decoded: ...
-
-
+# (signal, body, encoding, time of receipt in ns) → batches. Pure, and its arguments and its result can be sent to another process.
+Decode = Callable[[Signal, bytes, Encoding, int], Decoded]
+Commit = Callable[
+    [Sequence[Batch], int], Sequence[Appended]
+]  # (batches, received): see `values.storage.Storage.commit`
 OnCommit = Callable[[Sequence[Batch], int], None]  # (batches, received)
 
 
@@ -61,7 +46,7 @@ class Pipeline:
 
     def __init__(
         self,
-        store: RowStore,
+        commit: Commit,
         decode: Decode,
         on_commit: OnCommit,
         counters: Counters,
@@ -69,7 +54,7 @@ class Pipeline:
         *,
         max_queue_rows: int,
     ) -> None:
-        self._store = store
+        self._commit_batches = commit
         self._decode = decode
         self._on_commit = on_commit
         self._counters = counters
@@ -88,7 +73,7 @@ class Pipeline:
         Raises RejectedInput if the bytes are not OTLP, Overloaded if the queue is full, StoreUnavailable if the
         commit fails.
         """
-        receipt = self.store(self._decode(signal, body, encoding, received_ns=self._clock()))
+        receipt = self.store(self._decode(signal, body, encoding, self._clock()))
         return Receipt(receipt.rejected, receipt.message)
 
     def store(self, decoded: Decoded) -> TableReceipt:
@@ -182,7 +167,7 @@ class Pipeline:
 
     def _answer(self, group: list[_Waiting], received: int) -> None:
         batches = [batch for waiting in group for batch in waiting.batches]
-        outcomes = iter(self._store.commit(batches, received))
+        outcomes = iter(self._commit_batches(batches, received))
         try:
             self._on_commit(batches, received)
         except Exception:  # the rows are committed, so an error here must not make the sender repeat them
@@ -198,7 +183,7 @@ class Pipeline:
         with self._lock:
             self._waiting_rows -= sum(w.rows for w in group)
 
-    def _record_durations(self, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
+    def _record_durations(self, batches: Sequence[Batch], outcomes: Sequence[Appended]) -> None:
         for batch, outcome in zip(batches, outcomes, strict=True):
             if isinstance(batch, PredictionBatch) and outcome.stored:
                 durations = batch.durations.drop_null().to_numpy(zero_copy_only=False)

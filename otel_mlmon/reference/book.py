@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.reference.artefact import from_document, to_document
 from otel_mlmon.values import Reference
-
-
-class DocumentStore(Protocol):
-    """The part of the store that the book uses."""
-
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
-    def documents(self, kind: str) -> dict[str, Any]: ...
-
+from otel_mlmon.values.storage import DocumentStorage
 
 _KIND = "reference"
 
@@ -25,13 +17,13 @@ _KIND = "reference"
 class ReferenceBook:
     """References by model, name and model version."""
 
-    def __init__(self, store: DocumentStore, on_change: Callable[[str], None] = lambda model: None) -> None:
+    def __init__(self, store: DocumentStorage, on_change: Callable[[str], None] = lambda model: None) -> None:
         """Read the references from `store`. `on_change` is called with the model's name after a change."""
         self._store = store
         self._on_change = on_change
         self._lock = threading.Lock()
         self._known = {
-            key: from_document(body, f"reference {key} in the store") for key, body in store.documents(_KIND).items()
+            key: from_document(body, f"reference {key} in the store") for key, body in store.read(_KIND).items()
         }
 
     def put(self, reference: Reference) -> bool:

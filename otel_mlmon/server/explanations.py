@@ -9,21 +9,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TakesLonger
 from dataclasses import asdict
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from otel_mlmon.diagnosis import Limits, Past, Subject, explain
+from otel_mlmon.diagnosis import Limits, Subject, explain
 from otel_mlmon.engine.baselines import Baselines
 from otel_mlmon.engine.matured_windows import WindowSource
 from otel_mlmon.engine.tick import Engine
-from otel_mlmon.reference.book import DocumentStore, ReferenceBook
+from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.rulefile import Group, Rule
 from otel_mlmon.values import Alert, Reference
+from otel_mlmon.values.storage import Storage
 
 KEPT: Final = 32  # explanations
-
-
-class ExplainedStore(Past, DocumentStore, Protocol):
-    """What this module needs of the store."""
 
 
 class Explanations:
@@ -31,7 +28,7 @@ class Explanations:
 
     def __init__(
         self,
-        store: ExplainedStore,
+        store: Storage,
         engine: Engine,
         groups: Callable[[], Sequence[Group]],
         references: Callable[[str, str, str], Reference | None] | None = None,
@@ -88,7 +85,7 @@ class Explanations:
         )
 
     def _reference(self, alert: Alert, group: Group, rule: Rule | None, start: int, end: int) -> Reference | None:
-        target, find = alert.target, self._references or ReferenceBook(self._store).find
+        target, find = alert.target, self._references or ReferenceBook(self._store.documents).find
         if self._windows is None:
             return find(target.model, target.version, group.reference.name)
         segments = rule.segments if rule else ()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from otel_mlmon.values import Point
+from otel_mlmon.values.storage import Storage
 from otel_mlmon.wire import semconv
 
 LEAST_S: Final = 2.0  # between two looks at what was committed,
@@ -14,18 +15,10 @@ SHARE: Final = 0.02  # which take no more than this share of the time
 WAITING: Final = "waiting"
 
 
-class AccountStore(Protocol):
-    """What this module needs of the store."""
-
-    def models(self) -> list[str]: ...
-    def settle_ground_truth(self) -> None: ...
-    def ground_truth_outcomes(self) -> dict[str, dict[str, int]]: ...
-
-
 class GroundTruthAccounts:
     """`settle` is called again and again by one thread; the rest by any."""
 
-    def __init__(self, store: AccountStore) -> None:
+    def __init__(self, store: Storage) -> None:
         self._store = store
         self._due = 0.0
 
@@ -34,14 +27,14 @@ class GroundTruthAccounts:
         started = monotonic()
         if started >= self._due:
             self._due = started + LEAST_S  # also if it fails
-            self._store.settle_ground_truth()
+            self._store.ground_truth.settle(self._store.seq())
             ended = monotonic()
             self._due = ended + max(LEAST_S, (ended - started) / SHARE)
 
     def metrics(self) -> list[tuple[semconv.MetricName, Sequence[Point]]]:
         """Counters since the store was made, and how many wait now."""
         rows, waiting = [], []
-        for model, outcomes in sorted(self._store.ground_truth_outcomes().items()):
+        for model, outcomes in sorted(self._store.ground_truth.results().items()):
             about = {semconv.MODEL_NAME: model}
             waiting.append(Point(about, outcomes[WAITING]))
             rows += [Point({**about, semconv.OUTCOME: o}, n) for o, n in outcomes.items() if o != WAITING]
@@ -49,9 +42,9 @@ class GroundTruthAccounts:
 
     def notes(self) -> list[str]:
         """What a person should know."""
-        known = set(self._store.models())
+        known = set(self._store.rows.models())
         notes = []
-        for model, outcomes in sorted(self._store.ground_truth_outcomes().items()):
+        for model, outcomes in sorted(self._store.ground_truth.results().items()):
             if model not in known:
                 notes.append(f"model {model!r} has ground truth and no predictions: is it another model's?")
             elif outcomes["wrong_type"]:

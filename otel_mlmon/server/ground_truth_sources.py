@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Protocol
@@ -17,6 +17,7 @@ from otel_mlmon.ingest.decode import Table, decode_table
 from otel_mlmon.ingest.receive.receipt import TableReceipt
 from otel_mlmon.server.config import GroundTruthSource
 from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
+from otel_mlmon.values.storage import DocumentStorage
 from otel_mlmon.wire import semconv
 
 _log = logging.getLogger(__name__)
@@ -29,13 +30,6 @@ class Query(Protocol):
 
     def run(self, since: int, rows: int, take: Callable[[Table], None]) -> None: ...
     def stop(self) -> None: ...
-
-
-class Documents(Protocol):
-    """What this module needs of the store."""
-
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
-    def documents(self, kind: str) -> dict[str, Any]: ...
 
 
 @dataclass(slots=True)
@@ -57,7 +51,7 @@ class GroundTruthSources:
         self,
         sources: Sequence[tuple[GroundTruthSource, Query]],
         store: Callable[[Decoded], TableReceipt],
-        documents: Documents,
+        documents: DocumentStorage,
         counters: Counters,
         clock: Callable[[], int],
     ) -> None:
@@ -66,7 +60,7 @@ class GroundTruthSources:
         self._documents = documents
         self._counters = counters
         self._clock = clock
-        taken = documents.documents(_KIND)
+        taken = documents.read(_KIND)
         self._states = {source.name: _State(int(taken.get(source.name, {}).get("newest", 0))) for source, _ in sources}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.values.storage import RowStorage
 from otel_mlmon.wire.columns import json_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
@@ -20,15 +21,7 @@ _LATEST: Final = 2**63 - 1
 _LINES = 1_000  # of one chunk of the answer
 
 
-class PredictionStore(Protocol):
-    """What this module needs of the store."""
-
-    def models(self) -> list[str]: ...
-    def span(self, model: str) -> tuple[int, int, int] | None: ...
-    def logged(self, model: str, version: str | None, start: int, end: int, limit: int) -> list[dict[str, Any]]: ...
-
-
-def prediction_routes(store: PredictionStore) -> list[Route]:
+def prediction_routes(rows: RowStorage) -> list[Route]:
     """Return the route of logged predictions."""
 
     def show(request: Request) -> Response:
@@ -45,19 +38,19 @@ def prediction_routes(store: PredictionStore) -> list[Route]:
         """
         query = request.query_params
         model = query.get("model", "")
-        if model not in store.models():
-            return _mistake(f"no predictions of model {model!r}; known: {', '.join(store.models()) or 'none'}", 404)
+        if model not in rows.models():
+            return _mistake(f"no predictions of model {model!r}; known: {', '.join(rows.models()) or 'none'}", 404)
         try:
             limit = _whole(query, "limit", 1, MOST, 1_000)
-            newest = (store.span(model) or (0, 0, 0))[1]
-            end = _whole(query, "end", 0, _LATEST, newest + 1)
+            span = rows.span(model)
+            end = _whole(query, "end", 0, _LATEST, (span.newest if span else 0) + 1)
             if "start" in query and "last" in query:
                 raise ValueError("start and last: found both, allowed is one of them")
             start = _whole(query, "start", 0, _LATEST, max(0, end - _whole(query, "last", 0, _LATEST, end)))
         except ValueError as error:
             return _mistake(str(error), 400)
-        rows = store.logged(model, query.get("version"), start, end, limit)
-        return StreamingResponse(_chunks(rows), media_type=MEDIA_TYPE)
+        logged = rows.logged(model, query.get("version"), start, end, limit)
+        return StreamingResponse(_chunks(logged), media_type=MEDIA_TYPE)
 
     return [Route(PATH, show, methods=["GET"])]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from otel_mlmon.engine.alerts import as_shown
 from otel_mlmon.engine.clock import ModelClocks
@@ -13,20 +13,12 @@ from otel_mlmon.engine.tick import Engine
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.rulefile import Group, format_duration
-from otel_mlmon.server.explanations import ExplainedStore, Explanations
+from otel_mlmon.server.explanations import Explanations
 from otel_mlmon.values import Alert, Reference
+from otel_mlmon.values.storage import Storage
 from otel_mlmon.wire import semconv
 
 EXAMPLES = 10
-
-
-class ReportStore(ExplainedStore, Protocol):
-    """What this module needs of the store."""
-
-    def models(self) -> list[str]: ...
-    def span(self, model: str) -> tuple[int, int, int] | None: ...
-    def size_bytes(self) -> int: ...
-    def ground_truth_outcomes(self) -> dict[str, dict[str, int]]: ...
 
 
 class Reports:
@@ -34,7 +26,7 @@ class Reports:
 
     def __init__(
         self,
-        store: ReportStore,
+        store: Storage,
         engine: Engine,
         clocks: ModelClocks,
         counters: Counters,
@@ -72,7 +64,7 @@ class Reports:
 
     def history(self, alert_id: str) -> list[HistoryPoint]:
         """Verdicts, oldest first."""
-        rows = self._store.verdicts(alert_id)
+        rows = self._store.documents.verdicts(alert_id)
         return [HistoryPoint(row.end, row.value, row.threshold, row.status) for row in rows]
 
     def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
@@ -82,7 +74,7 @@ class Reports:
             return []
         target, verdict = alert.target, alert.decisive
         start, end = verdict.start, verdict.end
-        found = self._store.examples(target, start, end, EXAMPLES)
+        found = self._store.rows.examples(target, start, end, EXAMPLES)
         return list(found)
 
     def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
@@ -93,12 +85,13 @@ class Reports:
     def status(self) -> dict[str, Any]:
         """Everything at a glance, JSON-able."""
         wall = self._wall()
-        truths = self._store.ground_truth_outcomes()
+        truths = self._store.ground_truth.results()
         return {
             "version": self._version,
             "uptime_s": (wall - self._started) / 1e9,
             "models": [
-                {**self._model(model, wall), "ground_truth": truths.get(model, {})} for model in self._store.models()
+                {**self._model(model, wall), "ground_truth": truths.get(model, {})}
+                for model in self._store.rows.models()
             ],
             "rules": self._rules(),
             "ingest": self._ingest(),
@@ -108,7 +101,7 @@ class Reports:
         }
 
     def _model(self, model: str, wall: int) -> dict[str, Any]:
-        oldest, newest, rows = self._store.span(model) or (0, 0, 0)
+        oldest, newest, rows = self._store.rows.span(model) or (0, 0, 0)
         mine = [a for a in self._engine.alerts() if a.target.model == model]
         return {
             "model": model,

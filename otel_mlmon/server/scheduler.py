@@ -6,10 +6,9 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from time import perf_counter
-from typing import Any, Protocol
 
 from otel_mlmon.engine.clock import ModelClocks
 from otel_mlmon.engine.tick import Engine
@@ -17,6 +16,7 @@ from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.reference.artefact import to_document
 from otel_mlmon.rulefile import BudgetRule, EstimateRule, GroundTruthRule, Group
 from otel_mlmon.values import Alert, Reference
+from otel_mlmon.values.storage import Storage
 from otel_mlmon.window import Plan, Windows
 from otel_mlmon.wire import semconv
 
@@ -24,22 +24,12 @@ _log = logging.getLogger(__name__)
 MAX_CATCH_UP = 2000  # ticks; after a longer gap the oldest are skipped
 
 
-class TickStore(Protocol):
-    """What this module needs of the store."""
-
-    def models(self) -> list[str]: ...
-    def span(self, model: str) -> tuple[int, int, int] | None: ...
-    def expect_types(self, model: str, types: Mapping[str, str]) -> None: ...
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
-    def documents(self, kind: str) -> dict[str, Any]: ...
-
-
 class Scheduler:
     """Runs whatever is due. One thread calls `run`; `load` may be called from another."""
 
     def __init__(
         self,
-        store: TickStore,
+        store: Storage,
         windows: Windows,
         engine: Engine,
         clocks: ModelClocks,
@@ -62,7 +52,7 @@ class Scheduler:
         self._lock = threading.Lock()
         self.groups: tuple[Group, ...] = ()
         self._planned: dict[str, str] = {}
-        self._last: dict[str, int] = {key: int(t) for key, t in store.documents("tick").items()}
+        self._last: dict[str, int] = {key: int(t) for key, t in store.documents.read("tick").items()}
         self.closed: dict[str, int] = {}
 
     def load(self, groups: Iterable[Group]) -> None:
@@ -86,7 +76,7 @@ class Scheduler:
     def run(self, wall: int, stopped: Callable[[], bool] = lambda: False) -> int:
         """Evaluate every tick that is due at wall time `wall` (ns); returns how many."""
         done = 0
-        for model in self._store.models():
+        for model in self._store.rows.models():
             with self._lock:
                 groups = [group for group in self.groups if group.covers(model)]
             now = self._clocks.now(model, wall)
@@ -108,7 +98,7 @@ class Scheduler:
         changed = self._engine.tick(groups, model, time)
         keys = {_key(group, model): time for group in groups}
         self._last |= keys
-        self._store.put("tick", keys)
+        self._store.documents.put("tick", keys)
         seconds = (perf_counter() - started) / len(groups)
         for group in groups:
             self._counters.record(semconv.EVALUATION_DURATION, [seconds], {semconv.RULE_GROUP: group.name})
@@ -120,10 +110,10 @@ class Scheduler:
         for group in groups:
             last = self._last.get(_key(group, model))
             if last is None:
-                span = self._store.span(model)
+                span = self._store.rows.span(model)
                 if span is None:
                     continue
-                last = span[0] // group.interval * group.interval
+                last = span.oldest // group.interval * group.interval
             first = (last // group.interval + 1) * group.interval
             times = range(first, upto + 1, group.interval)
             if len(times) > MAX_CATCH_UP:

@@ -89,19 +89,19 @@ class Service:
     def _assemble(self) -> None:
         config = self._config
         self._clocks = ModelClocks(ahead_ns=config.window.ahead)
-        for model in self.store.models():
-            newest = self.store.newest_arrival(model, config.window.ahead)
+        for model in self.store.rows.models():
+            newest = self.store.rows.newest_arrival(model, config.window.ahead)
             if newest:
                 self._clocks.observe(model, *newest)
-        self.references = ReferenceBook(self.store, self._references_changed)
+        self.references = ReferenceBook(self.store.documents, self._references_changed)
         horizon = config.window.ground_truth_horizon
         # A window at the end of the horizon still needs what its baseline, or its budget, looks back to.
         self._windows = Windows(self.store, self.references.find, pane_ns=config.window.pane, horizon_ns=2 * horizon)
         self.engine = Engine(
             self._windows,
             self.references.find,
-            self.store,
-            self.store.count_outside,
+            self.store.documents,
+            self.store.rows.count_outside,
             count_condition,
             aggregate=aggregate,
             ground_truth_horizon_ns=config.window.ground_truth_horizon,
@@ -125,7 +125,7 @@ class Service:
         )  # fmt: skip
         queries = [(source, _query(source)) for source in config.ground_truth]
         self._pipeline = Pipeline(
-            self.store,
+            self.store.commit,
             decode,
             self._committed,
             self.counters,
@@ -133,7 +133,7 @@ class Service:
             max_queue_rows=config.receive.max_queue_rows,
         )
         self._sources = GroundTruthSources(
-            queries, self._pipeline.store, self.store, self.counters, self._clock,
+            queries, self._pipeline.store, self.store.documents, self.counters, self._clock,
         )  # fmt: skip
         self._evaluator = threading.Thread(target=self._evaluate, name="mlmon-evaluate", daemon=True)
 
@@ -145,7 +145,7 @@ class Service:
         app = web_app(
             self.snapshot,
             self.reports,
-            routes=[*reference_routes(self.references), *prediction_routes(self.store)],
+            routes=[*reference_routes(self.references), *prediction_routes(self.store.rows)],
             ready=self._evaluator.is_alive,
         )
         self._web = AsgiServer(app, *split_address(self._config.web.listen))
@@ -233,12 +233,14 @@ class Service:
                 _log.exception("evaluation failed")
 
     def _clean(self) -> None:
-        for model in self.store.models():
+        for model in self.store.rows.models():
             now = self._clocks.now(model, self._clock())
             if now is not None:
                 before = now - self._config.store.retention
                 self.store.delete_before(model, before)
-                self.store.forget_verdicts([a.id for a in self.engine.alerts() if a.target.model == model], before)
+                self.store.documents.forget_history(
+                    [a.id for a in self.engine.alerts() if a.target.model == model], before
+                )
         self.store.checkpoint()
 
     def _take_table(self, format_: Format, body: bytes, layout: GroundTruthLayout) -> TableReceipt:
@@ -298,7 +300,7 @@ class Service:
         ]
         lags = [
             Point({semconv.MODEL_NAME: model}, max(wall - now, 0) / 1e9)
-            for model in self.store.models()
+            for model in self.store.rows.models()
             if (now := self._clocks.now(model, wall)) is not None
         ]
         return [
@@ -319,7 +321,7 @@ class Service:
         known = {reference.model for reference in self.references.all()}
         notes += [
             f"model {model!r} has no reference: make one with `mlmon reference create FILE --model {model}`"
-            for model in self.store.models()
+            for model in self.store.rows.models()
             if model not in known
         ]
         return [*notes, *self._accounts.notes(), *self._sources.notes()]

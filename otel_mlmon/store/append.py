@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.store import states
@@ -14,16 +11,7 @@ from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.database import quoted
 from otel_mlmon.store.truth import constant, truth_columns
 from otel_mlmon.values import GroundTruthBatch, PredictionBatch, State
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What became of one batch."""
-
-    model: str
-    stored: int
-    duplicates: int
-    times: npt.NDArray[np.int64]  # of the batch's rows
+from otel_mlmon.values.storage import Appended
 
 
 def append_predictions(
@@ -69,7 +57,7 @@ def append_predictions(
         cursor.execute(
             "INSERT INTO mlmon_state.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped]
         )
-    return Appended(batch.model, stored, len(batch) - stored, times), change
+    return Appended(batch.model, stored, len(batch) - stored), change
 
 
 def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, received: int) -> pa.Table:
@@ -145,4 +133,4 @@ def append_ground_truth(
             [batch.model, int(times.min()), int(times.max())],
         ).fetchall()[0]
         cursor.unregister("incoming")
-    return Appended(batch.model, stored, n - stored, times)
+    return Appended(batch.model, stored, n - stored)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import duckdb
-import numpy as np
 
-from otel_mlmon.store.append import Appended, append_ground_truth, append_predictions
+from otel_mlmon.store.append import append_ground_truth, append_predictions
 from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.changes import FirstSightings, append_changes
 from otel_mlmon.store.database import Database, quoted
 from otel_mlmon.store.ground_truth import add_outcomes
 from otel_mlmon.store.keyed import KeyedGroundTruth
 from otel_mlmon.values import Batch, ChangeBatch, GroundTruthBatch, PredictionBatch
+from otel_mlmon.values.storage import Appended
 
 
 class Committer:
@@ -38,7 +38,7 @@ class Committer:
         for batch in batches:
             if isinstance(batch, ChangeBatch):
                 stored = append_changes(cursor, batch)
-                results.append(Appended("", stored, len(batch) - stored, np.zeros(0, np.int64)))
+                results.append(Appended("", stored, len(batch) - stored))
             elif isinstance(batch, GroundTruthBatch):
                 append = self._keyed.append if batch.keys else append_ground_truth
                 results.append(append(cursor, batch, seq=seq, received=received))

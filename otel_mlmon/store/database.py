@@ -48,6 +48,12 @@ class Database:
             raise StoreUnavailable(f"the store is closed: {_first_line(error)}") from error
 
     @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that is closed at the end."""
+        with contextlib.closing(self.cursor()) as cursor:
+            yield cursor
+
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor inside a transaction: committed at the end, rolled back on any exception.
 

@@ -6,28 +6,65 @@ and then (`settle`), outside of any transaction that writes; what is known at no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from otel_mlmon.store.catalog import StoredField
-from otel_mlmon.store.database import quoted
+from otel_mlmon.store.catalog import Catalog, StoredField
+from otel_mlmon.store.database import Database, quoted
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 # joined: predictions whose ground truth is known; early: those of them whose ground truth came first. correction: another value
 # for a prediction that had one; taken_back: a null; duplicate: the same again; wrong_type: cannot be compared with the prediction;
 # expired: retention ended before the prediction came.
-OUTCOMES: Final = ("joined", "early", "correction", "taken_back", "duplicate", "wrong_type", "expired")
+RESULTS: Final = ("joined", "early", "correction", "taken_back", "duplicate", "wrong_type", "expired")
 WAITING: Final = "waiting"
 _MARK: Final = "('true', 'false')"
 
 
+class GroundTruthResults:
+    """Counts of all models' ground truths by result. See `values.storage.GroundTruthStorage` for the methods."""
+
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._catalog = catalog
+        with database.reading() as cursor:
+            self._models = set(_unsettled(cursor))  # with rows that are not counted yet
+
+    def touch(self, models: Iterable[str]) -> None:
+        """Note that rows of these models were committed."""
+        self._models.update(models)
+
+    def settle(self, upto: int) -> None:
+        for model in sorted(self._models):
+            self._models.discard(model)
+            try:
+                with self._database.reading() as cursor:
+                    settled = _look(cursor, model, self._catalog.table(model), self._catalog.fields(model), upto)
+                with self._database.transaction() as cursor:
+                    _write(cursor, settled)
+            except BaseException:
+                self._models.add(model)
+                raise
+
+    def results(self) -> dict[str, dict[str, int]]:
+        with self._database.reading() as cursor:
+            counted = cursor.execute("SELECT * FROM mlmon_state.ground_truth_outcomes").fetchall()
+            waiting = cursor.execute(
+                "SELECT model, count(*) FROM mlmon_state.waiting_ground_truth GROUP BY model"
+            ).fetchall()
+        found: dict[str, dict[str, int]] = {}
+        for model, result, rows in [*counted, *((model, WAITING, rows) for model, rows in waiting)]:
+            found.setdefault(model, dict.fromkeys((WAITING, *RESULTS), 0))[result] = rows
+        return found
+
+
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What `look` found, to be written by `write`."""
+class _Settled:
+    """Results of one look at the ground truth of new commits."""
 
     model: str
     seq: int
@@ -47,18 +84,7 @@ def add_outcomes(cursor: duckdb.DuckDBPyConnection, model: str, outcomes: Mappin
             )
 
 
-def read_outcomes(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
-    """Model → outcome → ground truths; `WAITING` is as of now, the others since the store was made."""
-    found: dict[str, dict[str, int]] = {}
-    for model, outcome, rows in cursor.execute("SELECT * FROM mlmon_state.ground_truth_outcomes").fetchall():
-        found.setdefault(model, dict.fromkeys((WAITING, *OUTCOMES), 0))[outcome] = rows
-    waiting = "SELECT model, count(*) FROM mlmon_state.waiting_ground_truth GROUP BY model"
-    for model, rows in cursor.execute(waiting).fetchall():
-        found.setdefault(model, dict.fromkeys((WAITING, *OUTCOMES), 0))[WAITING] = rows
-    return found
-
-
-def unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+def _unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
     """Models with ground truth that has not been looked at, after a start."""
     rows = cursor.execute(
         "SELECT model FROM mlmon_state.ground_truth GROUP BY model HAVING max(seq) > coalesce((SELECT seq FROM "
@@ -68,9 +94,9 @@ def unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
     return [model for (model,) in rows]
 
 
-def look(
+def _look(
     cursor: duckdb.DuckDBPyConnection, model: str, table: str | None, fields: Mapping[str, StoredField], upto: int
-) -> Settled:
+) -> _Settled:
     """What commits up to `upto` brought that has not been counted."""
     rows = cursor.execute("SELECT seq FROM mlmon_state.ground_truth_settled WHERE model = ?", [model]).fetchall()
     since = rows[0][0] if rows else 0
@@ -114,11 +140,11 @@ def look(
         outcomes["joined"] += arrived.num_rows
         outcomes["early"] += arrived.num_rows
         outcomes["wrong_type"] += sum(arrived["wrong"].to_pylist())
-    return Settled(model, upto, outcomes, waiting, arrived)
+    return _Settled(model, upto, outcomes, waiting, arrived)
 
 
-def write(cursor: duckdb.DuckDBPyConnection, settled: Settled) -> None:
-    """Write down what `look` found, in the caller's transaction."""
+def _write(cursor: duckdb.DuckDBPyConnection, settled: _Settled) -> None:
+    """Write the results in the caller's transaction."""
     if settled.arrived.num_rows:
         cursor.register("arrived", settled.arrived)
         cursor.execute(
@@ -139,7 +165,7 @@ def write(cursor: duckdb.DuckDBPyConnection, settled: Settled) -> None:
     )
 
 
-def delete_before(cursor: duckdb.DuckDBPyConnection, model: str, time: int) -> None:
+def delete_ground_truth(cursor: duckdb.DuckDBPyConnection, model: str, time: int) -> None:
     """Retention: what still waits has waited in vain."""
     gone = cursor.execute(
         "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND time < ?", [model, time]

@@ -15,12 +15,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from otel_mlmon.store.append import Appended
 from otel_mlmon.store.catalog import StoredField
 from otel_mlmon.store.database import Database, quoted
 from otel_mlmon.store.ground_truth import add_outcomes
 from otel_mlmon.store.truth import constant, plain_values, truth_columns
 from otel_mlmon.values import GroundTruthBatch
+from otel_mlmon.values.storage import Appended
 from otel_mlmon.wire.columns import json_text, number_text
 
 _EXACT: Final = 2**53
@@ -47,7 +47,7 @@ class KeyedGroundTruth:
         names = json.dumps(features, ensure_ascii=False)
         times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
         if not n:
-            return Appended(batch.model, 0, 0, times)
+            return Appended(batch.model, 0, 0)
         texts = [list(map(key_text, plain_values(batch.keys[name]))) for name in features]
         parts = pa.table(
             [pa.array(column, pa.string()) for column in texts], names=[f"part{i}" for i in range(len(texts))]
@@ -74,7 +74,7 @@ class KeyedGroundTruth:
             {"model": batch.model, "names": names, "first": int(times.min()), "last": int(times.max())},
         ).fetchall()[0]
         cursor.unregister("incoming")
-        return Appended(batch.model, int(stored), n - int(stored), times)
+        return Appended(batch.model, int(stored), n - int(stored))
 
     def keep(self) -> None:
         """The transaction is committed."""

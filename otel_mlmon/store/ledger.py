@@ -50,13 +50,6 @@ def read_estimates(cursor: duckdb.DuckDBPyConnection, alert: str, limit: int) ->
     return [_entry(row) for row in reversed(rows)]
 
 
-def delete_estimates(cursor: duckdb.DuckDBPyConnection, alerts: Sequence[str], before: int) -> None:
-    """Delete the estimates of these alerts on windows that ended before `before`."""
-    cursor.execute(
-        'DELETE FROM mlmon_state.estimates WHERE "end" < ? AND alert IN (SELECT unnest(?))', [before, list(alerts)]
-    )
-
-
 def _table(rows: Sequence[LedgerEntry]) -> pa.Table:
     columns = {}
     for name, values in zip(LedgerEntry._fields, zip(*rows, strict=True), strict=True):

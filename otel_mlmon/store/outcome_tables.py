@@ -1,66 +1,122 @@
-"""The store's side of sums over ground truth."""
+"""Sums over predictions whose ground truth is known, and when it became known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
+import duckdb
 import pyarrow as pa
 
-from otel_mlmon.store import outcomes as pane_outcomes
-from otel_mlmon.store.connected import Connected
+from otel_mlmon.store import outcomes as events
+from otel_mlmon.store.catalog import Catalog
+from otel_mlmon.store.database import Database
+from otel_mlmon.store.profiles import in_segments, known_by, window_parameters
 from otel_mlmon.store.rows import read_events
-from otel_mlmon.store.window_sums import read_window_sums
-from otel_mlmon.values import RowBlock
-from otel_mlmon.values.profiles import WindowSums
+from otel_mlmon.values.profiles import SUMS, ClassCount, DroppedRows, RowSums, WindowSums
 from otel_mlmon.values.query import WindowQuery
+from otel_mlmon.values.storage import GroundTruthEvents
 
-_EVER: Final = 2**62  # ns, further apart than any two times
+_FURTHEST: Final = 2**62  # ns, further apart than any two times
+_SUMS: Final = ", ".join(f'sum("{name}")' for name in SUMS)
+_TABLES: Final = ("outcomes", "outcome_classes", "outcome_progress")
 
 
-class OutcomeTables(Connected):
-    """What was known when: see `store.outcomes`."""
+class Outcomes:
+    """Sums of all models. See `values.storage.OutcomeStorage` for the methods."""
 
-    def outcome_progress(self, model: str, reference: str) -> int:
-        """Number of the commit up to which ground truth is in the sums."""
-        with self._cursor() as cursor:
-            return pane_outcomes.outcome_progress(cursor, model, reference)
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._catalog = catalog
 
-    def outcome_events(
+    def progress(self, model: str, reference: str) -> int:
+        with self._database.reading() as cursor:
+            rows = cursor.execute(
+                "SELECT seq FROM mlmon_state.outcome_progress WHERE model = ? AND reference = ?", [model, reference]
+            ).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    def events(
         self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
-    ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None:
-        """What the commits after `since` made known, with signs, about `most` of it, and the last commit of it.
-
-        Of predictions whose time is at most `reach` ns from that of what was told of them (None: of all).
-        """
+    ) -> GroundTruthEvents | None:
         table = self._catalog.table(model)
         if table is None:
             return None
-        with self._cursor() as cursor:
-            last = pane_outcomes.next_commit(cursor, model, table, since, upto, most)
-            oldest = 0 if reach is None else pane_outcomes.oldest_concerned(cursor, model, table, since, last, reach)
+        with self._database.reading() as cursor:
+            last = events.next_commit(cursor, model, table, since, upto, most)
+            oldest = 0 if reach is None else events.oldest_concerned(cursor, model, table, since, last, reach)
             fields = self._catalog.fields(model)
-            within = _EVER if reach is None else reach
-            return *read_events(cursor, model, table, fields, segments, since, last, oldest, within), last
+            within = _FURTHEST if reach is None else reach
+            rows, signs = read_events(cursor, model, table, fields, segments, since, last, oldest, within)
+        return GroundTruthEvents(rows, signs, last)
 
-    def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
-        """Add to the sums; commits up to `seq` are in them."""
+    def append(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
         with self._database.transaction() as cursor:
-            pane_outcomes.append_outcomes(cursor, model, reference, sums, classes, seq)
+            for name, fresh in (("outcomes", sums), ("outcome_classes", classes)):
+                if fresh.num_rows:
+                    cursor.register("fresh", fresh)
+                    columns = ", ".join(f'"{column}"' for column in fresh.column_names)
+                    cursor.execute(f"INSERT INTO mlmon_state.{name} ({columns}) SELECT {columns} FROM fresh")
+                    cursor.unregister("fresh")
+            cursor.execute(
+                "INSERT OR REPLACE INTO mlmon_state.outcome_progress VALUES (?, ?, ?)", [model, reference, seq]
+            )
 
-    def forget_outcomes(self, model: str) -> None:
-        """Sums of a model will be made anew."""
+    def forget(self, model: str) -> None:
         with self._database.transaction() as cursor:
-            pane_outcomes.forget_outcomes(cursor, model)
-
-    def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
-        """Sums over the query's window moved to each of `starts`, any number of widths apart."""
-        with self._cursor() as cursor:
-            return read_window_sums(cursor, query, starts)
+            for name in _TABLES:
+                cursor.execute(f"DELETE FROM mlmon_state.{name} WHERE model = ?", [model])
 
     def known(self, query: WindowQuery, step: int) -> pa.Table:
-        """When the ground truth of the window's predictions became known, in steps of `step` ns."""
-        with self._cursor() as cursor:
-            return pane_outcomes.read_known(cursor, query, step)
+        with self._database.reading() as cursor:
+            return cursor.sql(
+                "SELECT version, pane // $step * $step AS at, (known - 1) // $step * $step AS known, "
+                "sum(with_truth) AS n FROM mlmon_state.outcomes WHERE model = $model AND reference = $reference "
+                "AND segment = '' AND pane >= $start AND pane < $end AND known <= $known GROUP BY ALL",
+                params={**window_parameters(query), "known": known_by(query), "step": step},
+            ).to_arrow_table()
+
+    def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
+        with self._database.reading() as cursor:
+            return _window_sums(cursor, query, starts)
+
+
+def _window_sums(cursor: duckdb.DuckDBPyConnection, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
+    """Sum up predictions, predictions that senders lost, and ground truth.
+
+    Every tick asks for few rows, and planning the queries costs most. So the queries have few expressions and use no DuckDB
+    relations, which are planned twice.
+    """
+    width, single = query.width, len(starts) == 1
+    parameters: dict[str, Any] = {"model": query.model, "start": min(starts), "end": max(starts) + width}
+    if not single:
+        parameters |= {"width": width, "starts": list(starts)}
+
+    def lines(table: str, columns: str, values: str, time: str, where: str, **more: Any) -> list[tuple[Any, ...]]:
+        start = "$start" if single else f"$start + ({time} - $start) // $width * $width"
+        several = "" if single else f" AND list_contains($starts, {start})"
+        return cursor.execute(
+            f"SELECT {start}, {columns}, {values} FROM mlmon_state.{table} WHERE model = $model AND {time} >= $start "
+            f"AND {time} < $end{where}{several} GROUP BY ALL",
+            {**parameters, **more},
+        ).fetchall()
+
+    panes = f" AND reference = $reference AND {in_segments('segment', '$segments')}"
+    more: dict[str, Any] = {"reference": query.reference, "segments": list(query.segments)}
+    totals = lines(
+        "pane_totals", "version, segment", "sum(rows), sum(lost_rows), sum(broken_rows)", "pane", panes, **more
+    )
+    dropped = lines("dropped", "version", "sum(rows)", "time", "")
+    sums: list[tuple[Any, ...]] = []
+    classes: list[tuple[Any, ...]] = []
+    if query.known_by != 0:
+        known = f"{panes} AND known <= $known"
+        more["known"] = known_by(query)
+        sums = lines("outcomes", "version, segment", _SUMS, "pane", known, **more)
+        classes = lines("outcome_classes", "version, segment, truth, prediction", "sum(n)", "pane", known, **more)
+    return WindowSums(
+        list(map(RowSums._make, totals)),
+        list(map(DroppedRows._make, dropped)),
+        sums,
+        list(map(ClassCount._make, classes)),
+    )

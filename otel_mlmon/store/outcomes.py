@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import duckdb
-import pyarrow as pa
-
-from otel_mlmon.store.profiles import EVER, window_parameters
-from otel_mlmon.values.query import WindowQuery
 
 
 def event_query(table: str) -> str:
@@ -66,44 +62,3 @@ def oldest_concerned(
         [model, since, upto, reach, since, upto],
     ).fetchall()[0][0]
     return 0 if found is None else int(found)
-
-
-def append_outcomes(
-    cursor: duckdb.DuckDBPyConnection, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int
-) -> None:
-    """Add lines, and note that commits up to `seq` are in them."""
-    for name, fresh in (("outcomes", sums), ("outcome_classes", classes)):
-        if fresh.num_rows:
-            cursor.register("fresh", fresh)
-            columns = ", ".join(f'"{column}"' for column in fresh.column_names)
-            cursor.execute(f"INSERT INTO mlmon_state.{name} ({columns}) SELECT {columns} FROM fresh")
-            cursor.unregister("fresh")
-    cursor.execute("INSERT OR REPLACE INTO mlmon_state.outcome_progress VALUES (?, ?, ?)", [model, reference, seq])
-
-
-def forget_outcomes(cursor: duckdb.DuckDBPyConnection, model: str) -> None:
-    """Delete all sums of a model: they will be made anew from its first commit on."""
-    for name in ("outcomes", "outcome_classes", "outcome_progress"):
-        cursor.execute(f"DELETE FROM mlmon_state.{name} WHERE model = ?", [model])
-
-
-def outcome_progress(cursor: duckdb.DuckDBPyConnection, model: str, reference: str) -> int:
-    """Number of the commit up to which ground truth is in the sums."""
-    rows = cursor.execute(
-        "SELECT seq FROM mlmon_state.outcome_progress WHERE model = ? AND reference = ?", [model, reference]
-    ).fetchall()
-    return int(rows[0][0]) if rows else 0
-
-
-def read_known(cursor: duckdb.DuckDBPyConnection, query: WindowQuery, step: int) -> pa.Table:
-    """Count the window's predictions by version, time (`at`) and time of their ground truth (`known`), in steps of `step` ns."""
-    return cursor.sql(
-        "SELECT version, pane // $step * $step AS at, (known - 1) // $step * $step AS known, sum(with_truth) AS n "
-        "FROM mlmon_state.outcomes WHERE model = $model AND reference = $reference AND segment = '' AND pane >= $start "
-        "AND pane < $end AND known <= $known GROUP BY ALL",
-        params={
-            **window_parameters(query),
-            "known": EVER if query.known_by is None else query.known_by,
-            "step": step,
-        },
-    ).to_arrow_table()

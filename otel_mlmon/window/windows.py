@@ -5,51 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.values import FREQUENT_VALUES, FieldProfile, Reference, RowBlock, WindowProfile
-from otel_mlmon.values.profiles import ValueCount, WindowSums
 from otel_mlmon.values.query import RowQuery, WindowQuery
+from otel_mlmon.values.storage import Storage
 from otel_mlmon.window.performance import outcome_tables
 from otel_mlmon.window.profile import profile_panes
 from otel_mlmon.window.sums import sum_profiles, sum_windows
 
 PANES_AT_ONCE = 2000
 EVENTS_AT_ONCE = 200_000
-
-
-class PaneStore(Protocol):
-    """What this stage needs of the store."""
-
-    def models(self) -> list[str]: ...
-    def rows(self, query: RowQuery) -> RowBlock | None: ...
-    def seq(self) -> int: ...
-    def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]: ...
-    def progress(self, model: str) -> int: ...
-    def set_progress(self, model: str, seq: int) -> None: ...
-    def replace_panes(
-        self, model: str, reference: str, panes: Sequence[int], fields: pa.Table, totals: pa.Table
-    ) -> None: ...
-    def fields(self, model: str) -> Iterable[str]: ...
-    def profiles(self, query: WindowQuery, fields: Sequence[str] | None = None) -> pa.Table: ...
-    def profile_values(
-        self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
-    ) -> list[ValueCount]: ...
-    def traffic(self, query: WindowQuery) -> pa.Table: ...
-    def outcome_progress(self, model: str, reference: str) -> int: ...
-    def outcome_events(
-        self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
-    ) -> tuple[RowBlock, npt.NDArray[np.int64], int] | None: ...
-    def append_outcomes(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None: ...
-    def forget_outcomes(self, model: str) -> None: ...
-    def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums: ...
-    def known(self, query: WindowQuery, step: int) -> pa.Table: ...
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None: ...
-    def documents(self, kind: str) -> dict[str, Any]: ...
 
 
 ReferenceFor = Callable[[str, str, str], Reference | None]  # (model, version, reference name)
@@ -66,7 +35,7 @@ class Windows:
     """Keeps the profiles of closed panes up to date. One thread at a time may call `close`."""
 
     def __init__(
-        self, store: PaneStore, reference_for: ReferenceFor, *, pane_ns: int, horizon_ns: int | None = None
+        self, store: Storage, reference_for: ReferenceFor, *, pane_ns: int, horizon_ns: int | None = None
     ) -> None:
         """Ground truth whose time is more than `horizon_ns` (None: however far) from its prediction's is kept, but not summed."""
         self._store = store
@@ -77,13 +46,13 @@ class Windows:
         self._dirty: dict[str, dict[int, int]] = {}  # model → pane → first commit not yet in its profile
         self._truth_waiting: set[str] = set()  # models with ground truth that may not be in the sums yet
         self._plans: dict[str, Plan] = {}
-        for model in store.models():
+        for model in store.rows.models():
             self._recover(model)
 
     def _recover(self, model: str) -> None:
         """After a start: whatever was committed and is not in a profile yet."""
-        done = self._store.progress(model)
-        panes = self._store.panes_after(model, done, self.pane_ns)
+        done = self._store.profiles.progress(model)
+        panes = self._store.rows.panes_after(model, done, self.pane_ns)
         self._dirty[model] = dict.fromkeys(panes, done + 1)
         self._truth_waiting.add(model)
 
@@ -104,23 +73,23 @@ class Windows:
     def plan(self, model: str, plan: Plan, fingerprint: str, since: int) -> None:
         """Say what profiles a model needs. When `fingerprint` differs from last time, panes from `since` are redone."""
         self._plans[model] = plan
-        if self._store.documents("plan").get(model) == fingerprint:
+        if self._store.documents.read("plan").get(model) == fingerprint:
             return
         with self._lock:
             dirty = self._dirty.setdefault(model, {})
-            for pane in self._store.panes_after(model, 0, self.pane_ns):
+            for pane in self._store.rows.panes_after(model, 0, self.pane_ns):
                 if pane >= since:
                     dirty[pane] = 0
-        self._store.forget_outcomes(model)
+        self._store.outcomes.forget(model)
         self.touch_ground_truth(model)
         # First, so that whatever is not redone before a crash is redone after it: then the plan is no longer news.
-        self._store.set_progress(model, 0)
-        self._store.put("plan", {model: fingerprint})
+        self._store.profiles.set_progress(model, 0)
+        self._store.documents.put("plan", {model: fingerprint})
 
     def close(self, model: str, upto: int) -> int:
         """Bring the profiles of all panes that end by `upto` (ns) up to date; returns how many panes were redone."""
         plan = self._plans.get(model)
-        if plan is None or model not in self._store.models():
+        if plan is None or model not in self._store.rows.models():
             return 0
         with self._lock:  # before the number is read: what is told of afterwards is for the next time
             waiting = model in self._truth_waiting
@@ -144,15 +113,15 @@ class Windows:
     def _add_outcomes(self, model: str, plan: Plan, newest: int) -> None:
         """Add what was committed since to the sums over predictions with ground truth, each commit once."""
         for name, segments in plan.segments.items():
-            since = self._store.outcome_progress(model, name)
+            since = self._store.outcomes.progress(model, name)
             while since < newest:
-                found = self._store.outcome_events(model, segments, since, newest, self._horizon_ns, EVENTS_AT_ONCE)
-                if found is None:
+                events = self._store.outcomes.events(model, segments, since, newest, self._horizon_ns, EVENTS_AT_ONCE)
+                if events is None:
                     break
-                events, signs, since = found
-                references = {v: self._reference_for(model, v, name) for v in events.versions.labels}
-                sums, classes = outcome_tables(events, signs, references, name, segments, self.pane_ns)
-                self._store.append_outcomes(model, name, sums, classes, since)
+                since = events.seq
+                references = {v: self._reference_for(model, v, name) for v in events.rows.versions.labels}
+                sums, classes = outcome_tables(events.rows, events.signs, references, name, segments, self.pane_ns)
+                self._store.outcomes.append(model, name, sums, classes, since)
 
     def _redo(self, model: str, plan: Plan, panes: list[int], due: dict[int, int]) -> None:
         with self._lock:  # what is committed from here on makes a pane dirty again
@@ -161,12 +130,12 @@ class Windows:
         try:
             for name, segments in plan.segments.items():
                 # Profiles need no ground truth.
-                rows = self._store.rows(RowQuery(model, _ranges(panes, self.pane_ns), segments, known_by=0))
+                rows = self._store.rows.read(RowQuery(model, _ranges(panes, self.pane_ns), segments, known_by=0))
                 if rows is None:
                     continue
                 references = {v: self._reference_for(model, v, name) for v in rows.versions.labels}
                 fields, totals = profile_panes(rows, references, name, segments, self.pane_ns)
-                self._store.replace_panes(model, name, panes, fields, totals)
+                self._store.profiles.replace(model, name, panes, fields, totals)
         except BaseException:
             with self._lock:
                 for pane in panes:
@@ -178,7 +147,7 @@ class Windows:
         with self._lock:
             waiting = self._dirty.get(model, {}).values()
             seq = min([newest - 1, *(s - 1 for s in waiting)])
-        self._store.set_progress(model, max(seq, 0))
+        self._store.profiles.set_progress(model, max(seq, 0))
 
     def window(self, query: WindowQuery) -> list[WindowProfile]:
         """The window as one profile per version, whole and per segment value."""
@@ -190,7 +159,7 @@ class Windows:
 
     def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
         """The window moved to each of `starts`, any number of widths apart, without field profiles, by start."""
-        sums = sum_windows(self._store.window_sums(query, starts))
+        sums = sum_windows(self._store.outcomes.window_sums(query, starts))
         return {
             start: [
                 WindowProfile(
@@ -216,11 +185,14 @@ class Windows:
         constants = {value for fields in references.values() for field in fields.values() for value in field.constants}
         names: list[str] | None = None
         if query.selects is not None:
-            known = {*self._store.fields(query.model), *(name for fields in references.values() for name in fields)}
+            known = {
+                *self._store.rows.fields(query.model),
+                *(name for fields in references.values() for name in fields),
+            }
             names = sorted(filter(query.selects, known))
         return sum_profiles(
-            self._store.profiles(query, names),
-            self._store.profile_values(query, FREQUENT_VALUES, sorted(constants), names),
+            self._store.profiles.read(query, names),
+            self._store.profiles.values(query, FREQUENT_VALUES, sorted(constants), names),
             references,
         )
 
@@ -228,15 +200,15 @@ class Windows:
         """The predictions themselves, of all versions. `known_by` is rounded down to a whole pane, as in the sums."""
         if query.known_by is not None:
             query = replace(query, known_by=query.known_by // self.pane_ns * self.pane_ns)
-        return self._store.rows(query)
+        return self._store.rows.read(query)
 
     def totals(self, query: WindowQuery) -> pa.Table:
         """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""
-        return self._store.traffic(query)
+        return self._store.profiles.traffic(query)
 
     def known(self, query: WindowQuery, step: int) -> pa.Table:
         """When ground truth became known: version, `at` (of predictions) and `known` in steps of `step` ns, n."""
-        return self._store.known(query, step)
+        return self._store.outcomes.known(query, step)
 
 
 def _ranges(panes: list[int], pane_ns: int) -> list[tuple[int, int]]:

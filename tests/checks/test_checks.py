@@ -78,7 +78,7 @@ class World:
         self.engine = Engine(
             self.windows,
             lambda *_: reference,
-            self.store,
+            self.store.documents,
             self._count,
             count_condition,
             aggregate=aggregate,
@@ -92,7 +92,7 @@ class World:
         self._number = 0
 
     def _count(self, target: Any, start: int, end: int, low: float | None, high: float | None) -> int:
-        return self.store.count_outside(target, start, end, low, high)
+        return self.store.rows.count_outside(target, start, end, low, high)
 
     def send(
         self, rows: list[dict[str, Any]], values: list[Any] | None = None, *, window: int = 0, version: str = "v1"
@@ -317,7 +317,7 @@ def test_a_firing_alert_survives_a_restart_with_its_evidence() -> None:
     world.engine = Engine(
         world.windows,
         lambda *_: REFERENCE,
-        world.store,
+        world.store.documents,
         world._count,
         count_condition,
         aggregate=aggregate,

@@ -154,7 +154,7 @@ class _Run:
 
     def start(self) -> None:
         self.engine = Engine(
-            self.windows, lambda *_: REFERENCE, self.store, self.windows.count_outside, count_condition,
+            self.windows, lambda *_: REFERENCE, self.store.documents, self.windows.count_outside, count_condition,
             aggregate=aggregate, ground_truth_horizon_ns=HOUR,
         )  # fmt: skip
 
@@ -177,7 +177,7 @@ def test_what_has_added_up_survives_a_restart() -> None:
             other.result.message,
         )
     assert one.result.status == "breach"
-    (kept,) = restarted.store.documents("memory").values()
+    (kept,) = restarted.store.documents.read("memory").values()
     assert kept[""]["x"]["end"] == 16 * HOUR
 
 

@@ -39,7 +39,7 @@ def _judged(frame: pd.DataFrame, fields: dict[str, FieldColumn], rules: list[str
     engine = Engine(
         windows,
         lambda *_: None,
-        store,
+        store.documents,
         lambda *_: 0,
         count_condition,
         aggregate=aggregate,

@@ -39,7 +39,7 @@ def block(production: Model, intended: Model, n: int = 1_000) -> RowBlock:
         rows.append(PredictionRow("m", "1", f"id{i}", i, {**features, **given}))
     store = Store(None)
     store.commit(prediction_batches(rows), n)
-    found = store.rows(RowQuery("m", [(0, n)], with_ids=True))
+    found = store.rows.read(RowQuery("m", [(0, n)], with_ids=True))
     store.close()
     assert found is not None
     return found

@@ -182,7 +182,7 @@ def test_a_figure_is_provisional_until_hardly_more_is_to_come_and_each_revision_
     assert set(stages[5:]) == {"provisional"}, "the newest ripe window has much of its ground truth on the way"
     assert all(0.1 <= c <= 0.5 for c in coverages[5:])
     whole = world.engine.alerts()[0].id
-    revisions = world.store.revisions(whole, 10_000)
+    revisions = world.store.documents.revisions(whole, 10_000)
     by_window: dict[int, list[RevisionRow]] = {}
     for revision in revisions:
         by_window.setdefault(revision.end, []).append(revision)
@@ -198,7 +198,7 @@ def test_a_figure_is_provisional_until_hardly_more_is_to_come_and_each_revision_
     assert delays["0.9"] == pytest.approx(2 * np.log(10) * 86400, rel=0.25)
     world.restart()
     world.tick(40 * DAY)
-    assert world.store.revisions(whole, 10_000) == revisions, "nothing is recorded twice"
+    assert world.store.documents.revisions(whole, 10_000) == revisions, "nothing is recorded twice"
 
 
 def test_a_version_that_no_longer_predicts_is_judged_while_its_ground_truth_comes() -> None:

@@ -291,13 +291,13 @@ def test_whoever_does_not_wait_is_told_so_and_finds_it_later(monkeypatch: pytest
     world = World()
     world.send(houses(1, 2000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
-    go, rows = threading.Event(), world.store.rows
+    go, read = threading.Event(), world.store.rows.read
 
     def slow(*arguments: Any, **more: Any) -> Any:
         go.wait(30)
-        return rows(*arguments, **more)
+        return read(*arguments, **more)
 
-    monkeypatch.setattr(world.store, "rows", slow)
+    monkeypatch.setattr(world.store.rows, "read", slow)
     made = Explanations(world.store, world.engine, lambda: [world.group], world.find, world.windows)
     assert made.find(alert, 0.01) is None
     go.set()

@@ -80,7 +80,7 @@ class World:
         self.store = Store(path)
         self.windows = Windows(self.store, self.find, pane_ns=60 * SECOND)
         self.engine = Engine(
-            self.windows, self.find, self.store, self._count, count_condition,
+            self.windows, self.find, self.store.documents, self._count, count_condition,
             aggregate=aggregate, ground_truth_horizon_ns=1000 * HOUR,
         )  # fmt: skip
         self.group = parse_text(
@@ -94,7 +94,7 @@ class World:
         return self.reference
 
     def _count(self, target: Any, start: int, end: int, low: float | None, high: float | None) -> int:
-        return self.store.count_outside(target, start, end, low, high)
+        return self.store.rows.count_outside(target, start, end, low, high)
 
     def send(self, frame: pd.DataFrame, hour: int, *, version: str = "v1", known: float = 1.0) -> None:
         """An hour's predictions, evenly spread, with trace ids; the ground truth of the first `known` of them comes at once."""

@@ -66,7 +66,7 @@ def test_estimates_are_kept_scored_and_believed_while_they_are_right(tmp_path: P
     # Nine in ten houses are old: the error that is to be expected is known on the same day.
     assert alert.state.phase == "firing"
     assert verdict.result.value == pytest.approx(np.sqrt(0.9 * 900 + 0.1 * 100), rel=0.1)
-    entries = world.store.estimates(alert.id)
+    entries = world.store.documents.estimates(alert.id)
     assert [e.end for e in entries] == [(day + 1) * DAY for day in range(24)], "one a window, restarts included"
     scored = [e for e in entries if e.scored]
     assert len(scored) >= 12 and all(e.scored >= e.end + 3 * DAY for e in scored)

@@ -125,18 +125,18 @@ def test_nothing_follows_from_an_estimator_that_is_not_believed() -> None:
 def test_the_store_keeps_estimates_until_they_are_scored_and_after(tmp_path: Path) -> None:
     store = Store(tmp_path / "mlmon.duckdb")
     rows = [_kept(window, alert) for alert in ("a", "b") for window in range(3)]
-    store.append_estimates(rows)
-    store.append_estimates(rows[:2])  # evaluated again after a crash
-    store.append_estimates([])
-    assert [e.start for e in store.estimates("a", 10)] == [0, 100, 200]
-    assert [e.start for e in store.estimates("a", 2)] == [100, 200]
-    assert math.isnan(store.estimates("a", 1)[0].realised)
+    store.documents.append_estimates(rows)
+    store.documents.append_estimates(rows[:2])  # evaluated again after a crash
+    store.documents.append_estimates([])
+    assert [e.start for e in store.documents.estimates("a", 10)] == [0, 100, 200]
+    assert [e.start for e in store.documents.estimates("a", 2)] == [100, 200]
+    assert math.isnan(store.documents.estimates("a", 1)[0].realised)
     done = score(rows[1], Estimate(5.5, 5.0, math.nan, 0.25, 150), 200, 77)
-    store.score_estimates([done, _kept(99)])
-    store.score_estimates([])
+    store.documents.score_estimates([done, _kept(99)])
+    store.documents.score_estimates([])
     store.close()
     again = Store(tmp_path / "mlmon.duckdb")
-    found = again.estimates("a", 10)
+    found = again.documents.estimates("a", 10)
     assert [e.scored for e in found] == [0, 77, 0]
     assert found[1][:-6] == done[:-6]
     assert (found[1].realised, found[1].realised_low, found[1].coverage) == (5.5, 5.0, 0.75)

@@ -58,7 +58,7 @@ def test_missing_at_random_leaves_figures_and_intervals_right_and_nothing_is_sai
                 assert verdict.result.status == "no_data", "no label is known in the first four weeks"
         assert verdict.result.coverage == pytest.approx(0.6, abs=0.05)
         assert verdict.result.maturity == "final"
-        for revision in world.store.revisions(world.engine.alerts()[0].id, 1000):
+        for revision in world.store.documents.revisions(world.engine.alerts()[0].id, 1000):
             if revision.maturity == "final":
                 part = frame[(frame["time"] >= revision.start) & (frame["time"] < revision.end)]
                 covered += revision.low <= _rmse(part) <= revision.high

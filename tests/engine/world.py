@@ -51,7 +51,7 @@ class World:
         self.store = Store(self.path)
         self.windows = Windows(self.store, lambda *_: self.reference, pane_ns=self.pane)
         self.engine = Engine(
-            self.windows, lambda *_: self.reference, self.store, lambda *_: 0, count_condition, aggregate=aggregate,
+            self.windows, lambda *_: self.reference, self.store.documents, lambda *_: 0, count_condition, aggregate=aggregate,
             ground_truth_horizon_ns=self.horizon,
         )  # fmt: skip
         keys = tuple(sorted({key for rule in self.group.rules for key in rule.segments}))

@@ -25,10 +25,10 @@ class Fetcher:
     def __init__(self, store: Store, *sources: GroundTruthSource) -> None:
         self.counters = Counters()
         self.pipeline = Pipeline(
-            store, lambda *_, **__: Decoded(), lambda batches, received: None, self.counters, lambda: NOW, max_queue_rows=10**6
+            store.commit, lambda *_: Decoded(), lambda batches, received: None, self.counters, lambda: NOW, max_queue_rows=10**6
         )  # fmt: skip
         self.pairs = [(source, _query(source)) for source in sources]
-        self.made = GroundTruthSources(self.pairs, self.pipeline.store, store, self.counters, lambda: NOW)
+        self.made = GroundTruthSources(self.pairs, self.pipeline.store, store.documents, self.counters, lambda: NOW)
 
     def run(self) -> list[dict[str, Any]]:
         for source, query in self.pairs:

@@ -15,12 +15,12 @@ from otel_mlmon.values.query import RowQuery
 
 
 def _outcomes(store: Store, model: str = "m") -> dict[str, int]:
-    store.settle_ground_truth()
-    return {outcome: n for outcome, n in store.ground_truth_outcomes().get(model, {}).items() if n}
+    store.ground_truth.settle(store.seq())
+    return {outcome: n for outcome, n in store.ground_truth.results().get(model, {}).items() if n}
 
 
 def _known(store: Store) -> int:
-    rows = store.rows(RowQuery("m", [(0, 2**62)]))
+    rows = store.rows.read(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     return int(rows.truth_known.sum())
 
@@ -67,7 +67,7 @@ def test_ground_truth_that_cannot_be_compared_is_counted(predicted: Any, truth: 
     commits = [[predictions([{"x": 1}], [predicted], ids=["a"])], [ground_truth(["a"], [truth])]]
     for batches in reversed(commits) if late else commits:
         store.commit(batches, 0)
-        store.settle_ground_truth()
+        store.ground_truth.settle(store.seq())
     assert _outcomes(store).get("wrong_type", 0) == int(wrong)
     assert bool(GroundTruthAccounts(store).notes()) == wrong
 
@@ -113,7 +113,7 @@ def test_sums_equal_a_plain_count_for_any_order_of_commits_and_reads() -> None:
                         before.append(value)
                 store.commit([ground_truth(ids, values)], 0)
             if rng.random() < 0.3:
-                store.settle_ground_truth()
+                store.ground_truth.settle(store.seq())
         joined = len(known.keys() & predicted)
         expected = {
             "joined": joined, "waiting": len(known) - joined, "early": early, "correction": corrections, "duplicate": duplicates,

@@ -214,5 +214,5 @@ def test_configuration_turns_numbers_into_truth_values(fetch: Fetch, tmp_path: P
              "id": "id", "value": "churned", "time": "at", "boolean": boolean}
         )  # fmt: skip
         assert fetch(store, source).run()[0]["stored"] == 4
-        store.settle_ground_truth()
-        assert {k: n for k, n in store.ground_truth_outcomes()["m"].items() if n} == outcomes
+        store.ground_truth.settle(store.seq())
+        assert {k: n for k, n in store.ground_truth.results()["m"].items() if n} == outcomes

@@ -33,7 +33,7 @@ def keyed(values: list[Any], *, times: list[int] | None = None, **keys: list[Any
 
 def _known(store: Store) -> dict[str, Any]:
     """Id → the ground truth that holds, as the store joins it."""
-    rows = store.rows(RowQuery("m", [(0, 2**62)]))
+    rows = store.rows.read(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     ids = [id_ for (id_,) in store.query("SELECT _id FROM predictions.m ORDER BY rowid")]
     order = [id_ for (id_,) in store.query("SELECT _id FROM predictions.m")]
@@ -46,8 +46,8 @@ def _known(store: Store) -> dict[str, Any]:
 
 
 def _outcomes(store: Store) -> dict[str, int]:
-    store.settle_ground_truth()
-    return {outcome: n for outcome, n in store.ground_truth_outcomes().get("m", {}).items() if n}
+    store.ground_truth.settle(store.seq())
+    return {outcome: n for outcome, n in store.ground_truth.results().get("m", {}).items() if n}
 
 
 @pytest.mark.parametrize("first", ["predictions", "ground truth", "one commit"])

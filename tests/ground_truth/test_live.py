@@ -47,8 +47,8 @@ def _predict(otlp: str, customers: list[int], model: str = "m") -> list[str]:
 
 
 def _settled(service: Service, model: str = "m") -> dict[str, int]:
-    service.store.settle_ground_truth()
-    return {o: n for o, n in service.store.ground_truth_outcomes().get(model, {}).items() if n}
+    service.store.ground_truth.settle(service.store.seq())
+    return {o: n for o, n in service.store.ground_truth.results().get(model, {}).items() if n}
 
 
 def _load(*arguments: object) -> subprocess.CompletedProcess[str]:

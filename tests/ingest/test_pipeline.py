@@ -20,7 +20,7 @@ from otel_mlmon.values import Batch, Decoded
 from otel_mlmon.wire import semconv
 
 
-def _decode(_signal: Any, body: bytes, _encoding: Any, *, received_ns: int) -> Decoded:
+def _decode(_signal: Any, body: bytes, _encoding: Any, received_ns: int) -> Decoded:
     """`first:count:rejected`, for tests."""
     first, count, rejected = map(int, body.split(b":"))
     batch = predictions([{"x": 1}] * count, ids=[str(first + i) for i in range(count)], times=[received_ns] * count)
@@ -54,7 +54,7 @@ class Gate:
 @contextmanager
 def _pipeline(max_rows: int = 10_000) -> Iterator[tuple[Pipeline, Gate, Counters]]:
     gate, counters = Gate(), Counters()
-    made = Pipeline(gate, _decode, lambda batches, received: None, counters, lambda: 1, max_queue_rows=max_rows)
+    made = Pipeline(gate.commit, _decode, lambda batches, received: None, counters, lambda: 1, max_queue_rows=max_rows)
     try:
         yield made, gate, counters
     finally:

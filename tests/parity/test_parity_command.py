@@ -57,7 +57,7 @@ def processor() -> Iterator[str]:
         rows.append(PredictionRow("prices", version, f"p{i}", time, {**features, **outputs}, trace_id=f"{i:032x}"))
     store = Store(None)
     store.commit(prediction_batches(rows), NOW)
-    server = AsgiServer(Starlette(routes=prediction_routes(store)), "127.0.0.1", 0)
+    server = AsgiServer(Starlette(routes=prediction_routes(store.rows)), "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.start()}"
     server.stop()
     store.close()

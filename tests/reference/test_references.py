@@ -144,13 +144,13 @@ def test_file_without_a_reference_is_reported(tmp_path: Path, content: str) -> N
 
 def test_references_outlive_a_restart_and_a_version_may_have_its_own(houses: Path, tmp_path: Path) -> None:
     store, changed = Store(tmp_path / "s.duckdb"), list[str]()
-    book = ReferenceBook(store, changed.append)
+    book = ReferenceBook(store.documents, changed.append)
     made = _make(houses / "houses.csv")
     assert book.put(made)
     assert not book.put(made), "known already"
     store.close()
     store = Store(tmp_path / "s.duckdb")
-    book = ReferenceBook(store, changed.append)
+    book = ReferenceBook(store.documents, changed.append)
     assert book.find("m", "any version", "training") is not None
     assert book.find("m", "any version", "other") is None
     book.delete("m", "training", "")

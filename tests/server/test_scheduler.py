@@ -42,7 +42,7 @@ class Processor:
         self.engine = Engine(
             self.windows,
             lambda *_: None,
-            store,
+            store.documents,
             lambda *_: 0,
             lambda *_: (0, 0),
             aggregate=lambda *_: [],

@@ -22,7 +22,7 @@ EVER = [(0, 2**62)]
 
 
 def _rows(store: Store, *segments: str) -> RowBlock:
-    found = store.rows(RowQuery("m", EVER, segments))
+    found = store.rows.read(RowQuery("m", EVER, segments))
     assert found is not None
     return found
 
@@ -210,7 +210,7 @@ def test_the_last_of_several_ground_truths_wins_within_a_batch_and_within_a_comm
     )
     shown = {
         example["prediction_id"]: example["ground_truth"]
-        for example in store.examples(Target("m", "v1", "", ""), 0, 9, 5)
+        for example in store.rows.examples(Target("m", "v1", "", ""), 0, 9, 5)
     }
     assert shown == {"a": "2", "b": "4", "c": None}
 
@@ -248,7 +248,7 @@ def test_a_segment_does_not_depend_on_what_else_is_read() -> None:
     store.commit([predictions([{"town": "a"}], ids=["1"], times=[1])], 0)
     store.commit([predictions([{"town": "b"}], ids=["2"], times=[2], segments={"town": ["given"]})], 0)
     for ranges in ([(0, 9)], [(0, 2)], [(2, 9)]):
-        rows = store.rows(RowQuery("m", ranges, ["town"]))
+        rows = store.rows.read(RowQuery("m", ranges, ["town"]))
         assert rows is not None
         for time, code in zip(rows.times.tolist(), rows.segments["town"].codes, strict=True):
             assert rows.segments["town"].labels[code] == {1: "a", 2: "given"}[time]

@@ -44,11 +44,11 @@ def test_two_versions_may_answer_the_same_request_and_one_ground_truth_is_of_bot
         both = [predictions([{"x": 1}], ids=["a"], version=version) for version in ("champion", "challenger")]
         found = store.commit([*both, ground_truth(["a"], [1.0])], 0)
     assert [(a.stored, a.duplicates) for a in found] == [(0, 1)] * 3
-    rows = store.rows(RowQuery("m", [(0, HOUR)]))
+    rows = store.rows.read(RowQuery("m", [(0, HOUR)]))
     assert rows is not None
     assert (sorted(rows.versions.labels), rows.truth_known.tolist()) == (["challenger", "champion"], [True, True])
-    store.settle_ground_truth()
-    assert store.ground_truth_outcomes()["m"]["joined"] == 1
+    store.ground_truth.settle(store.seq())
+    assert store.ground_truth.results()["m"]["joined"] == 1
 
 
 def test_the_same_ground_truth_twice_is_a_duplicate_and_another_a_correction() -> None:
@@ -77,7 +77,7 @@ def test_rows_that_the_sender_lost_are_told_once_however_often_the_batch_comes()
 
 
 def _dropped(store: Store) -> dict[str, int]:
-    dropped = store.window_sums(WindowQuery("m", "training", 0, HOUR, known_by=0), [0]).dropped
+    dropped = store.outcomes.window_sums(WindowQuery("m", "training", 0, HOUR, known_by=0), [0]).dropped
     return {version: rows for _, version, rows in dropped}
 
 
@@ -85,7 +85,7 @@ def test_models_whose_names_differ_in_case_only_may_come_in_one_commit() -> None
     store = Store(None)
     store.commit([predictions([{"x": n}], ids=[m], model=m) for n, m in enumerate(["Prices", "prices", "PRICES"])], 0)
     for n, model in enumerate(["Prices", "prices", "PRICES"]):
-        rows = store.rows(RowQuery(model, [(0, HOUR)]))
+        rows = store.rows.read(RowQuery(model, [(0, HOUR)]))
         assert rows is not None
         assert rows.fields["x"].numbers.tolist() == [n]  # type: ignore[union-attr]
 
@@ -98,7 +98,7 @@ def test_a_commit_with_an_impossible_batch_leaves_nothing_and_is_not_asked_for_a
     object.__setattr__(broken, "ids", ids)
     with pytest.raises((RejectedInput, TypeError)):
         store.commit([predictions([{"y": 1}], ids=["c"]), predictions([{"z": 1}], model="new"), broken], 0)
-    assert (_ids(store), store.models()) == (["a"], ["m"])
+    assert (_ids(store), store.rows.models()) == (["a"], ["m"])
     store.commit([predictions([{"y": 1}], ids=["c"])], 0)
     assert _ids(store) == ["a", "c"]
 
@@ -175,7 +175,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_the_file_may_have_any_name(tmp_path: Path, stem: str) -> None:
     store = Store(tmp_path / f"{stem}.duckdb")
     store.commit([predictions([{"x": 1}], ids=["a"]), ground_truth(["a"], [1.0])], 0)
-    rows = store.rows(RowQuery("m", [(0, 2**62)]))
+    rows = store.rows.read(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     assert rows.truth_known.all()
 
@@ -221,8 +221,8 @@ def test_retention_deletes_what_is_older_and_nothing_of_other_models() -> None:
     store.commit([predictions([{"x": 1}], times=[0], model="other")], 0)
     store.commit([ground_truth(["id-0", "id-2"], [1.0, 2.0], times=[HOUR, 21 * HOUR])], 0)
     assert store.delete_before("m", 15 * HOUR) == 2
-    assert store.span("m") == (20 * HOUR, 20 * HOUR, 1)
-    assert store.span("other") == (0, 0, 1)
+    assert store.rows.span("m") == (20 * HOUR, 20 * HOUR, 1)
+    assert store.rows.span("other") == (0, 0, 1)
     assert store.query("SELECT prediction_id FROM mlmon_state.ground_truth") == [("id-2",)]
 
 
@@ -230,12 +230,12 @@ def test_commits_are_numbered_upwards_even_after_everything_was_deleted(tmp_path
     store = Store(tmp_path / "s.duckdb")
     for number in range(5):
         store.commit([predictions([{"x": 1}], ids=[f"{number}"])], 0)
-    store.set_progress("m", 5)
+    store.profiles.set_progress("m", 5)
     store.delete_before("m", HOUR)
     store.close()
     store = Store(tmp_path / "s.duckdb")
     store.commit([predictions([{"x": 1}], ids=["new"])], 0)
-    assert store.panes_after("m", store.progress("m"), SECOND) == {0}
+    assert store.rows.panes_after("m", store.profiles.progress("m"), SECOND) == {0}
 
 
 def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
@@ -247,12 +247,12 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
         seen = 0
         try:
             while not done.is_set():
-                rows = store.rows(RowQuery("m", [(0, HOUR)], ["x"]))
+                rows = store.rows.read(RowQuery("m", [(0, HOUR)], ["x"]))
                 assert rows is not None
                 assert len(rows) % 10 == 0
                 assert len(rows) >= seen
                 seen = len(rows)
-                assert store.count_outside(Target("m", "v1", "", "x"), 0, HOUR, 0, 1000) == 0
+                assert store.rows.count_outside(Target("m", "v1", "", "x"), 0, HOUR, 0, 1000) == 0
         except BaseException as error:
             failures.append(error)
 
@@ -274,15 +274,15 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
     for thread in readers:
         thread.join()
     assert failures == []
-    assert store.span("m") == (0, 9 * SECOND, 310)
+    assert store.rows.span("m") == (0, 9 * SECOND, 310)
     assert store.seq() == 31
     assert store.query("SELECT count(DISTINCT _seq) FROM predictions.m") == [(31,)]
 
 
 def test_retention_forgets_old_verdicts_of_the_alerts_that_are_named() -> None:
     store = Store(None)
-    store.judged(
+    store.documents.record_tick(
         {}, (), [VerdictRow(alert, end, "ok", 0.0, None, end) for alert in ("a", "b") for end in (1, 2, 3)], ()
     )
-    store.forget_verdicts(["a"], 3)
-    assert [[end for _, end, *_ in store.verdicts(alert)] for alert in ("a", "b")] == [[3], [1, 2, 3]]
+    store.documents.forget_history(["a"], 3)
+    assert [[end for _, end, *_ in store.documents.verdicts(alert)] for alert in ("a", "b")] == [[3], [1, 2, 3]]

@@ -54,24 +54,24 @@ def store() -> Store:
 def test_numbers_outside_a_range_are_counted(
     store: Store, segment: str, low: float | None, high: float | None, expected: int
 ) -> None:
-    assert store.count_outside(Target("m", "v1", segment, "x"), 0, 100 * SECOND, low, high) == expected
+    assert store.rows.count_outside(Target("m", "v1", segment, "x"), 0, 100 * SECOND, low, high) == expected
 
 
 def test_only_the_window_the_version_and_the_field_asked_for_are_counted(store: Store) -> None:
-    assert store.count_outside(Target("m", "v1", "", "x"), 2 * SECOND, 5 * SECOND, 0, 50) == 1
-    assert store.count_outside(Target("m", "v2", "", "x"), 0, SECOND, 0, 50) == 1
-    assert store.count_outside(Target("m", "v1", "", "unheard"), 0, 100 * SECOND, 0, 50) == 0
-    assert store.count_outside(Target("unheard", "v1", "", "x"), 0, 100 * SECOND, 0, 50) == 0
+    assert store.rows.count_outside(Target("m", "v1", "", "x"), 2 * SECOND, 5 * SECOND, 0, 50) == 1
+    assert store.rows.count_outside(Target("m", "v2", "", "x"), 0, SECOND, 0, 50) == 1
+    assert store.rows.count_outside(Target("m", "v1", "", "unheard"), 0, 100 * SECOND, 0, 50) == 0
+    assert store.rows.count_outside(Target("unheard", "v1", "", "x"), 0, 100 * SECOND, 0, 50) == 0
 
 
 def test_numbers_are_counted_though_the_field_began_as_text() -> None:
     store = Store(None)
     store.commit([predictions([{"x": "a"}, {"x": "b"}, {"x": 70}, {"x": "80"}])], 0)
-    assert store.count_outside(Target("m", "v1", "", "x"), 0, 100 * SECOND, 0, 50) == 1
+    assert store.rows.count_outside(Target("m", "v1", "", "x"), 0, 100 * SECOND, 0, 50) == 1
 
 
 def test_examples_of_a_field_begin_with_what_is_no_number_and_say_what_it_is(store: Store) -> None:
-    examples = store.examples(Target("m", "v1", "", "x"), 0, 100 * SECOND, 20)
+    examples = store.rows.examples(Target("m", "v1", "", "x"), 0, 100 * SECOND, 20)
     assert len(examples) == 8
     odd = {example["prediction_id"]: example["value"] for example in examples[:3]}
     assert odd == {"id-5": str(2**70), "id-6": '"7000"', "id-7": "absent"}
@@ -80,7 +80,7 @@ def test_examples_of_a_field_begin_with_what_is_no_number_and_say_what_it_is(sto
 
 
 def test_examples_of_the_model_begin_with_the_largest_error(store: Store) -> None:
-    first, second, *_ = store.examples(Target("m", "v1", "", ""), 0, 100 * SECOND, 3)
+    first, second, *_ = store.rows.examples(Target("m", "v1", "", ""), 0, 100 * SECOND, 3)
     assert (first["prediction_id"], first["prediction"], first["ground_truth"]) == ("id-1", 2.0, "102")
     assert (second["prediction_id"], second["ground_truth"]) == ("id-0", "1.5")
 
@@ -97,23 +97,23 @@ def test_examples_of_the_model_begin_with_the_largest_error(store: Store) -> Non
     ],
 )
 def test_examples_are_those_of_the_segment(store: Store, segment: str, ids: list[str]) -> None:
-    found = store.examples(Target("m", "v1", segment, ""), 0, 100 * SECOND, 20)
+    found = store.rows.examples(Target("m", "v1", segment, ""), 0, 100 * SECOND, 20)
     assert sorted(example["prediction_id"] for example in found) == ids
 
 
 def test_segments_in_rows_and_in_questions_about_rows_are_the_same(store: Store) -> None:
-    rows = store.rows(RowQuery("m", [(0, 100 * SECOND)], ["zip", "town", "flag"]))
+    rows = store.rows.read(RowQuery("m", [(0, 100 * SECOND)], ["zip", "town", "flag"]))
     assert rows is not None
     v1 = rows.versions.labels.index("v1")
     for key, texts in rows.segments.items():
         for code, label in enumerate(texts.labels):
             of_segment = int(((texts.codes == code) & (rows.versions.codes == v1)).sum())
-            assert len(store.examples(Target("m", "v1", f"{key}={label}", ""), 0, 100 * SECOND, 20)) == of_segment
+            assert len(store.rows.examples(Target("m", "v1", f"{key}={label}", ""), 0, 100 * SECOND, 20)) == of_segment
 
 
 def test_rows_that_must_have_a_field_are_those_with_whatever_value_of_it(store: Store) -> None:
     def ids(having: str | None) -> list[str]:
-        found = store.rows(
+        found = store.rows.read(
             RowQuery("m", [(0, 100 * SECOND)], known_by=0, fields=["town"], with_ids=True, having=having)
         )
         assert found is not None and set(found.fields) == {"town"} and found.ids is not None

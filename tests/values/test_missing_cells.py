@@ -60,7 +60,7 @@ class Judged:
         world.store.commit(batches, 0)
         world.windows.touch("m", np.array(times))
         world.tick(6 * HOUR)
-        block = world.store.rows(RowQuery("m", [(0, 6 * HOUR)]))
+        block = world.store.rows.read(RowQuery("m", [(0, 6 * HOUR)]))
         assert block is not None
         self.rows, self._reference, self._world = block, reference, world
 

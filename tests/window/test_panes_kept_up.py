@@ -13,7 +13,6 @@ from batches import SECOND, ground_truth, predictions
 
 from otel_mlmon.errors import StoreUnavailable
 from otel_mlmon.store import Store
-from otel_mlmon.values import RowBlock
 from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window import Plan, Windows
 
@@ -21,26 +20,8 @@ PANE = 10 * SECOND
 EVER = 10**6 * SECOND
 
 
-class _Failing(Store):
-    """Fails when told to, in the operation that is named."""
-
-    fails = ""
-
-    def rows(self, *arguments: Any, **named: Any) -> RowBlock | None:
-        self._maybe("rows")
-        return super().rows(*arguments, **named)
-
-    def outcome_events(self, *arguments: Any) -> Any:
-        self._maybe("outcome_events")
-        return super().outcome_events(*arguments)
-
-    def append_outcomes(self, *arguments: Any) -> None:
-        self._maybe("append_outcomes")
-        super().append_outcomes(*arguments)
-
-    def _maybe(self, name: str) -> None:
-        if self.fails == name:
-            raise StoreUnavailable("for a while")
+def _unavailable(*_: Any, **__: Any) -> Any:
+    raise StoreUnavailable("for a while")
 
 
 def _windows(store: Store, fingerprint: str = "plan") -> Windows:
@@ -144,20 +125,20 @@ def test_the_same_plan_redoes_nothing() -> None:
     assert windows.close("m", EVER) == 0
 
 
-@pytest.mark.parametrize("operation", ["rows", "outcome_events", "append_outcomes"])
-def test_what_failed_is_done_the_next_time(operation: str) -> None:
-    store = _Failing(None)
+@pytest.mark.parametrize(("part", "operation"), [("rows", "read"), ("outcomes", "events"), ("outcomes", "append")])
+def test_what_failed_is_done_the_next_time(part: str, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(None)
     windows = _windows(store)
     _commit(store, windows, [1, 11])
     windows.close("m", EVER)
     _commit(store, windows, [2])
     store.commit([ground_truth(["0-1", "0-11"], [3.0, 4.0])], 0)
     windows.touch_ground_truth("m")
-    store.fails = operation
-    with pytest.raises(StoreUnavailable):
-        windows.close("m", EVER)
+    with monkeypatch.context() as failing:
+        failing.setattr(getattr(store, part), operation, _unavailable)
+        with pytest.raises(StoreUnavailable):
+            windows.close("m", EVER)
     assert _state(windows)[1:] == (0, 0.0)
-    store.fails = ""
     windows.close("m", EVER)
     assert _state(windows) == (3, 2, -5.0)
 

@@ -48,7 +48,7 @@ class _Collected:
         return Decoded(tuple(batches), dict(self.rejections.counts), self.rejections.message, self.ignored)
 
 
-def decode(signal: Signal, body: bytes, encoding: Literal["protobuf", "json"], *, received_ns: int) -> Decoded:
+def decode(signal: Signal, body: bytes, encoding: Literal["protobuf", "json"], received_ns: int) -> Decoded:
     """Return the predictions, ground truths and deployments of one OTLP request; other records are ignored.
 
     A bad record is rejected alone, not with the request. Raises RejectedInput if the body is no OTLP request.

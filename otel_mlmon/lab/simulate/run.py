@@ -26,11 +26,11 @@ class MemoryStore:
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
         """Keep nothing: the engine has the documents in memory."""
 
-    def documents(self, kind: str) -> dict[str, Any]:
+    def read(self, kind: str) -> dict[str, Any]:
         """Return nothing: there is no earlier run."""
         return {}
 
-    def judged(
+    def record_tick(
         self,
         alerts: Mapping[str, Any],
         gone: Sequence[str],
