@@ -1,4 +1,4 @@
-"""Every link in the documentation leads to a file and a heading."""
+"""Every page: its links lead to a file and a heading, and its lines are not too wide."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("benchmarks/**/*.md")]
 )
+WRAPPED = [page for page in PAGES if page.is_relative_to(ROOT / "docs") or page.name in ("README.md", "CHANGELOG.md")]
 GENERATED = {ROOT / "docs" / "decisions" / "index.md"}  # scripts/docs_hooks.py makes it for the site
 
 
@@ -41,3 +42,9 @@ def test_every_page_is_reached_from_the_readme() -> None:
     for page in ROOT.glob("docs/*/*.md"):
         name = page.relative_to(ROOT / "docs").as_posix()
         assert name.startswith("decisions/") or name in readme + index, name
+
+
+@pytest.mark.parametrize("page", WRAPPED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_of_prose_are_at_most_120_wide(page: Path) -> None:
+    for line in _without_code(page.read_text()).splitlines():
+        assert len(line) <= 120 or line.startswith(("|", "#", "- `", "![")), line
