@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.outcomes.streams import HOUR, Life
-from otel_mlmon.checks.rows import WindowRows
+from otel_mlmon.checks.context import WindowRows
 from otel_mlmon.diagnosis.outcome_change import Diagnosis
 from otel_mlmon.engine.tick import Engine
 from otel_mlmon.lab.simulate.memory import MemoryWindows
@@ -47,10 +47,8 @@ class _Alerts(Engine):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._diagnosis = _Silent()
-
-    def _revise(self, *_: Any) -> None:
-        return
+        self._ground_truth.diagnosis = _Silent()
+        self._ground_truth.revise = lambda *_: []  # type: ignore[method-assign]
 
 
 class _Outcomes(MemoryWindows):

@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.detection.data import DATA
-from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.checks.slices import slice_columns
 from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators

@@ -35,8 +35,7 @@ from scipy.stats import beta
 
 from benchmarks.outcomes.slice_data import Bad, Floats, Mask, Places, Population, load, reference, with_errors
 from otel_mlmon.checks.losses import expected_losses, limit_of, row_losses
-from otel_mlmon.checks.slice_columns import slice_columns
-from otel_mlmon.checks.slices import concentrated
+from otel_mlmon.checks.slices import concentrated, slice_columns
 from otel_mlmon.lab.simulate.memory import take
 from otel_mlmon.stats.slices.search import Codes, search
 from otel_mlmon.values import Reference, RowBlock

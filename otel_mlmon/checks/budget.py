@@ -11,9 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from otel_mlmon.checks.case import no_data
-from otel_mlmon.checks.outcome_case import OutcomeCase, effects
-from otel_mlmon.checks.performance import enough, too_little
+from otel_mlmon.checks.context import (
+    ModelView,
+    error_design_effects,
+    has_enough_ground_truth,
+    no_data,
+    too_little_ground_truth,
+)
 from otel_mlmon.rulefile import BudgetRule, format_duration
 from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.proportion import exceeds
@@ -44,23 +48,27 @@ class Objective:
         return (self.amount(window) - self.normal) / (self.allowed - self.normal)
 
 
-def budget(rule: BudgetRule, case: OutcomeCase) -> CheckResult:
+def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
     """The fastest burn among the pairs of windows that have enough rows; value and threshold are burn rates."""
-    whole = case.windows.get("")
+    context, whole = view.context, view.window
     counts = whole.performance if whole else PerformanceCounts()
     integrity = rule.budget == "integrity"
-    if whole is None or (not integrity and not enough(rule, counts.predictions, counts.with_truth)):
-        return too_little(rule, counts) if not integrity else no_data("no_rows", "no predictions in the window")
-    found = _objective(rule, case.reference)
+    if whole is None or (not integrity and not has_enough_ground_truth(rule, counts.predictions, counts.with_truth)):
+        return (
+            too_little_ground_truth(rule, counts)
+            if not integrity
+            else no_data("no_rows", "no predictions in the window")
+        )
+    found = _objective(rule, context.reference)
     if isinstance(found, CheckResult):
         return found
-    end = case.time if integrity else case.end
-    overall = case.between(end - rule.over, end).get("")
+    end = context.time if integrity else context.end
+    overall = context.history.windows(end - rule.over, end).get("")
     used = found.burn(overall) if overall else math.nan
     lines: list[dict[str, Any]] = []
     for part, factor, wakes in PAIRS:
         span = int(rule.over * part)
-        long, short = (case.between(end - length, end).get("") for length in (span, span // SHORT))
+        long, short = (context.history.windows(end - length, end).get("") for length in (span, span // SHORT))
         if long is None or found.rows(long) < rule.min_ground_truth or short is None or not found.rows(short):
             continue
         limit = found.normal + factor * (found.allowed - found.normal)
@@ -138,6 +146,8 @@ def _objective(rule: BudgetRule, reference: Reference | None) -> Objective | Che
         normal,
         cost(allowed),
         lambda w, value: METRICS[rule.budget].worse(
-            effective_counts(w.performance, effects(reference, {"": w}, "", rule.budget)[0]), limit_of(value), None
+            effective_counts(w.performance, error_design_effects(reference, {"": w}, "", rule.budget)[0]),
+            limit_of(value),
+            None,
         ),
     )

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import judge, no_data
-from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
+from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
 from otel_mlmon.rulefile.outcome_rules import EstimateRule
 from otel_mlmon.stats.estimation.cbpe import expected_metric
 from otel_mlmon.stats.estimation.dle import expected_loss
@@ -28,10 +27,10 @@ CONFIDENCE: Final = 0.95  # that the realised figure of the same rows lies in th
 _SEED: Final = 0
 
 
-def estimate(rule: EstimateRule, case: ModelCase) -> CheckResult:
+def estimate(rule: EstimateRule, view: ModelView) -> CheckResult:
     """The metric that is to be expected of the window's predictions, against the reference's own."""
-    metric, n = rule.estimate, case.n
-    reference = case.reference
+    metric, n = rule.estimate, view.n
+    reference = view.reference
     if reference is None:
         return no_data("no_reference", "there is no reference to estimate from", rows=n)
     estimators = reference.estimators
@@ -44,12 +43,12 @@ def estimate(rule: EstimateRule, case: ModelCase) -> CheckResult:
         return no_data(
             "no_estimator", f"the reference has nothing to estimate {metric} by; create it with {wants}", rows=n
         )
-    before, reference_rows = expected_of(reference, case.segment, metric, rule.positive)
+    before, reference_rows = expected_of(reference, view.segment, metric, rule.positive)
     if math.isnan(before):
         return no_data("no_reference", f"the reference has no {metric} of this", rows=n)
     if n < rule.min_rows:
         return too_few_predictions(n, rule.min_rows)
-    block, rows = case.block()
+    block, rows = view.block()
     if block is None or not len(rows):
         return too_few_predictions(0, rule.min_rows)
     if metric in LOSS_OF:
@@ -63,7 +62,7 @@ def estimate(rule: EstimateRule, case: ModelCase) -> CheckResult:
         return too_few_predictions(found.rows, rule.min_rows)
     higher_is_worse = metric in LOSS_OF
     limit = before + (1 if higher_is_worse else -1) * abs(before) * rule.worse_than_reference
-    outcome = judge(
+    outcome = compare(
         found.value,
         limit,
         worse(found, limit, "lower" if higher_is_worse else "higher"),

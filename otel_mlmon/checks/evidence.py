@@ -6,22 +6,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from otel_mlmon.checks.case import FieldCase
+from otel_mlmon.checks.context import FieldView
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.values import FieldProfile
 
 
-def of_field(case: FieldCase) -> Mapping[str, Any]:
+def of_field(field: FieldView) -> Mapping[str, Any]:
     """Reference and window side by side."""
-    evidence: dict[str, Any] = {"numbers": _numbers(case.expected, case.profile)}
-    distribution = _distribution(case)
+    evidence: dict[str, Any] = {"numbers": _numbers(field.expected, field.profile)}
+    distribution = _distribution(field)
     if distribution is not None:
         evidence["distribution"] = distribution
     return evidence
 
 
-def _distribution(case: FieldCase) -> dict[str, Any] | None:
-    reference, expected, profile = case.reference, case.expected, case.profile
+def _distribution(field: FieldView) -> dict[str, Any] | None:
+    reference, expected, profile = field.reference, field.expected, field.profile
     if reference is None or expected is None:
         return None
     if reference.kind == "numeric" and expected.bins is not None and profile.bins is not None:

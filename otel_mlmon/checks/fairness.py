@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_mlmon.checks.case import judge, no_data
-from otel_mlmon.checks.outcome_case import OutcomeCase
-from otel_mlmon.checks.performance import enough, too_little
+from otel_mlmon.checks.context import (
+    EvaluationContext,
+    ModelView,
+    compare,
+    has_enough_ground_truth,
+    no_data,
+    too_little_ground_truth,
+)
 from otel_mlmon.rulefile import FairnessRule
 from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.estimate import Estimate
@@ -17,18 +22,18 @@ from otel_mlmon.values import CheckResult, PerformanceCounts
 ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
 
 
-def fairness(rule: FairnessRule, case: OutcomeCase) -> CheckResult:
+def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
     """Over the segments of the rule's keys, each key apart; every pair of them is looked at, and the p-value accounts for that."""
-    whole = case.windows[""].performance if "" in case.windows else PerformanceCounts()
-    if not enough(rule, whole.predictions, whole.with_truth):
-        return too_little(rule, whole)
+    windows, whole = view.context.windows, view.counts
+    if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
+        return too_little_ground_truth(rule, whole)
     if not rule.segments:
         return no_data("no_segments", "the rule names no segment keys; a difference needs two segments")
     scale = 1.0 if rule.fairness in ABSOLUTE else METRICS[rule.fairness].value(whole, rule.positive)
     figures = {
         key: {
-            segment: _figure(rule, effective_counts(window.performance, case.effect(segment, rule.fairness)[0]))
-            for segment, window in case.windows.items()
+            segment: _figure(rule, _independent(rule, view.context, segment))
+            for segment, window in windows.items()
             if segment.partition("=")[0] == key and window.performance.with_truth >= rule.min_segment
         }
         for key in rule.segments
@@ -41,8 +46,8 @@ def fairness(rule: FairnessRule, case: OutcomeCase) -> CheckResult:
         )  # fmt: skip
     most = min(gaps, key=lambda gap: (gap.p_value, -gap.difference))
     high, low = (figures[name.partition("=")[0]][name] for name in (most.higher, most.lower))
-    rows = {segment: _figure(rule, case.windows[segment].performance).rows for by in figures.values() for segment in by}
-    return judge(
+    rows = {segment: _figure(rule, windows[segment].performance).rows for by in figures.values() for segment in by}
+    return compare(
         most.difference / scale,
         rule.above,
         min(1.0, most.p_value * len(gaps)),
@@ -59,6 +64,12 @@ def fairness(rule: FairnessRule, case: OutcomeCase) -> CheckResult:
             ]
         },
     )
+
+
+def _independent(rule: FairnessRule, context: EvaluationContext, segment: str) -> PerformanceCounts:
+    """Return a segment's sums over as many rows as its errors are worth independent ones."""
+    effect, _ = context.view(segment).design_effects(rule.fairness)
+    return effective_counts(context.windows[segment].performance, effect)
 
 
 def _figure(rule: FairnessRule, counts: PerformanceCounts) -> Estimate:

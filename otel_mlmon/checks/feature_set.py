@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from otel_mlmon.checks.case import judge, no_data
-from otel_mlmon.checks.distribution import distribution
-from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
+from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
+from otel_mlmon.checks.drift import distribution
 from otel_mlmon.rulefile import FeatureSetDrift, chosen
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
 from otel_mlmon.values import CheckResult
 
 
-def weighted_drift(rule: FeatureSetDrift, case: ModelCase) -> CheckResult:
+def weighted_drift(rule: FeatureSetDrift, view: ModelView) -> CheckResult:
     """(sum of w d³)^(1/3) over features with distances d and importances w that add up to 1: one feature that the model lives on
     counts, many that it ignores do not. Without importances all weigh the same.
     """
-    reference = case.reference
+    reference = view.reference
     if reference is None:
         return no_data("no_reference", "the model has no reference")
-    if case.n < rule.min_rows:
-        return too_few_predictions(case.n, rule.min_rows)
+    if view.n < rule.min_rows:
+        return too_few_predictions(view.n, rule.min_rows)
     found: dict[str, tuple[float, float, float]] = {}
     for name, field in reference.fields.items():
         if output_name(name) is not None or not chosen(name, rule.features):
             continue
         if field.kind == "categorical" and rule.method_of in NEEDS_ORDERED_BINS:
             continue
-        one = case.field(name)
+        one = view.field(name)
         if one.expected is None:
             continue
         effect = DRIFT_METHODS[rule.method_of](distribution(one, one.expected), distribution(one, one.profile))
@@ -35,14 +34,14 @@ def weighted_drift(rule: FeatureSetDrift, case: ModelCase) -> CheckResult:
             found[name] = (effect.value, weight, effect.p_value)
     total = sum(weight for _, weight, _ in found.values())
     if not total:
-        return no_data("no_values", "no feature with an importance has values in this window", rows=case.n)
+        return no_data("no_values", "no feature with an importance has values in this window", rows=view.n)
     parts = {name: weight / total * value**3 for name, (value, weight, _) in found.items()}
     order = sorted(parts, key=lambda name: -parts[name])
-    return judge(
+    return compare(
         sum(parts.values()) ** (1 / 3),
         rule.above,
         min(1.0, min(p for _, _, p in found.values()) * len(found)),
-        rows=case.n,
+        rows=view.n,
         reference_rows=reference.rows,
         message="mostly " + ", ".join(f"{name} ({found[name][0]:.2g})" for name in order[:3]),
         finding="shift",

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, judge, no_data
+from otel_mlmon.checks.context import FieldView, compare, no_data
 from otel_mlmon.checks.transformation import TRANSFORMED, explain
 from otel_mlmon.rulefile import Format, IntegrityRule, Missing, TypeMismatch
 from otel_mlmon.stats.inference.proportion import exceeds, fisher_greater
-from otel_mlmon.values import CheckResult, FieldProfile
+from otel_mlmon.values import CheckResult, FieldProfile, FieldReference
 
 # Without a stated limit: how far a share may rise above the reference's, in fractions of all rows.
 MARGIN: Final = 0.005
@@ -33,9 +33,9 @@ _TEXT_FORMS: Final = {
 }
 
 
-def missing(rule: Missing, case: FieldCase) -> CheckResult:
+def missing(rule: Missing, field: FieldView) -> CheckResult:
     """Share of rows in which the field is absent, null, NaN or empty: each on its own against the reference."""
-    profile, expected = case.profile, case.expected
+    profile, expected = field.profile, field.expected
     rows = profile.rows
     if rows < rule.min_rows:
         return too_few(rule, rows, "rows")
@@ -45,9 +45,9 @@ def missing(rule: Missing, case: FieldCase) -> CheckResult:
         f"({', '.join(f'{name} {count}' for name, count in counts.items() if count or name != 'empty')})"
     )
     if rule.above is not None:
-        return share(rule, case, sum(counts.values()), rows, message, max(counts, key=lambda name: counts[name]))
+        return share(rule, field, sum(counts.values()), rows, message, max(counts, key=lambda name: counts[name]))
     if expected is None:
-        return not_in_reference(case, "above", rows)
+        return not_in_reference(field, "above", rows)
 
     def excess(name: str) -> float:
         before = getattr(expected, name)
@@ -55,44 +55,51 @@ def missing(rule: Missing, case: FieldCase) -> CheckResult:
 
     worst = max(_GONE, key=excess)
     return share(
-        rule, case, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE),
-        case.design_effect(rows, "missing"),
+        rule, field, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE),
+        field.design_effect(rows, "missing"),
     )  # fmt: skip
 
 
-def type_mismatch(rule: TypeMismatch, case: FieldCase) -> CheckResult:
+def type_mismatch(rule: TypeMismatch, field: FieldView) -> CheckResult:
     """Share of values of another type. NaN has no type of its own and is left to `missing`."""
-    wanted = rule.expect or (case.reference.type if case.reference else None)
+    wanted = rule.expect or (field.reference.type if field.reference else None)
     if wanted is None:
-        return not_in_reference(case, "expect")
-    values = case.profile.values - case.profile.nan
+        return not_in_reference(field, "expect")
+    values = field.profile.values - field.profile.nan
     if values < rule.min_rows:
         return too_few(rule, values, "values")
 
     def wrong(profile: FieldProfile) -> int:
         return sum(count for name, count in _types(profile).items() if name not in _FITTING[wanted])
 
-    found = ", ".join(f"{name} {count}" for name, count in _types(case.profile).items() if count)
-    message = f"{percent(wrong(case.profile), values)} of {values} values are no {wanted}: {found}"
+    found = ", ".join(f"{name} {count}" for name, count in _types(field.profile).items() if count)
+    message = f"{percent(wrong(field.profile), values)} of {values} values are no {wanted}: {found}"
     of = None if rule.expect else lambda p: (wrong(p), p.values - p.nan)
     explained = None
-    if wanted == "int" and _types(case.profile).get("float", 0) > MARGIN * values:  # whole numbers times a factor?
-        explained = explain(case)
+    if wanted == "int" and _types(field.profile).get("float", 0) > MARGIN * values:  # whole numbers times a factor?
+        explained = explain(field)
     if explained is not None and explained.finding in TRANSFORMED:
-        return share(rule, case, wrong(case.profile), values, f"{message}; {explained.message}", explained.finding, of)
-    return share(rule, case, wrong(case.profile), values, message, "type", of)
+        return share(
+            rule, field, wrong(field.profile), values, f"{message}; {explained.message}", explained.finding, of
+        )
+    return share(rule, field, wrong(field.profile), values, message, "type", of)
 
 
-def written_otherwise(rule: Format, case: FieldCase) -> CheckResult:
+def has_format(_rule: Format, reference: FieldReference) -> bool:
+    """Return whether the field's values can be written in several ways."""
+    return reference.type != "bool"
+
+
+def changed_format(rule: Format, field: FieldView) -> CheckResult:
     """Share of values in a form that the reference has less of: the form that has gained most."""
-    expected, profile = case.expected, case.profile
-    if expected is None or case.reference is None:
-        return not_in_reference(case)
-    texts = case.reference.kind == "categorical"
+    expected, profile = field.expected, field.profile
+    if expected is None or field.reference is None:
+        return not_in_reference(field)
+    texts = field.reference.kind == "categorical"
     values = profile.types.get("string", 0) if texts else profile.numbers
     if values < rule.min_rows:
         return too_few(rule, values, "values")
-    folded = {name.casefold() for name in case.reference.categories}
+    folded = {name.casefold() for name in field.reference.categories}
 
     def counts(p: FieldProfile) -> tuple[dict[str, int], int]:
         if not texts:
@@ -115,13 +122,13 @@ def written_otherwise(rule: Format, case: FieldCase) -> CheckResult:
     )
     finding = {**_NUMBER_FORMS, **_TEXT_FORMS, "other_case": "case"}[worst]
     return share(
-        rule, case, now[worst], values, message, finding, lambda p: (counts(p)[0][worst], counts(p)[1]), len(now)
+        rule, field, now[worst], values, message, finding, lambda p: (counts(p)[0][worst], counts(p)[1]), len(now)
     )
 
 
 def share(
     rule: IntegrityRule,
-    case: FieldCase,
+    field: FieldView,
     bad: int,
     rows: int,
     message: str,
@@ -135,7 +142,7 @@ def share(
     `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni). `worth` rows
     count for one.
     """
-    expected = None if of is None or case.expected is None else of(case.expected)
+    expected = None if of is None or field.expected is None else of(field.expected)
     if rule.above is not None:
         threshold, p_value = rule.above, exceeds(bad, rows, rule.above)
     elif expected is None:
@@ -146,16 +153,16 @@ def share(
         p_value = min(1.0, tests * fisher_greater(
             round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
         ))  # fmt: skip
-    return judge(
+    return compare(
         bad / rows if rows else float("nan"),
         threshold,
         p_value,
         rows=rows,
-        reference_rows=0 if case.expected is None else case.expected.rows,
+        reference_rows=0 if field.expected is None else field.expected.rows,
         message=message,
         finding=finding,
         critical=rule.critical,
-        evidence=lambda: evidence.of_field(case),
+        evidence=lambda: evidence.of_field(field),
     )
 
 
@@ -175,7 +182,7 @@ def _types(profile: FieldProfile) -> dict[str, int]:
     return {n: c - (profile.nan if n == "float" else 0) for n, c in profile.types.items()}
 
 
-def not_in_reference(case: FieldCase, key: str = "", rows: int = 0) -> CheckResult:
+def not_in_reference(field: FieldView, key: str = "", rows: int = 0) -> CheckResult:
     """The answer to a field that the reference does not know."""
     without = f" and the rule has no `{key}`" if key else ""
-    return no_data("not_in_reference", f"{case.name} is not in the reference{without}", rows=rows)
+    return no_data("not_in_reference", f"{field.name} is not in the reference{without}", rows=rows)

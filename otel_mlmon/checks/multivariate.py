@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import judge, no_data
-from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
+from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
 from otel_mlmon.rulefile import MultivariateDrift
 from otel_mlmon.stats.drift.principal_components import reconstruction_errors
 from otel_mlmon.stats.inference.student import two_sided
@@ -17,18 +16,18 @@ from otel_mlmon.values import CheckResult
 _CHANGE: Final = 0.1
 
 
-def reconstruction_error(rule: MultivariateDrift, case: ModelCase) -> CheckResult:
+def reconstruction_error(rule: MultivariateDrift, view: ModelView) -> CheckResult:
     """Relative change of the mean error of rows that are reconstructed from the reference's principal components.
 
     Each feature alone may look as before while their relation is broken: rows of one house with the rooms of another.
     """
-    reference = case.reference
+    reference = view.reference
     components = reference.components if reference else None
     if reference is None or components is None:
         return no_data(
             "no_reference", "the reference has no principal components: it needs two numeric features or more"
         )
-    block, rows = case.block()
+    block, rows = view.block()
     if block is None:
         return too_few_predictions(0, rule.min_rows)
     gone = [name for name in components.names if name not in block.fields]
@@ -48,7 +47,7 @@ def reconstruction_error(rule: MultivariateDrift, case: ModelCase) -> CheckResul
     standard_error = math.hypot(
         spread / math.sqrt(len(errors)), components.error_deviation / math.sqrt(components.rows)
     )
-    return judge(
+    return compare(
         abs(mean / components.error_mean - 1),
         _CHANGE if rule.above is None else rule.above,
         two_sided((mean - components.error_mean) / standard_error),

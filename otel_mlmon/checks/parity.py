@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.checks.case import judge, no_data
-from otel_mlmon.checks.model_case import ModelCase
-from otel_mlmon.checks.pairing import Pairs, pairs
-from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.checks.context import ModelView, compare, no_data
+from otel_mlmon.checks.slices import slice_columns
 from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.stats.inference.proportion import exceeds, wilson
-from otel_mlmon.stats.metrics.agreement import Size, relation, relative_size
+from otel_mlmon.stats.metrics.agreement import Size, alike, differ, relation, relative_size
 from otel_mlmon.stats.slices.search import Slice, search
-from otel_mlmon.values import CheckResult, Reference, RowBlock
+from otel_mlmon.values import CheckResult, FieldCells, Reference, RowBlock
+from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
@@ -32,13 +31,14 @@ _MOST_CLASSES: Final = 20
 _ROUNDING: Final = 1e-6
 
 
-def parity(rule: ParityRule, case: ModelCase) -> CheckResult:
+def parity(rule: ParityRule, view: ModelView) -> CheckResult:
     """Share of predictions that are not the shadow's, or their mean distance from it, in one window."""
-    block, rows = case.block()  # those that have a shadow, and no more columns than it takes
-    if block is None or not case.n:
+    version, shadowed = view.context.version, view.context.shadowed
+    block, rows = shadowed.select(version, view.segment) if shadowed else (None, np.zeros(0, np.int64))
+    if shadowed is None or block is None or not view.n:
         return no_data("no_rows", "no predictions")
-    whole = case.rows.whole or case.rows
-    return judge_pairs(rule, block, rows, case.reference, case.n, lambda: whole.select(case.version, case.segment))
+    whole = shadowed.whole or shadowed
+    return judge_pairs(rule, block, rows, view.reference, view.n, lambda: whole.select(version, view.segment))
 
 
 def judge_pairs(
@@ -84,7 +84,7 @@ def judge_pairs(
         f"{k} of {n} predictions ({k / n:.1%}) are not what the shadow says" if k else f"all {n} as the shadow says"
     )
     message += "".join(f"; {part}" for part in (*_typical(found, size), how, _places(slices)) if part and k)
-    outcome = judge(
+    outcome = compare(
         value,
         rule.above,
         p_value,
@@ -209,3 +209,55 @@ def _examples(found: Pairs) -> list[dict[str, Any]]:
 
 def _shown(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Rows that have both, as indices of their block; where the two are apart; and both as numbers, NaN for what is none."""
+
+    block: RowBlock
+    rows: npt.NDArray[np.int64]
+    apart: npt.NDArray[np.bool_]
+    numeric: npt.NDArray[np.bool_]
+    predictions: Floats
+    shadows: Floats
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def values(self, index: int) -> tuple[Any, Any]:
+        """Prediction and shadow of one pair, as values of JSON."""
+        row = int(self.rows[index])
+        return self.block.fields[FIELD_PREDICTION].value(row), self.block.fields[FIELD_SHADOW].value(row)
+
+
+def pairs(block: RowBlock, rows: npt.NDArray[np.int64], tolerance: float) -> Pairs:
+    """Those of `rows` that have a prediction and a shadow."""
+    predicted, shadow = block.fields.get(FIELD_PREDICTION), block.fields.get(FIELD_SHADOW)
+    if predicted is None or shadow is None:
+        none, no = np.zeros(0), np.zeros(0, bool)
+        return Pairs(block, np.zeros(0, np.int64), no, no, none, none)
+    rows = rows[~(predicted.absent | predicted.lost | shadow.absent | shadow.lost)[rows]]
+    one, other = _numbers(predicted, rows), _numbers(shadow, rows)
+    numeric = (predicted.of_type("int", "float") & shadow.of_type("int", "float"))[rows]
+    apart = differ(one, other, tolerance) & numeric
+    texts = (predicted.of_type("string") & shadow.of_type("string"))[rows]
+    if texts.any():
+        apart[texts] = _labels(predicted, rows[texts]) != _labels(shadow, rows[texts])
+    for index in np.flatnonzero(~numeric & ~texts).tolist():
+        row = int(rows[index])
+        apart[index] = not alike(predicted.value(row), shadow.value(row), tolerance)
+    return Pairs(block, rows, apart, numeric, one, other)
+
+
+def _numbers(cells: FieldCells, rows: npt.NDArray[np.int64]) -> Floats:
+    if cells.numbers is None:
+        return np.full(len(rows), np.nan)
+    found: Floats = cells.numbers[rows]
+    return found
+
+
+def _labels(cells: FieldCells, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+    assert cells.texts is not None
+    found: npt.NDArray[np.object_] = np.array(cells.texts.labels, dtype=object)[cells.texts.codes[rows]]
+    return found

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from otel_mlmon.checks.case import FieldCase, judge, no_data
-from otel_mlmon.checks.distribution import seen_once
-from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
-from otel_mlmon.checks.rows import finite_numbers
+from otel_mlmon.checks.context import FieldView, ModelView, compare, finite_numbers, no_data, too_few_predictions
+from otel_mlmon.checks.drift import seen_once
 from otel_mlmon.checks.transformation import explain
 from otel_mlmon.rulefile import Schema, chosen
 from otel_mlmon.rulefile.patterns import output_name
@@ -22,7 +21,7 @@ from otel_mlmon.values import CheckResult, FieldProfile, FieldReference
 _GONE = 0.999  # share of rows without the field, from which it is removed
 _USED = 0.5  # share of the reference's rows that have a field, from which its absence is news
 _NEW = 0.005  # share of rows with a field that the reference does not know
-_SURE = 1e-6
+_SURE = 1e-6  # p-value below which a change is certain
 _ALIKE = 0.15  # Kolmogorov-Smirnov distance up to which a new field may be a lost one under another name
 _TOGETHER = 3  # fields that lose the same number of rows are lost together
 
@@ -40,53 +39,68 @@ class _Change:
         return f"{', '.join(self.fields[:12])}{' …' if len(self.fields) > 12 else ''} {self.kind.replace('_', ' ')}"
 
 
-def schema_change(rule: Schema, case: ModelCase) -> CheckResult:
+def schema_change(rule: Schema, view: ModelView) -> CheckResult:
     """Number of features that are not where the reference has them."""
-    if case.reference is None:
+    if view.reference is None:
         return no_data("no_reference", "the model has no reference, which would say what its features are")
-    if case.window is None or case.n < rule.min_rows:
-        return too_few_predictions(case.n, rule.min_rows)
-    changes = _changes(rule, case)
+    if view.window is None or view.n < rule.min_rows:
+        return too_few_predictions(view.n, rule.min_rows)
+    changes = _changes(rule, view)
     fields = sorted({name for change in changes for name in change.fields})
-    message = "; ".join(map(str, changes)) if changes else f"{len(case.reference.fields)} fields as in the reference"
-    return judge(
+    message = "; ".join(map(str, changes)) if changes else f"{len(view.reference.fields)} fields as in the reference"
+    return compare(
         float(len(fields)),
         0.0,
         float("nan"),
-        rows=case.n,
-        reference_rows=case.reference.rows,
+        rows=view.n,
+        reference_rows=view.reference.rows,
         message=message,
         finding=changes[0].kind if changes else "",
         evidence=lambda: {"fields": fields, "numbers": [[str(change), None, None] for change in changes]},
     )
 
 
-def _changes(rule: Schema, case: ModelCase) -> list[_Change]:
-    assert case.reference is not None and case.window is not None
-    names = {n for n in {*case.reference.fields, *case.window.fields} if output_name(n) is None}
-    cases = {n: case.field(n) for n in sorted(names) if not chosen(n, rule.ignore)}
-    removed, partly = [], []
-    for name, field in cases.items():
-        if field.expected is not None and field.expected.rows and field.expected.absent / field.expected.rows < _USED:
-            rows = field.profile.rows or case.n
-            absent = field.profile.absent if field.profile.rows else case.n
-            if absent >= _GONE * rows:
-                removed.append(name)
-            elif fisher_greater(absent, rows, field.expected.absent, field.expected.rows) < _SURE:
-                partly.append((absent, name))
-    added = [n for n, f in cases.items() if f.reference is None and f.profile.values >= max(_NEW * case.n, 1)]
-    changes = []
-    for name in [*removed, *(name for _, name in partly)]:
-        match = next((new for new in added if _same(case, cases[name], new)), None)
-        if match is not None:
-            changes.append(_Change("renamed", (name, match)))
-            added.remove(match)
-            removed = [other for other in removed if other != name]
-            partly = [(count, other) for count, other in partly if other != name]
-    changes += _together(partly)
+def _changes(rule: Schema, view: ModelView) -> list[_Change]:
+    assert view.reference is not None and view.window is not None
+    names = {n for n in {*view.reference.fields, *view.window.fields} if output_name(n) is None}
+    fields = {n: view.field(n) for n in sorted(names) if not chosen(n, rule.ignore)}
+    removed, dropped = _lost(view, fields)
+    least = max(_NEW * view.n, 1)
+    added = [name for name, field in fields.items() if field.reference is None and field.profile.values >= least]
+    renamed = _renamed(view, [fields[name] for name in (*removed, *dropped)], added)
+    removed = [name for name in removed if name not in renamed]
+    added = [name for name in added if name not in renamed.values()]
+    changes = [_Change("renamed", pair) for pair in renamed.items()]
+    changes += _together([(count, name) for name, count in dropped.items() if name not in renamed])
     changes += [_Change("removed", tuple(removed))] if removed else []
     changes += [_Change("added", tuple(added))] if added else []
-    return [*_swapped(cases), *changes]
+    return [*_swapped(fields), *changes]
+
+
+def _lost(view: ModelView, fields: Mapping[str, FieldView]) -> tuple[list[str], dict[str, int]]:
+    """Return the fields that are gone, and the rows without each field that went missing in a part of them."""
+    removed, dropped = [], {}
+    for name, field in fields.items():
+        before = field.expected
+        if before is None or not before.rows or before.absent / before.rows >= _USED:
+            continue
+        rows = field.profile.rows or view.n
+        absent = field.profile.absent if field.profile.rows else view.n
+        if absent >= _GONE * rows:
+            removed.append(name)
+        elif fisher_greater(absent, rows, before.absent, before.rows) < _SURE:
+            dropped[name] = absent
+    return removed, dropped
+
+
+def _renamed(view: ModelView, lost: Sequence[FieldView], added: Sequence[str]) -> dict[str, str]:
+    """Return new names by old ones: the first new field with the values of a lost one, each of them once."""
+    renamed: dict[str, str] = {}
+    for field in lost:
+        match = next((new for new in added if new not in renamed.values() and _same(view, field, new)), None)
+        if match is not None:
+            renamed[field.name] = match
+    return renamed
 
 
 def _together(partly: list[tuple[int, str]]) -> list[_Change]:
@@ -100,10 +114,10 @@ def _together(partly: list[tuple[int, str]]) -> list[_Change]:
     return [_Change("dropped_together", tuple(n for _, n in group)) for group in groups if len(group) >= _TOGETHER]
 
 
-def _same(case: ModelCase, lost: FieldCase, new: str) -> bool:
+def _same(view: ModelView, lost: FieldView, new: str) -> bool:
     """Whether the values of a new field are distributed like those of a lost one."""
     assert lost.reference is not None and lost.expected is not None
-    block, rows = case.block()
+    block, rows = view.block()
     cells = block.fields.get(new) if block is not None else None
     if cells is None:
         return False
@@ -122,9 +136,9 @@ def _same(case: ModelCase, lost: FieldCase, new: str) -> bool:
     )
 
 
-def _swapped(cases: dict[str, FieldCase]) -> list[_Change]:
+def _swapped(fields: Mapping[str, FieldView]) -> list[_Change]:
     """Pairs of which each has the other's values."""
-    likeness = {name: other for name, case in cases.items() if (other := _looks_like(case, cases)) is not None}
+    likeness = {name: other for name, field in fields.items() if (other := _looks_like(field, fields)) is not None}
     return [
         _Change("swapped", (a, b))
         for a, b in combinations(sorted(likeness), 2)
@@ -132,20 +146,20 @@ def _swapped(cases: dict[str, FieldCase]) -> list[_Change]:
     ]
 
 
-def _looks_like(case: FieldCase, cases: dict[str, FieldCase]) -> str | None:
-    reference, expected, profile = case.reference, case.expected, case.profile
+def _looks_like(field: FieldView, fields: Mapping[str, FieldView]) -> str | None:
+    reference, expected, profile = field.reference, field.expected, field.profile
     if reference is None or expected is None:
         return None
     if reference.kind == "categorical":
         new, texts = sum(profile.new.values()), profile.types.get("string", 0)
         if not new or fisher_greater(new, max(texts, new), seen_once(expected), expected.rows) > _SURE:
             return None
-        return _category_of(profile.new, reference, cases)
+        return _category_of(profile.new, reference, fields)
     if expected.bins is None or profile.bins is None or not profile.bins.sum() or not expected.bins.sum():
         return None
     if min(_beyond(expected, profile), kolmogorov_smirnov(expected.bins, profile.bins).p_value) > _SURE:
         return None  # as ever: what two fields have in common is no news
-    found = explain(case)
+    found = explain(field)
     return found.other if found is not None and found.finding == "swap" else None
 
 
@@ -156,11 +170,11 @@ def _beyond(expected: FieldProfile, profile: FieldProfile) -> float:
     return beyond_extremes(int(profile.bins[0] + profile.bins[-1]), int(profile.bins.sum()), expected.numbers)
 
 
-def _category_of(new: object, reference: FieldReference, cases: dict[str, FieldCase]) -> str | None:
+def _category_of(new: object, reference: FieldReference, fields: Mapping[str, FieldView]) -> str | None:
     names = set(new) if isinstance(new, dict) else set()
     if not names:
         return None
-    for name, other in cases.items():
+    for name, other in fields.items():
         known = other.reference.categories if other.reference and other.reference.kind == "categorical" else ()
         if name != reference.name and names <= set(known):
             return name

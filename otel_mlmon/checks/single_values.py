@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.case import FieldCase, judge, no_data
-from otel_mlmon.checks.distribution import cells
+from otel_mlmon.checks.context import FieldView, compare, no_data
+from otel_mlmon.checks.drift import cells
 from otel_mlmon.checks.integrity import MARGIN, not_in_reference, percent, too_few
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, explain
 from otel_mlmon.rulefile import DefaultValue, Stuck
@@ -49,13 +49,13 @@ class _Before:
         return self.counts.get(value, self.others)
 
 
-def _before(case: FieldCase) -> _Before:
-    reference, expected = case.reference, case.expected
+def _before(field: FieldView) -> _Before:
+    reference, expected = field.reference, field.expected
     assert reference is not None and expected is not None
     if reference.kind == "categorical" and expected.categories is not None:
         names = [name if reference.type == "bool" else json_text(name) for name in reference.categories]
         return _Before(dict(zip(names, expected.categories.tolist(), strict=True)), expected.rows, 0)
-    if few_values(case) and expected.bins is not None:
+    if few_values(field) and expected.bins is not None:
         names = [number_text(value) for value in reference.edges[:-1]]
         return _Before(dict(zip(names, expected.bins[1:-1].tolist(), strict=True)), expected.rows, 0)
     rows, shares = reference.profile.rows, reference.constants
@@ -65,36 +65,36 @@ def _before(case: FieldCase) -> _Before:
     return _Before(counts, expected.rows if expected.heavy else rows, min(math.ceil(others * rows), expected.rows))
 
 
-def _now(case: FieldCase, value: str) -> int:
+def _now(field: FieldView, value: str) -> int:
     """Rows of the window that have the value."""
-    categories = case.profile.categories
-    place = None if categories is None else _cell(case, value)
+    categories = field.profile.categories
+    place = None if categories is None else _cell(field, value)
     if categories is not None and place is not None and place < len(categories):
         return int(categories[place])
-    return case.profile.heavy.get(value, 0)
+    return field.profile.heavy.get(value, 0)
 
 
-def few_values(case: FieldCase) -> bool:
+def few_values(field: FieldView) -> bool:
     """Whether each bin of a numeric field holds one value only."""
-    edges = case.reference.edges if case.reference else ()
+    edges = field.reference.edges if field.reference else ()
     return len(edges) > 1 and edges[-1] == edges[-2]
 
 
-def default_value(rule: DefaultValue, case: FieldCase) -> CheckResult:
+def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
     """Largest change of any single value's share of the rows, the other values keeping their proportions."""
-    if case.reference is None or case.expected is None:
-        return not_in_reference(case)
-    rows, before = case.profile.rows, _before(case)
+    if field.reference is None or field.expected is None:
+        return not_in_reference(field)
+    rows, before = field.profile.rows, _before(field)
     if rows < rule.min_rows:
         return too_few(rule, rows, "rows")
-    watched = {json_text(v) for v in rule.values} if rule.values else {*before.counts, *case.profile.heavy}
+    watched = {json_text(v) for v in rule.values} if rule.values else {*before.counts, *field.profile.heavy}
     if len(before.counts) == 2 and rule.values is None and before.others == 0:
         watched -= set(before.counts)  # of two values, one's share is the other's: that is the distribution
     watched = {v for v in watched if v in before.counts or not v.startswith('"') or _stands_for_unknown(v)}
     if not watched:
-        return no_data("no_values", f"{case.name} has no value at all", rows=rows, reference_rows=before.rows)
-    now = {v: _now(case, v) for v in watched}
-    most = {v: _at_most(case, before, v) for v in watched}
+        return no_data("no_values", f"{field.name} has no value at all", rows=rows, reference_rows=before.rows)
+    now = {v: _now(field, v) for v in watched}
+    most = {v: _at_most(field, before, v) for v in watched}
     change = {v: n / rows - most[v] / max(before.rows, 1) for v, n in now.items()}
     # Of a value that the reference does not list, only the most that it may have had is known: it can rise, not fall.
     change |= {v: max(c, 0.0) for v, c in change.items() if v not in before.counts}
@@ -102,10 +102,10 @@ def default_value(rule: DefaultValue, case: FieldCase) -> CheckResult:
     # What is too small a change to matter need not be tested, but counts as tested. The values that stand in for others most
     # often share one half of the error between them, all others the other half (weighted Bonferroni: Genovese, Roeder and
     # Wasserman, Biometrika 93, 2006).
-    likely = watched & _likely(case, before)
+    likely = watched & _likely(field, before)
     p_values = {
         v: min(1.0, 2 * len(likely if v in likely else watched - likely)
-               * _p_value(case, now[v], most[v], rows, before.rows)) if abs(c) > limit else 1.0
+               * _p_value(field, now[v], most[v], rows, before.rows)) if abs(c) > limit else 1.0
         for v, c in change.items()
     }  # fmt: skip
     order = sorted(watched, key=lambda v: (p_values[v], -abs(change[v]), v))
@@ -115,20 +115,24 @@ def default_value(rule: DefaultValue, case: FieldCase) -> CheckResult:
         if n >= _WAS_THERE * before.rows and now.get(v, n) * before.rows < n * rows / 10
     ]
     value = next(
-        (v for v in order[:3] if not _shifted(case, left, v) and _alone(case, before, {v, *left[: len(left) == 1]}, v)),
+        (
+            v
+            for v in order[:3]
+            if not _shifted(field, left, v) and _alone(field, before, {v, *left[: len(left) == 1]}, v)
+        ),
         None,
     )
     p_value = p_values[order[0] if value is None else value]
     value = order[0] if value is None and p_value > _SURE else value
     shown = value or order[0]
     message = (
-        f"{case.name} is {evidence.shown(shown)} in {now[shown] / rows:.1%} of the rows, "
+        f"{field.name} is {evidence.shown(shown)} in {now[shown] / rows:.1%} of the rows, "
         f"in the reference {before.counts.get(shown, 0) / max(before.rows, 1):.1%}"
     )
     size, finding = abs(change[shown]), "default"
     if value is not None and value not in before.counts and size > limit and p_value < WORTH_A_LOOK:
         # A new value may be one of several: those of values that are in another unit.
-        found = explain(case) if case.reference.kind == "numeric" else None
+        found = explain(field) if field.reference.kind == "numeric" else None
         if found is not None and found.finding in TRANSFORMED and found.share > _SEVERAL * size:
             finding, message = found.finding, f"{message}; {found.message}"
     if value is None:  # all shares have moved: that is drift, and for the drift rules to say
@@ -139,69 +143,69 @@ def default_value(rule: DefaultValue, case: FieldCase) -> CheckResult:
             [f"share of {evidence.shown(v)}", before.counts.get(v, 0) / max(before.rows, 1), now[v] / rows]
             for v in order[:8]
         ]
-        found = dict(evidence.of_field(case))
+        found = dict(evidence.of_field(field))
         return {**found, "numbers": [*lines, *found["numbers"]]}
 
-    return judge(
+    return compare(
         size, limit, p_value,
         rows=rows, reference_rows=before.rows, message=message, finding=finding, critical=rule.critical,
         evidence=details,
     )  # fmt: skip
 
 
-def _likely(case: FieldCase, before: _Before) -> set[str]:
+def _likely(field: FieldView, before: _Before) -> set[str]:
     """0, -1, and the reference's most frequent value and median: what is put in where nothing is known."""
-    edges = case.reference.edges if case.reference else ()
-    median = [number_text(edges[len(edges) // 2])] if edges and not few_values(case) else []
+    edges = field.reference.edges if field.reference else ()
+    median = [number_text(edges[len(edges) // 2])] if edges and not few_values(field) else []
     return {"0", "-1", *sorted(before.counts, key=lambda v: -before.counts[v])[:1], *median}
 
 
-def _at_most(case: FieldCase, before: _Before, value: str) -> int:
+def _at_most(field: FieldView, before: _Before, value: str) -> int:
     """Rows of the reference that may have had the value: no more than all of its bin."""
-    place = _cell(case, value)
-    if value in before.counts or place is None or case.reference is None or case.expected is None:
+    place = _cell(field, value)
+    if value in before.counts or place is None or field.reference is None or field.expected is None:
         return before.of(value)
-    return min(before.others, int(cells(case.reference, case.expected)[place]))
+    return min(before.others, int(cells(field.reference, field.expected)[place]))
 
 
 def _stands_for_unknown(value: str) -> bool:
     return json.loads(value).strip().casefold() in _UNKNOWN
 
 
-def _p_value(case: FieldCase, now: int, before: int, rows: int, reference_rows: int) -> float:
+def _p_value(field: FieldView, now: int, before: int, rows: int, reference_rows: int) -> float:
     """Two-sided Fisher test, rows counted for what they are worth."""
-    worth = case.design_effect(rows, "single") if before else 1.0  # what was never there has no neighbours
+    worth = field.design_effect(rows, "single") if before else 1.0  # what was never there has no neighbours
     n, k, m, c = (round(count / worth) for count in (rows, now, reference_rows, before))
     return min(1.0, 2 * min(fisher_greater(k, n, c, m), fisher_greater(c, m, k, n)))
 
 
-def _shifted(case: FieldCase, left: Sequence[str], value: str) -> bool:
+def _shifted(field: FieldView, left: Sequence[str], value: str) -> bool:
     """Whether the last of few values rose as the first vanished: all have moved by one, and stopped at the end of the scale."""
-    edges = case.reference.edges if case.reference and few_values(case) else ()
+    edges = field.reference.edges if field.reference and few_values(field) else ()
     ends = [number_text(edge) for edge in (*edges[:1], *edges[-1:])]
     return len(left) == 1 and ends in ([left[0], value], [value, left[0]])
 
 
-def _alone(case: FieldCase, before: _Before, moved: set[str], value: str) -> bool:
+def _alone(field: FieldView, before: _Before, moved: set[str], value: str) -> bool:
     """Whether all values but `moved` kept their proportions: else all of the distribution has moved.
 
     A default that has become another one is two: the one that has gone, and the one that has come.
     """
-    assert case.reference is not None and case.expected is not None
-    then, seen = cells(case.reference, case.expected).copy(), cells(case.reference, case.profile).copy()
+    assert field.reference is not None and field.expected is not None
+    then, seen = cells(field.reference, field.expected).copy(), cells(field.reference, field.profile).copy()
     for one in moved:
-        place = _cell(case, one)
+        place = _cell(field, one)
         if place is not None:
             then[place] = max(then[place] - before.counts.get(one, 0), 0)
-            seen[place] = max(seen[place] - _now(case, one), 0)
+            seen[place] = max(seen[place] - _now(field, one), 0)
     inside = (then + seen) > 0
-    now, old = _now(case, value), before.counts.get(value, 0)
+    now, old = _now(field, value), before.counts.get(value, 0)
     if not then.any() or not seen.any() or inside.sum() < 2:
         return now > old or inside.sum() < 2  # with one other value alone, a rise is a default, a fall is its own
     # What a value has lost may have gone to one other value: that is drift. What it has gained came from all alike.
-    rose = now * case.expected.rows > old * case.profile.rows
+    rose = now * field.expected.rows > old * field.profile.rows
     least = _REST_CHANGED if rose else _REST_CHANGED_BY_A_FALL
-    place = _cell(case, value)
+    place = _cell(field, value)
     if value not in before.counts and place is not None and not then[place]:
         least = _REST_CHANGED_BY_A_NEW_ONE
     if value.startswith('"') and not _stands_for_unknown(value):  # a name that means something
@@ -209,9 +213,9 @@ def _alone(case: FieldCase, before: _Before, moved: set[str], value: str) -> boo
     return bool(homogeneity_p_value(then[inside].astype(float), seen[inside].astype(float)) > least)
 
 
-def _cell(case: FieldCase, value: str) -> int | None:
-    assert case.reference is not None
-    reference = case.reference
+def _cell(field: FieldView, value: str) -> int | None:
+    assert field.reference is not None
+    reference = field.reference
     if reference.kind == "categorical":
         name = json.loads(value) if value.startswith('"') else value
         return reference.categories.index(name) if name in reference.categories else len(reference.categories)
@@ -220,25 +224,25 @@ def _cell(case: FieldCase, value: str) -> int | None:
     return int(bin_index(np.array([float(value)]), reference.edges)[0])
 
 
-def stuck(rule: Stuck, case: FieldCase) -> CheckResult:
+def stuck(rule: Stuck, field: FieldView) -> CheckResult:
     """Share of the most frequent value, which is all of them where a sensor, a join or a cache has stopped."""
-    if case.reference is None or case.expected is None:
-        return not_in_reference(case)
-    values = case.profile.numbers + case.profile.types.get("string", 0) + case.profile.types.get("bool", 0)
+    if field.reference is None or field.expected is None:
+        return not_in_reference(field)
+    values = field.profile.numbers + field.profile.types.get("string", 0) + field.profile.types.get("bool", 0)
     if values < rule.min_rows:
         return too_few(rule, values, "values")
-    top = max(case.profile.heavy, key=lambda v: case.profile.heavy[v], default="")
-    count, then = case.profile.heavy.get(top, 0), _before(case)
+    top = max(field.profile.heavy, key=lambda v: field.profile.heavy[v], default="")
+    count, then = field.profile.heavy.get(top, 0), _before(field)
     before = max((*then.counts.values(), then.others)) / max(then.rows, 1)
-    if case.expected.minimum == case.expected.maximum:
+    if field.expected.minimum == field.expected.maximum:
         before = 1.0
     limit = (1 + before) / 2 if before >= _STUCK else _STUCK
     # That all independent rows have one value, when the most frequent one has that share.
-    p_value = 1.0 if before >= 1 else before ** (values / case.design_effect(values))
-    return judge(
+    p_value = 1.0 if before >= 1 else before ** (values / field.design_effect(values))
+    return compare(
         count / values, limit if rule.above is None else rule.above, p_value,
         rows=values, reference_rows=then.rows, finding="stuck", critical=rule.critical,
         message=f"{percent(count, values)} of {values} values are {evidence.shown(top)}, "
         f"in the reference at most {before:.1%}",
-        evidence=lambda: evidence.of_field(case),
+        evidence=lambda: evidence.of_field(field),
     )  # fmt: skip

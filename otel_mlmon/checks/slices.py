@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import judge, no_data
+from otel_mlmon.checks.context import (
+    EvaluationContext,
+    ModelView,
+    compare,
+    has_enough_ground_truth,
+    no_data,
+    too_little_ground_truth,
+)
 from otel_mlmon.checks.losses import (
     Metric,
     Rows,
@@ -21,15 +28,17 @@ from otel_mlmon.checks.losses import (
     row_losses,
     worse_by,
 )
-from otel_mlmon.checks.outcome_case import OutcomeCase
-from otel_mlmon.checks.performance import enough, too_little
-from otel_mlmon.checks.slice_columns import slice_columns
-from otel_mlmon.rulefile import SliceRule
+from otel_mlmon.rulefile import SliceRule, chosen
+from otel_mlmon.rulefile.patterns import output_name
+from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.inference.student import t_tail
 from otel_mlmon.stats.slices.search import EXACT, Codes, Slice, Trust, search
-from otel_mlmon.values import CheckResult, PerformanceCounts, Reference, RowBlock
+from otel_mlmon.values import CheckResult, FieldCells, FieldReference, Reference, RowBlock, Texts
+from otel_mlmon.wire.columns import number_text
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from otel_mlmon.values import Counts, Floats
 
 # A boosted model of the losses is off by this much over a part of the rows, even if nothing has changed.
@@ -86,18 +95,18 @@ def where(part: Slice) -> str:
     return " and ".join(f"{name} {text}" for name, text in part.conditions)
 
 
-def slices(rule: SliceRule, case: OutcomeCase) -> CheckResult:
+def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     """The slices that are worse than expected by more than the margin; the worst one is the value.
 
     Where the reference has no model of the losses, only segments that it knows are compared, each with what it was: a feature's
     ranges always differ, and what is normal for one of them is not known.
     """
-    whole = case.windows[""].performance if "" in case.windows else PerformanceCounts()
-    if not enough(rule, whole.predictions, whole.with_truth):
-        return too_little(rule, whole)
-    if case.reference is None:
+    whole = view.counts
+    if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
+        return too_little_ground_truth(rule, whole)
+    if view.reference is None:
         return no_data("no_reference", "there is no reference to say what is expected", rows=whole.with_truth)
-    block, rows = _rows(rule, case)
+    block, rows = _rows(rule, view.context)
     known, losses = (np.zeros(0, np.int64), np.zeros(0)) if block is None else row_losses(block, rows, rule.slices)
     if block is None or len(losses) < max(rule.min_ground_truth, 2):
         what = "classes" if rule.slices == "accuracy" else "numbers"
@@ -105,25 +114,25 @@ def slices(rule: SliceRule, case: OutcomeCase) -> CheckResult:
             "no_values", f"{len(losses)} predictions and their ground truth are {what} to compare; the rule asks for "
             f"{rule.min_ground_truth}", rows=len(losses),
         )  # fmt: skip
-    searches = _searches(rule, block, known, losses, case.reference)
+    searches = _searches(rule, block, known, losses, view.reference)
     if not searches:
         return no_data(
             "no_loss_model", "the reference has no model of the losses, and no segments with ground truth: create it again",
             rows=len(losses),
         )  # fmt: skip
-    return _judged(rule, searches, case.reference)
+    return _judged(rule, searches, view.reference)
 
 
-def _rows(rule: SliceRule, case: OutcomeCase) -> tuple[RowBlock | None, Rows]:
+def _rows(rule: SliceRule, context: EvaluationContext) -> tuple[RowBlock | None, Rows]:
     """All rows of this version, with the segment keys that the window or the reference knows, in one block."""
-    segments = [*case.windows, *(case.reference.segments if case.reference else ())]
+    segments = [*context.windows, *(context.reference.segments if context.reference else ())]
     keys = sorted({*rule.segments, *(key for segment in segments if (key := segment.partition("=")[0]))})
     if not keys:
-        return case.rows.select(case.version, "")
-    block = case.rows.read(keys)
-    if block is None or case.version not in block.versions.labels:
+        return context.rows.select(context.version, "")
+    block = context.rows.read(keys)
+    if block is None or context.version not in block.versions.labels:
         return None, np.zeros(0, np.int64)
-    return block, np.flatnonzero(block.versions.codes == block.versions.labels.index(case.version))
+    return block, np.flatnonzero(block.versions.codes == block.versions.labels.index(context.version))
 
 
 def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, reference: Reference) -> list[_Search]:
@@ -184,7 +193,7 @@ def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) 
         ]
     known = reference.performance.with_truth if reference.performance else 0
     if not found:
-        return judge(
+        return compare(
             max(0.0, *(_worse_as_a_whole(one) for one in searches)), margin, 1.0, rows=rows, reference_rows=known,
             message=f"{rule.slices} is as expected in every part of {rows} predictions with known outcome",
         )  # fmt: skip
@@ -196,7 +205,7 @@ def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) 
     ]
     more = f" and in {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     doubt = "" if sure else ", which chance explains"
-    return judge(
+    return compare(
         one.worse(worst),
         margin,
         min(1.0, worst.p_value * len(searches)),
@@ -220,7 +229,7 @@ def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | N
     p_value = t_tail(float(difference.mean()), float(difference.std(ddof=1)) / math.sqrt(n), n - 1)
     if not (worse > rule.worse_than_reference and p_value <= 1 - rule.confidence):
         return None
-    return judge(
+    return compare(
         worse, rule.worse_than_reference, p_value, rows=n, reference_rows=0, finding="worse",
         message=f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; no part of "
         "them stands out",
@@ -256,3 +265,97 @@ def concentrated(
     one = _Search(metric, columns, losses, expected, block.times[known], by, trust)
     found = one.found(margin=margin, min_rows=min_rows, confidence=confidence, most=most)
     return [{**one.shown(part), "expected_by": by} for part in found]
+
+
+_RANGES: Final = 8  # of a number, each with about as many rows of the reference
+_VALUES: Final = 30  # of a number that are labels of their own
+
+
+def slice_columns(
+    block: RowBlock,
+    rows: npt.NDArray[np.int64],
+    reference: Reference | None,
+    features: Sequence[str] = ("*",),
+    without: Collection[str] = (),
+) -> dict[str, Codes]:
+    """Columns of these rows by feature and segment key, those that the model uses most first.
+
+    `features` are globs; `without` are names that are left out.
+    """
+    weight = reference.importances if reference else {}
+    known = reference.fields if reference else {}
+
+    def wanted(name: str) -> bool:
+        return output_name(name) is None and name not in without and chosen(name, features)
+
+    names = sorted(filter(wanted, block.fields), key=lambda name: (-weight.get(name, 0.0), name))
+    found = {name: _of_cells(block.fields[name], rows, known.get(name)) for name in names}
+    for key, texts in block.segments.items():
+        if key not in found and key not in without and chosen(key, features):
+            found[key] = _of_texts(texts, rows)
+    return found
+
+
+def _of_texts(texts: Texts, rows: npt.NDArray[np.int64]) -> Codes:
+    return Codes(
+        texts.codes[rows].astype(np.int32), tuple(f"= {label}" if label else "is empty" for label in texts.labels)
+    )
+
+
+def _of_cells(cells: FieldCells, rows: npt.NDArray[np.int64], reference: FieldReference | None) -> Codes:
+    other = cells.other
+    if cells.numbers is not None:
+        values = _of_numbers(cells.numbers[rows], reference)
+        other &= ~cells.is_number()  # an integer that is too large for the column is a number all the same
+    else:
+        assert cells.texts is not None
+        values = _of_texts(cells.texts, rows)
+    return _joined(values, cells.unset()[rows], other[rows])
+
+
+def _joined(values: Codes, missing: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Codes:
+    codes, labels = values.codes.copy(), list(values.labels)
+    for mask, label in ((missing, "is missing"), (other, "is of another type")):
+        if mask.any():
+            codes[mask] = len(labels)
+            labels.append(label)
+    return Codes(codes, tuple(labels))
+
+
+def _of_numbers(x: Floats, reference: FieldReference | None) -> Codes:
+    finite = np.isfinite(x)
+    codes = np.full(len(x), -1, np.int32)
+    values, found = np.unique(x[finite], return_inverse=True)
+    few = len(values) <= _RANGES if reference is None or not reference.edges else _few_values(reference.edges)
+    if few and len(values) <= _VALUES:
+        codes[finite] = found.reshape(-1)
+        return Codes(codes, tuple(f"= {number_text(value)}" for value in values.tolist()))
+    edges = _edges(x[finite], reference)
+    if len(edges) < 2:
+        return Codes(codes, ())
+    codes[finite] = bin_index(x[finite], edges)
+    text = _texts_of(edges)
+    between = [f"{low} to {high}" for low, high in zip(text[:-1], text[1:], strict=True)]
+    return Codes(codes, (f"below {text[0]}", *between, f"above {text[-1]}"))
+
+
+def _few_values(edges: Sequence[float]) -> bool:
+    """A reference has one bin for each of few values, and the last edge twice, so that the last bin has just the last value."""
+    return len(edges) > 1 and edges[-1] == edges[-2]
+
+
+def _edges(x: Floats, reference: FieldReference | None) -> list[float]:
+    """Ends of about `_RANGES` ranges of the reference's bins; without a reference, of the numbers' own quantiles."""
+    wanted = np.arange(1, _RANGES) / _RANGES
+    if reference is None or len(reference.edges) < 2 or reference.profile.bins is None:
+        return [float(edge) for edge in np.unique(np.quantile(x, [0, *wanted, 1]))] if len(x) else []
+    edges = np.array(reference.edges)
+    share = np.cumsum(reference.profile.bins[:-1]) / max(int(reference.profile.bins.sum()), 1)  # below each edge
+    inner = np.abs(share[None, :] - wanted[:, None]).argmin(axis=1)
+    return [float(edge) for edge in np.unique([edges[0], *edges[inner], edges[-1]])]
+
+
+def _texts_of(edges: Sequence[float]) -> list[str]:
+    """As short as they can be told apart."""
+    write: Callable[[int], list[str]] = lambda digits: [f"{edge:.{digits}g}" for edge in edges]  # noqa: E731
+    return next((text for digits in range(3, 17) if len(set(text := write(digits))) == len(edges)), write(17))

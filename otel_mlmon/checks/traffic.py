@@ -1,13 +1,12 @@
-"""The stream of predictions itself: how many, how fresh, how fast, how often the same."""
+"""The stream of predictions itself: how many, how fresh, how fast, how often the same; and relations between fields of a row."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from otel_mlmon.checks.case import judge, no_data
+from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
 from otel_mlmon.checks.integrity import percent
-from otel_mlmon.checks.model_case import ModelCase, too_few_predictions
-from otel_mlmon.rulefile import Duplicates, Freshness, Latency, Volume, format_duration
+from otel_mlmon.rulefile import Duplicates, Expression, Freshness, Latency, Volume, format_duration
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.values import CheckResult, FieldCells
@@ -21,35 +20,35 @@ _SIGMAS = 4.0
 _OTHERS = -(2**40)  # codes of values of other types, away from all other codes
 
 
-def volume(rule: Volume, case: ModelCase) -> CheckResult:
+def volume(rule: Volume, view: ModelView) -> CheckResult:
     """Predictions in the window, against what is stated, or against the same time of earlier weeks."""
-    n = case.n
+    n = view.n
     if rule.minimum is not None or rule.maximum is not None:
         few = rule.minimum is not None and n < rule.minimum
         limit = rule.minimum if few or rule.maximum is None else rule.maximum
         assert limit is not None
-        return judge(
+        return compare(
             float(n), float(limit), float("nan"), rows=n, reference_rows=0, finding="few" if few else "many",
             message=f"{n} predictions, allowed are {rule.minimum or 0} to {rule.maximum or 'any number'}",
             higher_is_worse=not (few or rule.maximum is None),
         )  # fmt: skip
-    usual = _usual(case)
+    usual = _usual(view)
     if usual is None:
         return no_data("no_history", "too few earlier windows to know how many predictions are usual", rows=n)
     middle, spread = usual
     few = n < middle
     surprise = abs(n - middle) / max(spread, middle**0.5, 1.0)
     ratio = max((n + 1) / (middle + 1), (middle + 1) / (n + 1)) if surprise > _SIGMAS else 1.0
-    return judge(
+    return compare(
         ratio, _FACTOR, float("nan"), rows=n, reference_rows=round(middle), finding="few" if few else "many",
         message=f"{n} predictions, usual are {middle:.0f}",
     )  # fmt: skip
 
 
-def _usual(case: ModelCase) -> tuple[float, float] | None:
+def _usual(view: ModelView) -> tuple[float, float] | None:
     """Median and robust standard deviation of the number of predictions in comparable windows."""
-    length = case.end - case.start
-    panes, rows, _ = case.traffic(case.start - _WEEKS_BACK * _WEEK, case.start)
+    begin, length = view.context.start, view.context.end - view.context.start
+    panes, rows, _ = view.context.history.arrivals(begin - _WEEKS_BACK * _WEEK, begin)
     if not len(panes):
         return None
 
@@ -58,10 +57,10 @@ def _usual(case: ModelCase) -> tuple[float, float] | None:
         return int(rows[first:last].sum())
 
     oldest = int(panes[0])
-    weeks = [case.start - i * _WEEK for i in range(1, _WEEKS_BACK + 1)]
+    weeks = [begin - i * _WEEK for i in range(1, _WEEKS_BACK + 1)]
     starts = [s for s in weeks if s >= oldest]
     if len(starts) < _LEAST:
-        starts = [case.start - i * length for i in range(1, _BACK + 1) if case.start - i * length >= oldest]
+        starts = [begin - i * length for i in range(1, _BACK + 1) if begin - i * length >= oldest]
     if len(starts) < _LEAST:
         return None
     counts = np.array([count(start) for start in starts], dtype=float)
@@ -74,22 +73,23 @@ def _usual(case: ModelCase) -> tuple[float, float] | None:
     return middle, 1.4826 * float(np.median(np.abs(counts - middle)))
 
 
-def freshness(rule: Freshness, case: ModelCase) -> CheckResult:
+def freshness(rule: Freshness, view: ModelView) -> CheckResult:
     """Age of the newest prediction at the end of the window, in seconds."""
-    panes, rows, pane = case.traffic(case.end - _WEEKS_BACK * _WEEK, case.end)
+    end = view.context.end
+    panes, rows, pane = view.context.history.arrivals(end - _WEEKS_BACK * _WEEK, end)
     there = panes[rows > 0]
     if not len(there):
         return no_data("no_rows", "no prediction in four weeks")
-    age = max(case.end - int(there[-1]) - pane, 0)  # it may have come at the pane's very end
-    return judge(
-        age / 1e9, rule.above / 1e9, float("nan"), rows=case.n, reference_rows=0, finding="stale",
+    age = max(end - int(there[-1]) - pane, 0)  # it may have come at the pane's very end
+    return compare(
+        age / 1e9, rule.above / 1e9, float("nan"), rows=view.n, reference_rows=0, finding="stale",
         message=f"the newest prediction is {format_duration(age)} old, allowed are {format_duration(rule.above)}",
     )  # fmt: skip
 
 
-def latency(rule: Latency, case: ModelCase) -> CheckResult:
+def latency(rule: Latency, view: ModelView) -> CheckResult:
     """A quantile of the durations, in seconds."""
-    block, rows = case.block()
+    block, rows = view.block()
     durations = block.durations[rows] if block is not None else np.zeros(0)
     durations = durations[np.isfinite(durations)]
     if len(durations) < rule.min_rows:
@@ -97,15 +97,15 @@ def latency(rule: Latency, case: ModelCase) -> CheckResult:
     value, limit = float(np.quantile(durations, rule.quantile)), rule.above / 1e9
     # As many are above the limit as chance explains, if the true quantile is at it?
     p_value = exceeds(int((durations > limit).sum()), len(durations), 1 - rule.quantile)
-    return judge(
+    return compare(
         value, limit, p_value, rows=len(durations), reference_rows=0, finding="slow",
         message=f"{rule.quantile:.0%} of {len(durations)} predictions took up to {value:.3g} s, allowed are {limit:g} s",
     )  # fmt: skip
 
 
-def duplicates(rule: Duplicates, case: ModelCase) -> CheckResult:
+def duplicates(rule: Duplicates, view: ModelView) -> CheckResult:
     """Share of rows whose features all are those of another row of the window."""
-    block, rows = case.block()
+    block, rows = view.block()
     if block is None or len(rows) < rule.min_rows:
         return too_few_predictions(len(rows), rule.min_rows)
     features = [cells for name, cells in sorted(block.fields.items()) if output_name(name) is None]
@@ -114,7 +114,7 @@ def duplicates(rule: Duplicates, case: ModelCase) -> CheckResult:
     keys = np.stack([_codes(cells)[rows] for cells in features])
     _, counts = np.unique(keys, axis=1, return_counts=True)
     again = len(rows) - len(counts)
-    return judge(
+    return compare(
         again / len(rows), rule.above, exceeds(again, len(rows), rule.above),
         rows=len(rows), reference_rows=0, finding="duplicates", critical=rule.critical,
         message=f"{percent(again, len(rows))} of {len(rows)} rows repeat another one",
@@ -133,3 +133,27 @@ def _codes(cells: FieldCells) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     for row, text in zip(cells.other_rows.tolist(), cells.other_texts, strict=True):
         values[row] = _OTHERS - seen.setdefault(text, len(seen))
     return values
+
+
+def expression(rule: Expression, view: ModelView) -> CheckResult:
+    """Share of the rows that violate the condition, among those where it is true or false."""
+    block, rows = view.block()
+    if block is None or len(rows) < rule.min_rows:
+        return too_few_predictions(len(rows), rule.min_rows)
+    if all(output_name(name) is not None for name in block.fields):
+        return no_data("no_values", "the model has no features", rows=len(rows))
+    assert view.context.sql is not None
+    holds, violated = view.context.sql.condition(block, rows, rule.expression)
+    judged = holds + violated
+    if not judged:
+        return no_data("no_values", f"{rule.expression} is null in all of {len(rows)} rows", rows=len(rows))
+    return compare(
+        violated / judged,
+        rule.above,
+        exceeds(violated, judged, rule.above) if rule.above else float("nan"),
+        rows=judged,
+        reference_rows=0,
+        message=f"{percent(violated, judged)} of {judged} rows violate {rule.expression}",
+        finding="violated",
+        critical=rule.critical,
+    )

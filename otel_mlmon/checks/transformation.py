@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from otel_mlmon.checks.case import FieldCase
+from otel_mlmon.checks.context import FieldView
 from otel_mlmon.stats.drift.mixture import FACTORS, Density, Explanation, explain_values
 from otel_mlmon.values import FieldProfile
 
@@ -27,23 +27,24 @@ class Found:
     share: float = 1.0  # of the values
 
 
-def explain(case: FieldCase) -> Found | None:
+def explain(field: FieldView) -> Found | None:
     """The best explanation of the window's numbers; None when nothing explains them better than the reference does."""
-    reference, expected = case.reference, case.expected
+    reference, expected = field.reference, field.expected
     if reference is None or expected is None or expected.bins is None or not reference.edges:
         return None
-    values = case.numbers()
+    values = field.numbers()
     if len(values) > _READ:
         values = values[np.linspace(0, len(values) - 1, _READ).astype(np.int64)]
     others: dict[str, Density] = {}
-    for name, other in case.whole.fields.items() if case.whole else ():
-        if name != case.name and other.kind == "numeric" and other.edges and other.profile.bins is not None:
+    known = field.context.reference
+    for name, other in known.fields.items() if known else ():
+        if name != field.name and other.kind == "numeric" and other.edges and other.profile.bins is not None:
             others[name] = Density.of(other.edges, other.profile.bins[1:-1], whole=_whole(other.profile))
     zeros = reference.constants.get("0", 0.0) * expected.rows / max(expected.numbers, 1)
     found = explain_values(values, reference.edges, expected.bins, others, zeros=zeros, whole=_whole(expected))
     if found.kind == "none":
         return None
-    return Found(_FINDINGS[found.kind], _sentence(found, case), found.other, found.share)
+    return Found(_FINDINGS[found.kind], _sentence(found, field), found.other, found.share)
 
 
 def _times(factor: float) -> str:
@@ -54,7 +55,7 @@ def _whole(profile: FieldProfile) -> bool:
     return profile.forms.get("whole", 0) == profile.numbers > 0
 
 
-def _sentence(found: Explanation, case: FieldCase) -> str:
+def _sentence(found: Explanation, field: FieldView) -> str:
     share = f"{found.share:.1%} of the values"
     if found.kind == "unit":
         scale = _times(found.factor)

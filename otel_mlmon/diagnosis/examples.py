@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from otel_mlmon.checks.pairing import pairs
+from otel_mlmon.checks.parity import pairs
 from otel_mlmon.diagnosis.explanation import Examples
 from otel_mlmon.diagnosis.losses import Losses
 from otel_mlmon.diagnosis.outcomes import CHECKS

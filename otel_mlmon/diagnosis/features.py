@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from otel_mlmon.checks.model_case import expected_profile
+from otel_mlmon.checks.context import expected_profile
 from otel_mlmon.diagnosis.explanation import Features, Moved
 from otel_mlmon.diagnosis.losses import absolute_errors
 from otel_mlmon.diagnosis.subject import Evidence, Rows

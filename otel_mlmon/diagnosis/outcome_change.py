@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, Final, TypeVar, get_args
 
+from otel_mlmon.checks.context import WindowRows
 from otel_mlmon.checks.losses import Metric
-from otel_mlmon.checks.rows import WindowRows
 from otel_mlmon.diagnosis.selection import Corrigible, Selection, selection
 from otel_mlmon.diagnosis.shift_kind import ShiftKind, shift_kind
 from otel_mlmon.rulefile import PerformanceRule

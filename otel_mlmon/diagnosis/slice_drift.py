@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from otel_mlmon.checks.losses import Rows
-from otel_mlmon.checks.slice_columns import slice_columns
-from otel_mlmon.checks.slices import where
+from otel_mlmon.checks.slices import slice_columns, where
 from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.slices.search import search
 from otel_mlmon.values import FieldCells, FieldReference, Reference, RowBlock

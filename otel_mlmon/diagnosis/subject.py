@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.checks.rows import WindowRows
+from otel_mlmon.checks.context import WindowRows
 from otel_mlmon.rulefile import Group, Rule
 from otel_mlmon.values import Alert, Reference, RowBlock
 from otel_mlmon.values.query import RowQuery

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.checks.losses import counted_loss, expected_losses, figure, row_losses
-from otel_mlmon.checks.pairing import pairs
-from otel_mlmon.checks.slice_columns import slice_columns
-from otel_mlmon.checks.slices import concentrated
+from otel_mlmon.checks.parity import pairs
+from otel_mlmon.checks.slices import concentrated, slice_columns
 from otel_mlmon.diagnosis.explanation import Part, Where
 from otel_mlmon.diagnosis.faults import fault
 from otel_mlmon.diagnosis.features import surprise

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 
-from otel_mlmon.engine.matured_windows import WindowSource
-from otel_mlmon.engine.verdicts import by_version
+from otel_mlmon.engine.matured_windows import WindowSource, by_version
 from otel_mlmon.rulefile import Baseline
 from otel_mlmon.rulefile.baseline import WEEK
 from otel_mlmon.values import (

@@ -1,4 +1,4 @@
-"""Estimates against what they turned out to be: which are kept, how they are scored, and whether the estimator is to be trusted."""
+"""The ledger of estimates: kept when they are made, scored when their window's ground truth is final, trusted accordingly."""
 
 from __future__ import annotations
 
@@ -7,21 +7,96 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Final, NamedTuple
 
+from otel_mlmon.checks.context import EvaluationContext, ModelView
 from otel_mlmon.checks.estimate import CONFIDENCE
+from otel_mlmon.checks.performance import known_outcomes
+from otel_mlmon.engine.matured_windows import MaturedWindows
+from otel_mlmon.rulefile import EstimateRule
 from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.inference.proportion import exceeds
-from otel_mlmon.values import CheckResult, Target
+from otel_mlmon.stats.metrics.outcomes import MetricOptions
+from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
+from otel_mlmon.values import CheckResult, Target, Verdict
 from otel_mlmon.values.history import LedgerEntry
+from otel_mlmon.values.storage import TickStorage
 
-LOOKED_AT: Final = 20  # of the newest scored estimates
-FEWEST: Final = 5
-_LEVEL: Final = 0.01  # of so many misses, if the band were right, from which it is not trusted
-_IN_A_ROW: Final = 3  # misses to the same side
-_GOOD_AGAIN: Final = 5  # in a row that hit
+_KEPT: Final = 200  # of the newest estimates of an alert, in memory
+_SHOWN: Final = 60  # of them, in reports
+_LOOKED_AT: Final = 20  # of the newest scored estimates, for trust
+_FEWEST_SCORED: Final = 5  # below which misses are not counted
+_MISSES_BY_CHANCE: Final = 0.01  # p-value of the misses, below which the estimator is not trusted
+_MISSES_IN_A_ROW: Final = 3  # to the same side
+_HITS_IN_A_ROW: Final = 5  # after which it is trusted again
+
+
+class Ledger:
+    """The newest estimates of every alert."""
+
+    def __init__(self, store: TickStorage) -> None:
+        self._store = store
+        self._known: dict[str, list[LedgerEntry]] = {}
+
+    def of(self, alert: str) -> list[LedgerEntry]:
+        """Return the estimates of an alert, oldest first."""
+        if alert not in self._known:
+            self._known[alert] = self._store.estimates(alert, _KEPT)
+        return self._known[alert]
+
+    def judge(self, alert: str, rule: EstimateRule, verdict: Verdict, matured: MaturedWindows) -> Verdict:
+        """Score the estimates whose ground truth is final, keep the new one, and return the verdict as far as it is trusted."""
+        self._score(alert, rule, matured, verdict.end)
+        entries = self.of(alert)
+        fresh = entry(alert, verdict.target, rule.estimate, verdict.start, verdict.end, verdict.end, verdict.result)
+        if fresh is not None and due(entries[-1].end if entries else 0, verdict.start):
+            self._store.append_estimates([fresh])
+            self._known[alert] = [*entries, fresh][-_KEPT:]
+        result = judged(verdict.result, trusted(self.of(alert)))
+        evidence = {**result.evidence, "ledger": _shown(self.of(alert))}
+        return replace(verdict, result=replace(result, evidence=evidence))
+
+    def _score(self, alert: str, rule: EstimateRule, matured: MaturedWindows, time: int) -> None:
+        changed = []
+        for kept in self.of(alert):
+            if kept.scored:
+                continue
+            predictions, with_truth = matured.known_in(kept.version, kept.start, kept.end)
+            if not with_truth or matured.maturity(kept.version).stage(kept.end, predictions, with_truth) != "final":
+                continue
+            key = kept.segment.partition("=")[0]
+            windows = matured.between(kept.version, kept.start, kept.end, [key] if key else [])
+            window = windows.get(kept.segment)
+            if window is None or not window.performance.with_truth:
+                continue
+            context = EvaluationContext(
+                kept.model, kept.version, kept.start, kept.end, time, None, windows, matured.rows(kept.start, kept.end)
+            )
+            changed.append(score(kept, _realised(rule, context.view(kept.segment)), window.rows, time))
+        if changed:
+            self._store.score_estimates(changed)
+            scored = {one.end: one for one in changed}
+            self._known[alert] = [scored.get(kept.end, kept) for kept in self.of(alert)]
+
+
+def _realised(rule: EstimateRule, view: ModelView) -> Estimate:
+    if rule.estimate in ROW_METRICS:
+        options = MetricOptions(positive=rule.positive)
+        return ROW_METRICS[rule.estimate].estimate(known_outcomes(view), options, CONFIDENCE)
+    return METRICS[rule.estimate].estimate(view.counts, rule.positive, CONFIDENCE)
+
+
+def _shown(entries: Sequence[LedgerEntry]) -> list[dict[str, float | int | None]]:
+    """The newest estimates with their realised metric, for reports and metrics."""
+    return [
+        {
+            "start": kept.start, "end": kept.end, "estimate": kept.estimate, "low": kept.low, "high": kept.high,
+            "realised": kept.realised if kept.scored and kept.realised == kept.realised else None,
+        }
+        for kept in entries[-_SHOWN:]
+    ]  # fmt: skip
 
 
 class Trust(NamedTuple):
-    """Whether an estimator's bands hold what they promise: of `scored` estimates, `outside` missed."""
+    """Whether an estimator is trusted: of `scored` estimates, `outside` missed their confidence interval."""
 
     ok: bool
     scored: int
@@ -30,14 +105,14 @@ class Trust(NamedTuple):
 
 
 def due(kept_until: int, start: int) -> bool:
-    """Whether the estimate of a window from `start` is to be kept, when the last one kept ended at `kept_until` (0: none)."""
+    """Return whether to keep the estimate of a window from `start`, when the last one kept ended at `kept_until` (0: none)."""
     return start >= kept_until
 
 
 def entry(
     alert: str, target: Target, metric: str, start: int, end: int, made: int, result: CheckResult
 ) -> LedgerEntry | None:
-    """The estimate of a window, to be kept; None where there is none, or no band to score it by."""
+    """Return the estimate of a window as an entry; None where there is none, or no confidence interval to score it by."""
     if result.value is None or result.low is None or result.high is None:
         return None
     return LedgerEntry(
@@ -46,7 +121,7 @@ def entry(
 
 
 def score(kept: LedgerEntry, realised: Estimate, predictions: int, time: int) -> LedgerEntry:
-    """The estimate with what it turned out to be: the figure of the window's known outcomes, of so many predictions."""
+    """Return the entry with the realised metric over the window's ground truth, of so many predictions."""
     return kept._replace(
         realised=realised.value,
         realised_low=realised.low,
@@ -58,24 +133,24 @@ def score(kept: LedgerEntry, realised: Estimate, predictions: int, time: int) ->
 
 
 def trusted(entries: Sequence[LedgerEntry]) -> Trust:
-    """Whether the estimator that made these estimates (of one alert, oldest first) is to be believed.
+    """Return whether to trust the estimator that made these estimates of one alert, oldest first.
 
-    It is not when the newest misses are too many for chance, were the band right, or in a row to the same side; until it has
-    hit a few times in a row again.
+    It is not trusted when its newest misses are too many for chance, or in a row to the same side; until it has hit a few times
+    in a row again.
     """
-    scored = [e for e in entries if e.scored and e.realised == e.realised][-LOOKED_AT:]
+    scored = [e for e in entries if e.scored and e.realised == e.realised][-_LOOKED_AT:]
     sides = [e.side() for e in scored]
     outside = sum(side != 0 for side in sides)
     newest_first = sides[::-1]
     streak = len(list(takewhile(lambda side: side != 0 and side == newest_first[0], newest_first)))
     hits = len(list(takewhile(lambda side: side == 0, newest_first)))
     chance = exceeds(outside, len(scored), 1 - CONFIDENCE)
-    too_many = len(scored) >= FEWEST and chance < _LEVEL and hits < _GOOD_AGAIN
-    if not too_many and streak < _IN_A_ROW:
+    too_many = len(scored) >= _FEWEST_SCORED and chance < _MISSES_BY_CHANCE and hits < _HITS_IN_A_ROW
+    if not too_many and streak < _MISSES_IN_A_ROW:
         return Trust(True, len(scored), outside, "")
     last = scored[-1]
     direction = (
-        "" if streak < _IN_A_ROW else f", the last {streak} all {'above' if newest_first[0] > 0 else 'below'} it"
+        "" if streak < _MISSES_IN_A_ROW else f", the last {streak} all {'above' if newest_first[0] > 0 else 'below'} it"
     )
     return Trust(
         False,

@@ -1,46 +1,46 @@
-"""Groups of rules at one tick of event time: windows in, alerts out; and the table of all verdicts as of now."""
+"""One tick of event time: groups of rules judge one model, and its alerts move on.
+
+Start reading here. For each group and model version: read the window, find what is normal (`baselines`), judge every rule on
+every target (`judge`, with the checks of `checks.registry`), combine and correct the p-values (`multiple_testing`), and move the
+alerts on (`alerts`, `causes`). Rules about ground truth judge the newest window that has matured (`matured_windows`), and estimates
+are kept until they can be scored (`ledger`).
+"""
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-import numpy as np
-import pyarrow.compute as pc
-
-from otel_mlmon.checks.model_case import Condition
-from otel_mlmon.checks.outcome_case import OutcomeCase
-from otel_mlmon.checks.pairs import matched
-from otel_mlmon.checks.rows import WindowRows
-from otel_mlmon.diagnosis.outcome_change import Diagnosis
-from otel_mlmon.engine.alerts import alert_for, alert_id
-from otel_mlmon.engine.baselines import Baselines
-from otel_mlmon.engine.causes import causes
-from otel_mlmon.engine.estimates import Estimates
-from otel_mlmon.engine.matured_windows import RipeWindows, WindowSource
-from otel_mlmon.engine.multiple_testing import correct, sharers
-from otel_mlmon.engine.outcomes import Aggregate, judge_outcomes
-from otel_mlmon.engine.pooled_windows import accumulate
-from otel_mlmon.engine.revisions import Revisions
-from otel_mlmon.engine.verdicts import (
+from otel_mlmon.checks.context import (
+    Aggregate,
+    Champion,
+    Condition,
+    EvaluationContext,
     OutsideCounter,
-    Scene,
-    by_version,
-    judge_fields,
-    judge_model,
+    SqlFunctions,
+    WindowRows,
 )
-from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, ParityRule, PerformanceRule, Rule
-from otel_mlmon.stats.metrics.outcomes import Outcomes
-from otel_mlmon.values import Alert, AlertState, CheckResult, Reference, RowBlock, Target, Verdict
-from otel_mlmon.values.alert_documents import alert_from_document, alert_to_document
-from otel_mlmon.values.alert_state import step
-from otel_mlmon.values.history import RevisionRow, VerdictRow
+from otel_mlmon.checks.registry import check_of
+from otel_mlmon.diagnosis.outcome_change import Diagnosis
+from otel_mlmon.engine.alerts import AlertTable, alert_after, alert_id
+from otel_mlmon.engine.baselines import Baselines
+from otel_mlmon.engine.judge import SequentialMemories, failed, judge
+from otel_mlmon.engine.ledger import Ledger
+from otel_mlmon.engine.matured_windows import (
+    Due,
+    MaturedWindows,
+    Maturity,
+    Revisions,
+    RuleKey,
+    WindowSource,
+    by_version,
+)
+from otel_mlmon.engine.multiple_testing import Judged, PastPValues, budget_shares, correct
+from otel_mlmon.rulefile import EstimateRule, FieldRule, GroundTruthRule, Group, PerformanceRule, Rule, RuleBase
+from otel_mlmon.values import Alert, Reference, RowBlock, Target, Verdict, WindowProfile
+from otel_mlmon.values.history import RevisionRow
 from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.values.storage import TickStorage
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
@@ -57,15 +57,64 @@ class GroupStatus:
     rows: dict[tuple[str, str], int] = field(default_factory=dict)  # (version, segment) → rows
     lost: dict[str, int] = field(default_factory=dict)  # version → rows
     coverage: dict[str, float] = field(default_factory=dict)  # version → share with ground truth
-    biased: dict[str, bool] = field(default_factory=dict)  # version → the labelled part does not look like the rest
-    delays: dict[str, dict[str, float]] = field(
-        default_factory=dict
-    )  # version → quantile → seconds to the ground truth
+    biased: dict[str, bool] = field(default_factory=dict)  # version → rows with ground truth are unlike the others
+    delays: dict[str, dict[str, float]] = field(default_factory=dict)  # version → quantile → seconds to ground truth
     versions: tuple[str, ...] = ()
+
+    def saw_window(self, end: int, windows: Mapping[str, Mapping[str, WindowProfile]]) -> None:
+        """Note the window that ends at `end`: profiles by version and segment."""
+        self.end = end
+        self.versions = tuple(sorted(windows)) or self.versions or ("",)
+        rows = {(version, s): window.rows for version, parts in windows.items() for s, window in parts.items()}
+        self.rows = rows or dict.fromkeys(self.rows, 0)
+        self.lost = {version: parts[""].lost_rows for version, parts in windows.items() if "" in parts}
+
+    def saw_ground_truth(self, version: str, windows: Mapping[str, WindowProfile], maturity: Maturity) -> None:
+        """Note the newest matured window of a version: profiles by segment."""
+        if "" in windows:
+            counts = windows[""].performance
+            self.coverage[version] = counts.with_truth / counts.predictions if counts.predictions else 0.0
+        self.delays[version] = {str(q): maturity.quantile_s(q) for q in _DELAY_QUANTILES}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTick:
+    """One group of rules for one model at one time, and the windows that its rules share. `known`: the model's alerts by id."""
+
+    group: Group
+    model: str
+    time: int
+    status: GroupStatus
+    known: Mapping[str, Alert]
+    matured: MaturedWindows
+    windows: Mapping[str, Mapping[str, WindowProfile]]  # by version and segment
+    rows: WindowRows
+    shadowed: WindowRows
+
+    @property
+    def start(self) -> int:
+        """Return the begin of the window that ends now."""
+        return self.time - self.group.window
+
+    @property
+    def segments(self) -> list[str]:
+        """Return the segment keys of all rules."""
+        return segment_keys(self.group)
+
+    def alert_id(self, rule: RuleBase, target: Target) -> str:
+        """Return the id of the rule's alert on a target."""
+        return alert_id(self.group.name, rule.alert, target)
+
+
+class Judgement(NamedTuple):
+    """One rule's verdicts on one model version, and its looks at past windows."""
+
+    verdicts: list[Verdict]
+    revisions: Sequence[RevisionRow] = ()
 
 
 class Engine:
-    """Evaluates. One thread calls `tick`; any thread may look at the results."""
+    """Evaluates rules. One thread calls `tick`; any thread may look at the results."""
 
     def __init__(
         self,
@@ -79,314 +128,250 @@ class Engine:
         ground_truth_horizon_ns: int,
     ) -> None:
         self._windows = windows
-        self._baselines = Baselines(windows, reference_for)
-        self._store = store
-        self._count_outside = count_outside
-        self._condition = condition
-        self._aggregate = aggregate
-        self._revisions = Revisions()
-        self._revised: list[RevisionRow] = []  # to be written at the end of the tick
-        self._diagnosis = Diagnosis()
-        self._estimates = Estimates(store)
+        self._sql = SqlFunctions(count_outside, condition, aggregate)
         self._horizon_ns = ground_truth_horizon_ns
-        self._lock = threading.Lock()
-        self._alerts: dict[str, Alert] = {}
-        for key, body in store.read("alert").items():
-            self._alerts[key] = alert_from_document(key, body)
-        self._past: dict[str, deque[tuple[int, float]]] = {}
-        self._memory: dict[str, Any] = store.read("memory")
+        self._baselines = Baselines(windows, reference_for)
+        self._ground_truth = GroundTruthJudge(self._baselines, Revisions(store), Diagnosis(), ground_truth_horizon_ns)
+        self._ledger = Ledger(store)
+        self._memories = SequentialMemories(store)
+        self._past = PastPValues()
+        self._alerts = AlertTable(store)
         self.groups: dict[tuple[str, str], GroupStatus] = {}
         self.failures: dict[tuple[str, str], int] = {}
 
-    def keep_only(self, rules: set[tuple[str, str]]) -> list[Alert]:
-        """After a reload: forget alerts whose (group, rule) is gone; returns those that were firing, as resolved."""
-        with self._lock:
-            gone = [a for a in self._alerts.values() if (a.group, a.rule) not in rules]
-            for alert in gone:
-                del self._alerts[alert.id]
-        self._store.put("alert", {}, gone=[alert.id for alert in gone])
-        forgotten = [key for key in self._memory if tuple(json.loads(key)[:2]) not in rules]
-        for key in forgotten:
-            del self._memory[key]
-        self._store.put("memory", {}, gone=forgotten)
-        kept = {group for group, _ in rules}
-        self.groups = {key: status for key, status in self.groups.items() if key[0] in kept}
-        return [_ended(alert) for alert in gone if alert.phase == "firing"]
-
     def alerts(self) -> list[Alert]:
-        """Every target's alert with its last verdict, inactive ones included."""
-        with self._lock:
-            return list(self._alerts.values())
+        """Return every target's alert with its last verdict, inactive ones included."""
+        return self._alerts.all()
 
     def alert(self, id_: str) -> Alert | None:
-        """One alert by its id."""
-        with self._lock:
-            return self._alerts.get(id_)
+        """Return one alert by its id."""
+        return self._alerts.get(id_)
+
+    def keep_only(self, rules: set[tuple[str, str]]) -> list[Alert]:
+        """After a reload: forget all but these (group, rule); return the alerts that were firing, as resolved."""
+        ended = self._alerts.keep_only(rules)
+        self._memories.keep_only(rules)
+        kept = {group for group, _ in rules}
+        self.groups = {key: status for key, status in self.groups.items() if key[0] in kept}
+        return ended
 
     def tick(self, groups: Sequence[Group], model: str, time: int) -> list[Alert]:
-        """Evaluate groups for one model at event time `time`; returns the alerts whose phase changed.
+        """Evaluate groups for one model at event time `time` (ns); return the alerts whose phase changed.
 
-        All groups of a time together: whichever of them has the cause, nobody hears of the symptom first.
+        All groups that are due at a time come together, so that a symptom is never notified before its cause.
         """
-        known = self._of(model)
+        known = self._alerts.of_model(model)
         fresh: dict[str, Alert] = {}
+        revisions: list[RevisionRow] = []
         for group in groups:
-            fresh |= self._evaluate(group, model, time, known)
-        return self._adopt({group.name for group in groups}, known, fresh, time)
+            tick = self._open(group, model, time, known)
+            for version in self._versions(tick):
+                judged, revised = self._judge_version(tick, version)
+                revisions += revised
+                for rule, verdict in correct(judged, group.interval):
+                    key = tick.alert_id(rule, verdict.target)
+                    fresh[key] = alert_after(group, rule, verdict, known.get(key), time)
+        return self._alerts.adopt({group.name for group in groups}, known, fresh, revisions, time)
 
-    def _evaluate(self, group: Group, model: str, time: int, known: Mapping[str, Alert]) -> dict[str, Alert]:
+    def _open(self, group: Group, model: str, time: int, known: Mapping[str, Alert]) -> GroupTick:
+        """Read the profiles of the window that ends now; rows are read when a check asks for them."""
         status = self.groups.setdefault((group.name, model), GroupStatus())
-        segments = sorted({key for rule in group.rules for key in rule.segments})
-        start, name = time - group.window, group.reference.name
-        of_fields = [rule for rule in group.rules if not isinstance(rule, (GroundTruthRule, EstimateRule))]
-        # What is known of their outcomes is asked by those who judge it, of other windows.
-        windows = by_version(
-            self._windows.window(
-                WindowQuery(
-                    model,
-                    name,
-                    start,
-                    time,
-                    segments,
-                    known_by=0,
-                    fields=bool(of_fields),
-                    selects=_selects(of_fields),
-                )
-            )
+        segments, start = segment_keys(group), time - group.window
+        profiled = [rule for rule in group.rules if check_of(rule).needs in ("field", "fields")]
+        query = WindowQuery(
+            model,
+            group.reference.name,
+            start,
+            time,
+            segments,
+            known_by=0,  # rules about ground truth judge other windows
+            fields=bool(profiled),
+            selects=_selects(profiled),
         )
-        status.end = time
-        status.versions = tuple(sorted(windows)) or status.versions or ("",)
-        status.rows = {(v, s): w.rows for v, by in windows.items() for s, w in by.items()} or dict.fromkeys(
-            status.rows, 0
+        windows = by_version(self._windows.window(query))
+        status.saw_window(time, windows)
+        rows = RowQuery(model, [(start, time)], known_by=0)
+        return GroupTick(
+            group=group,
+            model=model,
+            time=time,
+            status=status,
+            known=known,
+            matured=MaturedWindows(self._windows, group, model, time, self._horizon_ns),
+            windows=windows,
+            rows=WindowRows(lambda keys: self._windows.rows(replace(rows, segments=keys)), segments),
+            shadowed=self._shadowed(rows, segments),
         )
-        status.lost = {v: by[""].lost_rows for v, by in windows.items() if "" in by}
-        ripe = RipeWindows(self._windows, group, model, time, self._horizon_ns)
-        rows = WindowRows(lambda keys: self._windows.rows(RowQuery(model, [(start, time)], keys, known_by=0)), segments)
-        shadowed = self._shadowed(model, start, time, segments)
-        fresh: dict[str, Alert] = {}
-        late = ripe.waiting() if any(isinstance(rule, GroundTruthRule) for rule in group.rules) else []
-        for version in dict.fromkeys((*status.versions, *late)):
-            rules = [r for r in group.rules if version in status.versions or isinstance(r, GroundTruthRule)]
-            reference = self._baselines.reference(group.reference, model, version, start, time, segments, time)
-            scene = Scene(
-                model, version, reference, windows.get(version, {}), start, time, rows,
-                partial(self._traffic, model, name, version), self._condition, self._count_outside,
-                sharers(group.rules),
-            )  # fmt: skip
-            judged = [
-                (
-                    rule,
-                    accumulate(
-                        self._past, alert_id(group.name, rule.alert, verdict.target), verdict, reference, rule.method
-                    ),
-                )
-                for rule in rules
-                for verdict in self._judge(
-                    group,
-                    rule,
-                    replace(scene, rows=shadowed) if isinstance(rule, ParityRule) else scene,
-                    ripe,
-                    known,
-                    status,
-                )
-            ]
-            for rule, verdict in correct(judged, group.interval):
-                key = alert_id(group.name, rule.alert, verdict.target)
-                before = known.get(key)
-                state = _next(rule, before.state if before else AlertState(), verdict, time)
-                fresh[key] = alert_for(group, rule, key, state, verdict, before)
-        return fresh
 
-    def _shadowed(self, model: str, start: int, end: int, segments: Sequence[str]) -> WindowRows:
-        """The few predictions of a window that have a shadow: the two answers, and all columns for where they are apart."""
+    def _shadowed(self, rows: RowQuery, segments: Sequence[str]) -> WindowRows:
+        """The few predictions with a shadow: the two predictions only, and as `whole` all columns."""
 
-        def read(only: Collection[str] | None) -> Callable[[Sequence[str]], RowBlock | None]:
-            return lambda keys: self._windows.rows(
-                RowQuery(model, [(start, end)], keys, known_by=0, fields=only, with_ids=True, having=FIELD_SHADOW)
-            )
+        def read(fields: Collection[str] | None) -> Callable[[Sequence[str]], RowBlock | None]:
+            query = replace(rows, fields=fields, with_ids=True, having=FIELD_SHADOW)
+            return lambda keys: self._windows.rows(replace(query, segments=keys))
 
         return WindowRows(read((FIELD_PREDICTION, FIELD_SHADOW)), segments, WindowRows(read(None), segments))
 
-    def _judge(
-        self, group: Group, rule: Rule, scene: Scene, ripe: RipeWindows, known: Mapping[str, Alert], status: GroupStatus
-    ) -> list[Verdict]:
+    def _versions(self, tick: GroupTick) -> list[str]:
+        """Versions that predict; and with rules about ground truth those whose ground truth may still come."""
+        late = tick.matured.waiting() if any(isinstance(rule, GroundTruthRule) for rule in tick.group.rules) else []
+        return list(dict.fromkeys((*tick.status.versions, *late)))
+
+    def _judge_version(self, tick: GroupTick, version: str) -> tuple[list[Judged], list[RevisionRow]]:
+        """Judge all rules on one version; p-values are combined with those of the window before."""
+        context = self._context(tick, version)
+        judged: list[Judged] = []
+        revisions: list[RevisionRow] = []
+        for rule in tick.group.rules:
+            if version not in tick.status.versions and not isinstance(rule, GroundTruthRule):
+                continue
+            verdicts, revised = self._judge(tick, rule, context)
+            revisions += revised
+            for verdict in verdicts:
+                key = tick.alert_id(rule, verdict.target)
+                judged.append(Judged(rule, self._past.combine(key, verdict, context.reference, rule.method)))
+        return judged, revisions
+
+    def _context(self, tick: GroupTick, version: str) -> EvaluationContext:
+        group, time = tick.group, tick.time
+        return EvaluationContext(
+            model=tick.model,
+            version=version,
+            start=tick.start,
+            end=time,
+            time=time,
+            reference=self._baselines.reference(
+                group.reference, tick.model, version, tick.start, time, tick.segments, time
+            ),
+            windows=tick.windows.get(version, {}),
+            rows=tick.rows,
+            shadowed=tick.shadowed,
+            sql=self._sql,
+            history=tick.matured.history(version, tick.segments),
+            budget_shares=budget_shares(group.rules),
+        )
+
+    def _judge(self, tick: GroupTick, rule: Rule, context: EvaluationContext) -> Judgement:
+        """Judge one rule; one that fails has the verdict `error` on the model."""
         try:
             if isinstance(rule, GroundTruthRule):
-                return self._judge_outcomes(group, rule, scene, ripe, status)
+                return self._ground_truth.judge(tick, rule, context)
+            if isinstance(rule, FieldRule):
+                return Judgement(self._judge_fields(tick, rule, context))
+            verdicts = judge(rule, context)
             if isinstance(rule, EstimateRule):
-                return [
-                    self._estimates.judge(alert_id(group.name, rule.alert, verdict.target), rule, verdict, ripe)
-                    for verdict in judge_model(rule, scene)
+                verdicts = [
+                    self._ledger.judge(tick.alert_id(rule, verdict.target), rule, verdict, tick.matured)
+                    for verdict in verdicts
                 ]
-            if not isinstance(rule, FieldRule):
-                return list(judge_model(rule, scene))
-            judged = {
-                alert.target.field
-                for alert in known.values()
-                if (alert.group, alert.rule) == (group.name, rule.alert)
-                and alert.target.version == scene.version
-                and alert.target.field
-            }
-            key = json.dumps([group.name, rule.alert, scene.model, scene.version])
-            memory: dict[str, Any] = self._memory.get(key, {})
-            found = list(judge_fields(rule, scene, judged, memory))
-            if memory:
-                self._memory[key] = memory
-                self._store.put("memory", {key: memory})
-            return found
+            return Judgement(verdicts)
         except Exception as error:
-            _log.exception("rule %s of group %s failed for model %s", rule.alert, group.name, scene.model)
-            self.failures[group.name, rule.alert] = self.failures.get((group.name, rule.alert), 0) + 1
-            result = CheckResult("error", "exception", message=f"{type(error).__name__}: {error}")
-            return [Verdict(Target(scene.model, scene.version), scene.start, scene.end, result)]
+            group = tick.group.name
+            _log.exception("rule %s of group %s failed for model %s", rule.alert, group, tick.model)
+            self.failures[group, rule.alert] = self.failures.get((group, rule.alert), 0) + 1
+            return Judgement([failed(Target(context.model, context.version), context, error)])
 
-    def _judge_outcomes(
-        self, group: Group, rule: GroundTruthRule, scene: Scene, ripe: RipeWindows, status: GroupStatus
-    ) -> list[Verdict]:
-        windows, start, end = ripe.newest(rule, scene.version)
-        if "" in windows:
-            counts = windows[""].performance
-            covered = counts.with_truth / counts.predictions if counts.predictions else 0.0
-            status.coverage[scene.version] = covered
-        maturity = ripe.maturity(scene.version)
-        status.delays[scene.version] = {str(q): maturity.quantile_s(q) for q in _DELAY_QUANTILES}
-        found = self._outcomes_in(group, rule, scene, ripe, start, end)
+    def _judge_fields(self, tick: GroupTick, rule: Rule, context: EvaluationContext) -> list[Verdict]:
+        group = tick.group.name
+        known = {
+            alert.target.field
+            for alert in tick.known.values()
+            if (alert.group, alert.rule) == (group, rule.alert)
+            and alert.target.version == context.version
+            and alert.target.field
+        }
+        memory = self._memories.of(group, rule.alert, context)
+        verdicts = judge(rule, replace(context, memory=memory), known_fields=known)
+        self._memories.keep(group, rule.alert, context, memory)
+        return verdicts
+
+
+class GroundTruthJudge:
+    """Judges rules about ground truth: on the newest matured window, and on past windows as more of them becomes known."""
+
+    def __init__(self, baselines: Baselines, revisions: Revisions, diagnosis: Diagnosis, horizon_ns: int) -> None:
+        self.diagnosis = diagnosis
+        self._baselines = baselines
+        self._revisions = revisions
+        self._horizon_ns = horizon_ns
+
+    def judge(self, tick: GroupTick, rule: GroundTruthRule, context: EvaluationContext) -> Judgement:
+        """Judge the newest matured window; diagnose its performance, and judge past windows again."""
+        newest = tick.matured.newest(rule, context.version)
+        tick.status.saw_ground_truth(context.version, newest.windows, tick.matured.maturity(context.version))
+        verdicts = self._judge_window(tick, rule, context, Due(newest.start, newest.end))
         if not isinstance(rule, PerformanceRule):
-            return found
-        self._revise(group, rule, scene, ripe)
-        told: list[Verdict] = []
-        for verdict in found:
-            more, biased = self._diagnosis.of(rule, verdict, ripe.rows(start, end), scene.reference)
-            told.append(more)
+            return Judgement(verdicts)
+        revisions = self.revise(tick, rule, context)
+        rows, diagnosed = tick.matured.rows(newest.start, newest.end), []
+        for verdict in verdicts:
+            with_diagnosis, biased = self.diagnosis.of(rule, verdict, rows, context.reference)
+            diagnosed.append(with_diagnosis)
             if not verdict.target.segment:
-                status.biased[scene.version] = biased
-        return told
+                tick.status.biased[context.version] = biased
+        return Judgement(diagnosed, revisions)
 
-    def _outcomes_in(
-        self, group: Group, rule: GroundTruthRule, scene: Scene, ripe: RipeWindows, start: int, end: int
+    def _judge_window(
+        self, tick: GroupTick, rule: GroundTruthRule, context: EvaluationContext, window: Due
     ) -> list[Verdict]:
-        """Verdicts on one window, by what is known of it now."""
-        model, version, time = scene.model, scene.version, scene.end
-        reference, pane = scene.reference, self._windows.pane_ns
-        if not group.reference.stored:  # what is normal is measured around the window that is judged
-            reference = self._baselines.reference(group.reference, model, version, start, end, rule.segments, time)
-        windows = ripe.between(version, start, end, rule.segments)
-        case = OutcomeCase(
-            model, version, start, end, time, windows, reference, ripe.rows(start, end),
-            lambda first, last: ripe.between(version, first // pane * pane, last, rule.segments),
-        )  # fmt: skip
-        scene = replace(scene, windows=windows, start=start, end=end, reference=reference)
-        pairs = partial(self._pairs, group, scene, time)
-        return list(judge_outcomes(rule, scene, case, ripe.maturity(version), self._aggregate, pairs))
-
-    def _pairs(self, group: Group, scene: Scene, time: int, segment: str) -> tuple[Outcomes, Outcomes] | None:
-        champion = group.reference.champion
-        if champion is None or champion == scene.version:
-            return None
-        rows = WindowRows(
-            lambda keys: self._windows.rows(
-                RowQuery(scene.model, [(scene.start, scene.end)], keys, known_by=time, with_ids=True)
-            )
+        """Judge one window by the ground truth that is known now."""
+        matured, baseline, version = tick.matured, tick.group.reference, context.version
+        start, end = window
+        reference = context.reference
+        if not baseline.stored:  # what is normal is measured around the window that is judged
+            reference = self._baselines.reference(baseline, tick.model, version, start, end, rule.segments, tick.time)
+        compared = baseline.champion is not None and baseline.champion != version
+        context = replace(
+            context,
+            start=start,
+            end=end,
+            reference=reference,
+            windows=matured.between(version, start, end, rule.segments),
+            rows=matured.rows(start, end),
+            history=matured.history(version, rule.segments),
+            champion=Champion(baseline.champion or "", matured.identified_rows(start, end)) if compared else None,
         )
-        block, theirs = rows.select(champion, segment)
-        return matched(block, theirs, rows.select(scene.version, segment)[1])
+        return judge(rule, context, maturity=matured.maturity(version))
 
-    def _revise(self, group: Group, rule: PerformanceRule, scene: Scene, ripe: RipeWindows) -> None:
-        """Look again at the past windows of which more is known now, and note what is seen."""
-        key = (group.name, rule.alert, scene.model, scene.version)
-        if not self._revisions.knows(key):
-            whole = alert_id(group.name, rule.alert, Target(scene.model, scene.version))
-            self._revisions.remember(key, self._store.last_revisions(whole))
-        due = list(self._revisions.due(key, group, ripe, scene.end, self._horizon_ns))
-        ripe.read([window.start for window in due], group.window, rule.segments)
+    def revise(self, tick: GroupTick, rule: PerformanceRule, context: EvaluationContext) -> list[RevisionRow]:
+        """Judge the past windows of which more is known now."""
+        group, matured, version = tick.group, tick.matured, context.version
+        key = RuleKey(group.name, rule.alert, tick.model, version)
+        whole = tick.alert_id(rule, Target(tick.model, version))
+        due = list(self._revisions.due(key, whole, group.window, matured, tick.time - 2 * self._horizon_ns))
+        matured.read([window.start for window in due], group.window, rule.segments)
+        rows: list[RevisionRow] = []
         for window in due:
-            judged = [(rule, v) for v in self._outcomes_in(group, rule, scene, ripe, window.start, window.end)]
-            known = ripe.between(scene.version, window.start, window.end, rule.segments)
-            for _, verdict in correct(judged, group.interval):  # type: ignore[arg-type]
-                seen = known.get(verdict.target.segment)
-                if seen is not None and seen.performance.with_truth:
-                    self._revised.append(
-                        RevisionRow(
-                            alert=alert_id(group.name, rule.alert, verdict.target),
-                            start=window.start,
-                            end=window.end,
-                            known=scene.end,
-                            predictions=seen.rows,
-                            with_truth=seen.performance.with_truth,
-                            maturity=verdict.result.maturity,
-                            status=verdict.result.status,
-                            value=verdict.result.value,
-                            low=verdict.result.low,
-                            high=verdict.result.high,
-                        )
+            judged = [Judged(rule, verdict) for verdict in self._judge_window(tick, rule, context, window)]
+            known = matured.between(version, window.start, window.end, rule.segments)
+            for _, verdict in correct(judged, group.interval):
+                profile, result = known.get(verdict.target.segment), verdict.result
+                if profile is None or not profile.performance.with_truth:
+                    continue
+                rows.append(
+                    RevisionRow(
+                        alert=tick.alert_id(rule, verdict.target),
+                        start=window.start,
+                        end=window.end,
+                        known=tick.time,
+                        predictions=profile.rows,
+                        with_truth=profile.performance.with_truth,
+                        maturity=result.maturity,
+                        status=result.status,
+                        value=result.value,
+                        low=result.low,
+                        high=result.high,
                     )
+                )
+        return rows
 
-    def _traffic(self, model: str, name: str, version: str, first: int, last: int) -> tuple[Any, Any, int]:
-        totals = self._windows.totals(WindowQuery(model, name, first, last, known_by=last))
-        mine = totals.filter(pc.equal(totals["version"], version)) if totals.num_rows else totals
-        if not mine.num_rows:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), self._windows.pane_ns
-        panes, index = np.unique(mine["pane"].to_numpy(), return_inverse=True)
-        rows = np.bincount(index.reshape(-1), weights=mine["rows"].to_numpy()).astype(np.int64)
-        return panes, rows, self._windows.pane_ns
 
-    def _of(self, model: str) -> dict[str, Alert]:
-        with self._lock:
-            return {k: a for k, a in self._alerts.items() if a.target.model == model}
-
-    def _adopt(self, groups: set[str], known: Mapping[str, Alert], fresh: dict[str, Alert], time: int) -> list[Alert]:
-        """Put the new alerts in force, those of other groups that they explain (or no longer do) with them."""
-        gone = [key for key, alert in known.items() if alert.group in groups and key not in fresh]
-        now = {k: a for k, a in known.items() if a.group not in groups} | fresh
-        explained = causes(now.values())
-        now = {k: a if a.cause == explained.get(k, "") else _caused(a, explained.get(k, "")) for k, a in now.items()}
-        changed: list[Alert] = []
-        for key, alert in now.items():
-            before = known.get(key)
-            if before is not None and before.phase == alert.phase == "firing" and before.labels != alert.labels:
-                changed += [_ended(before, time), alert]  # another severity: outside, that is another alert
-            elif before is not None and (before.phase, alert.phase) == ("firing", "suppressed"):
-                changed += [_ended(before, time), alert]  # whoever was told of it hears that it is no news of its own
-            elif alert.phase != (before.phase if before else "inactive"):
-                changed.append(alert)
-        changed += [_ended(known[key], time) for key in gone if known[key].phase == "firing"]
-        with self._lock:
-            for key in gone:
-                del self._alerts[key]
-            self._alerts.update(now)
-        written = {k: a for k, a in now.items() if k in fresh or a is not known.get(k)}
-        active = {k: alert_to_document(a) for k, a in written.items() if a.state != AlertState()}
-        mine = {k: a for k, a in known.items() if a.group in groups}
-        idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
-        verdicts = [
-            VerdictRow(
-                k, a.verdict.end, a.verdict.result.status, a.verdict.result.value, a.verdict.result.threshold, time
-            )
-            for k, a in fresh.items()
-        ]
-        self._store.record_tick(active, idle, verdicts, self._revised)
-        self._revised = []
-        return changed
+def segment_keys(group: Group) -> list[str]:
+    """Return the segment keys of all rules of a group."""
+    return sorted({key for rule in group.rules for key in rule.segments})
 
 
 def _selects(rules: Sequence[Rule]) -> Callable[[str], bool] | None:
     """Which fields these rules look at; None: it may be any of them."""
     chosen = [rule.selects for rule in rules if isinstance(rule, FieldRule)]
     return None if len(chosen) < len(rules) else lambda name: any(selects(name) for selects in chosen)
-
-
-def _next(rule: Rule, state: AlertState, verdict: Verdict, time: int) -> AlertState:
-    return step(
-        state, verdict.result.status, time,
-        for_ns=rule.for_, keep_firing_for_ns=rule.keep_firing_for, on_no_data=rule.no_data,
-    )  # fmt: skip
-
-
-def _caused(alert: Alert, cause: str) -> Alert:
-    """With its cause; what is over keeps the one that it had."""
-    return alert if alert.state.phase == "inactive" else replace(alert, cause=cause)
-
-
-def _ended(alert: Alert, time: int = 0) -> Alert:
-    state = replace(alert.state, phase="inactive", resolved_at=time or alert.verdict.end)
-    return replace(alert, state=state)

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.checks.outcome_case import OutcomeCase
-from otel_mlmon.checks.rows import WindowRows
+from otel_mlmon.checks.context import EvaluationContext, ModelView, WindowRows
 from otel_mlmon.lab.simulate.memory import MemoryWindows
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
@@ -60,18 +59,18 @@ def all_of(block: RowBlock) -> npt.NDArray[np.int64]:
     return np.arange(len(block))
 
 
-def case(block: RowBlock, made: Reference | None, *segments: str) -> OutcomeCase:
+def case(block: RowBlock, made: Reference | None, *segments: str) -> ModelView:
     """The hour as a check of outcomes sees it."""
     windows = MemoryWindows(block, lambda model, version, name: made, HOUR)
     profiles = windows.window(WindowQuery("houses", "training", 0, HOUR, segments, 10 * HOUR))
-    return OutcomeCase(
-        "houses",
-        "v1",
-        0,
-        HOUR,
-        10 * HOUR,
-        {profile.segment: profile for profile in profiles},
-        made,
-        WindowRows(lambda keys: windows.rows(RowQuery("houses", [(0, HOUR)], keys))),
-        lambda start, end: {},
+    context = EvaluationContext(
+        model="houses",
+        version="v1",
+        start=0,
+        end=HOUR,
+        time=10 * HOUR,
+        reference=made,
+        windows={profile.segment: profile for profile in profiles},
+        rows=WindowRows(lambda keys: windows.rows(RowQuery("houses", [(0, HOUR)], keys))),
     )
+    return context.view("")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from otel_mlmon.checks.outcome_case import effects
+from otel_mlmon.checks.context import error_design_effects
 from otel_mlmon.lab.simulate.memory import cut
 from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.reference.artefact import from_document, to_document
@@ -144,10 +144,10 @@ def _known(rows: int, known: int) -> WindowProfile:
 
 def test_a_few_outcomes_of_a_window_have_less_in_common_than_all_of_them() -> None:
     made = replace(_forgotten(_split(_prices(1))[0]), outcome_effects={"squared_error": {100: 11.0}})
-    of = [effects(made, {"": _known(101, known)}, "", "rmse")[0] for known in (1, 11, 51, 101)]
+    of = [error_design_effects(made, {"": _known(101, known)}, "", "rmse")[0] for known in (1, 11, 51, 101)]
     assert of == [1.0, 2.0, 6.0, 11.0]
-    assert effects(made, {"": _known(101, 101)}, "", "mae") == (1.0, 1.0), "each metric by what it adds up"
-    assert effects(None, {"": _known(101, 101)}, "", "rmse") == (1.0, 1.0)
+    assert error_design_effects(made, {"": _known(101, 101)}, "", "mae") == (1.0, 1.0), "each metric by what it adds up"
+    assert error_design_effects(None, {"": _known(101, 101)}, "", "rmse") == (1.0, 1.0)
 
 
 def test_a_reference_keeps_it_and_an_old_one_can_be_read() -> None:

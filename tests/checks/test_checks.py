@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 from batches import SECOND, ground_truth, predictions
 
-from otel_mlmon.checks import registry as methods
+from otel_mlmon.checks import registry
 from otel_mlmon.engine.tick import Engine
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
-from otel_mlmon.rulefile import parse_text
+from otel_mlmon.rulefile import DriftRule, parse_text
 from otel_mlmon.store import Store
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference
@@ -254,8 +254,7 @@ def test_a_check_that_explodes_leaves_the_others_alone(monkeypatch: pytest.Monke
     def explode(_rule: Any, _case: Any) -> Any:
         raise ZeroDivisionError("bang")
 
-    monkeypatch.setattr(methods, "FIELD_CHECKS", methods.FIELD_CHECKS)
-    monkeypatch.setitem(methods.FIELD_CHECKS, "psi", explode)  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.CHECKS, DriftRule, registry.Check(explode, "field"))  # type: ignore[arg-type]
     world = World()
     world.send(_good(random.Random(9), 1000))
     found = world.tick()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from checks.houses import all_of, houses, reference, rows
 
-from otel_mlmon.checks.slice_columns import slice_columns
+from otel_mlmon.checks.slices import slice_columns
 from otel_mlmon.stats.slices.search import Codes
 from otel_mlmon.values import FieldCells
 

@@ -125,7 +125,7 @@ def test_too_little_ground_truth_no_reference_and_no_numbers_are_no_data(known: 
     assert (none.status, none.reason) == ("no_data", "no_reference")
     text = slices(_rule(), case(rows({**columns, "predicted": columns["town"]}), known))
     assert (text.status, text.reason) == ("no_data", "no_values")
-    empty = slices(_rule(), replace(case(rows(columns), known), windows={}))
+    empty = slices(_rule(), replace(case(rows(columns), known).context, windows={}).view(""))
     assert empty.status == "no_data"
 
 

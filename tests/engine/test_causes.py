@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 
 from otel_mlmon.engine.causes import causes
-from otel_mlmon.engine.multiple_testing import correct
-from otel_mlmon.engine.pooled_windows import Past, accumulate
+from otel_mlmon.engine.multiple_testing import Judged, PastPValues, correct
 from otel_mlmon.lab.simulate.faults import Fault, inject
 from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.reference.create import create_reference
@@ -379,7 +378,7 @@ def _verdict(p_value: float | None, status: Any = "breach", **named: Any) -> Ver
 
 def _corrected(rules: tuple[Rule, ...], *p_values: list[float | None], interval: int = HOUR) -> list[list[Verdict]]:
     """Breaches with these p-values, of each rule, after the correction."""
-    judged = [(rule, _verdict(p)) for rule, ps in zip(rules, p_values, strict=True) for p in ps]
+    judged = [Judged(rule, _verdict(p)) for rule, ps in zip(rules, p_values, strict=True) for p in ps]
     found = correct(judged, interval)
     assert [rule for rule, _ in found] == [rule for rule, _ in judged]
     rest = iter([verdict for _, verdict in found])
@@ -442,7 +441,7 @@ def test_what_was_not_tested_is_left_as_it_is_and_counts_for_nothing() -> None:
         _verdict(0.5, status="no_data"),
         _verdict(0.5, status="error"),
     ]
-    found = [v for _, v in correct([(rule, v) for v in [_verdict(0.009), *without]], HOUR)]
+    found = [v for _, v in correct([Judged(rule, v) for v in [_verdict(0.009), *without]], HOUR)]
     assert (found[0].result.status, found[0].result.q_value) == ("breach", 0.009)
     assert found[1:] == without
     assert correct([], HOUR) == []
@@ -450,7 +449,9 @@ def test_what_was_not_tested_is_left_as_it_is_and_counts_for_nothing() -> None:
 
 def test_what_is_fine_by_size_stays_fine_and_what_may_be_chance_loses_its_finding() -> None:
     (rule,) = _rules("{alert: A, drift: psi}")
-    fine, chance = (v for _, v in correct([(rule, _verdict(1e-9, status="ok")), (rule, _verdict(0.2))], HOUR))
+    fine, chance = (
+        v for _, v in correct([Judged(rule, _verdict(1e-9, status="ok")), Judged(rule, _verdict(0.2))], HOUR)
+    )
     assert (fine.result.status, fine.result.q_value) == ("ok", pytest.approx(2e-9))
     assert (chance.result.status, chance.result.reason, chance.result.finding, chance.result.level) == (
         "ok",
@@ -473,8 +474,8 @@ def _with_status(verdict: Verdict, status: Any) -> Verdict:
 
 
 def _joined(*windows: Verdict, reference: Reference | None = None) -> list[float | None]:
-    past: Past = {}
-    return [accumulate(past, "key", window, reference, "psi").result.p_value for window in windows]
+    past = PastPValues()
+    return [past.combine("key", window, reference, "psi").result.p_value for window in windows]
 
 
 def test_two_windows_that_each_point_weakly_somewhere_are_joined() -> None:
@@ -509,17 +510,17 @@ def test_a_window_is_joined_with_the_last_one_only_and_not_with_one_of_long_ago(
 
 
 def test_targets_are_joined_each_with_its_own_past() -> None:
-    past: Past = {}
-    accumulate(past, "one", _window(1, 0.02), None, "psi")
-    assert accumulate(past, "other", _window(2, 0.02), None, "psi").result.p_value == pytest.approx(0.04)
+    past = PastPValues()
+    past.combine("one", _window(1, 0.02), None, "psi")
+    assert past.combine("other", _window(2, 0.02), None, "psi").result.p_value == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("status", ["no_data", "error"])
 def test_a_window_that_was_not_judged_is_no_past(status: Any) -> None:
-    past: Past = {}
+    past = PastPValues()
     for window in (_with_status(_window(1, 0.02), status), _window(1, None)):
-        assert accumulate(past, "key", window, None, "psi") is window
-    assert past == {}
+        assert past.combine("key", window, None, "psi") is window
+    assert past.combine("key", _window(2, 0.02), None, "psi").result.p_value == pytest.approx(0.04)
 
 
 def _alike(effects: Mapping[int, float]) -> Reference:

@@ -15,8 +15,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from otel_mlmon.checks.model_case import ModelCase
-from otel_mlmon.checks.rows import WindowRows
+from otel_mlmon.checks.context import EvaluationContext, ModelView, WindowRows
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import with_estimators
 from otel_mlmon.reference.table import Columns, rows_of
@@ -89,19 +88,12 @@ def reference_of(frame: pd.DataFrame, columns: Columns, *, in_order: bool = Fals
     return with_estimators(made, rows)[0]
 
 
-def case_of(reference: Reference | None, block: RowBlock | None, segment: str = "") -> ModelCase:
+def case_of(reference: Reference | None, block: RowBlock | None, segment: str = "") -> ModelView:
     """The rows as one window, without anything that estimates do not need."""
     rows = WindowRows(lambda keys: block)
     n = len(rows.select("1", segment)[1]) if block is not None else 0
-    window = WindowProfile("m", "1", segment, 0, 1, n, 0, {}, PerformanceCounts()) if n else None
-
-    def no_traffic(start: int, end: int) -> Any:
-        raise AssertionError
-
-    def no_condition(rows: RowBlock, which: Any, sql: str) -> Any:
-        raise AssertionError
-
-    return ModelCase("m", "1", segment, 0, 1, window, reference, rows, no_traffic, no_condition)
+    windows = {segment: WindowProfile("m", "1", segment, 0, 1, n, 0, {}, PerformanceCounts())} if n else {}
+    return EvaluationContext("m", "1", 0, 1, 1, reference, windows, rows).view(segment)
 
 
 def houses(seed: int, n: int, **changed: Any) -> pd.DataFrame:
