@@ -11,11 +11,13 @@ from typing import Any, Final, Protocol
 
 import pyarrow.compute as pc
 
-from otel_mlmon.errors import EvaluationError, RejectedInput, Retryable
+from otel_mlmon.errors import ConfigError, EvaluationError, RejectedInput, Retryable
 from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.ingest.decode import Table, decode_table
 from otel_mlmon.ingest.receive.receipt import TableReceipt
 from otel_mlmon.server.config import GroundTruthSource
+from otel_mlmon.store.ground_truth_database import DatabaseQuery
+from otel_mlmon.store.ground_truth_query import GroundTruthQuery
 from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
 from otel_mlmon.values.storage import DocumentStorage
 from otel_mlmon.wire import semconv
@@ -162,3 +164,20 @@ class GroundTruthSources:
             state.rows["rejected"] += receipt.rejected
             state.message = state.message or receipt.message
             return
+
+
+def query_of(source: GroundTruthSource) -> GroundTruthQuery | DatabaseQuery:
+    """Return the source's query, ready to run. Raises ConfigError when it cannot."""
+    try:
+        if not source.database:
+            return GroundTruthQuery(source.query, [(a.path, a.name) for a in source.attach], source.directory)
+        return DatabaseQuery(
+            source.query,
+            source.database,
+            source.directory,
+            boolean=source.value if source.boolean else "",
+            password_env=source.password_env,
+            password_file=source.password_file,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"ground_truth: source {source.name!r}: {error}") from error

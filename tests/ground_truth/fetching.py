@@ -11,8 +11,7 @@ from batches import SECOND
 from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.ingest.pipeline import Pipeline
 from otel_mlmon.server.config import GroundTruthSource
-from otel_mlmon.server.ground_truth_sources import GroundTruthSources
-from otel_mlmon.server.service import _query
+from otel_mlmon.server.ground_truth_sources import GroundTruthSources, query_of
 from otel_mlmon.store import Store
 from otel_mlmon.values import Decoded
 
@@ -27,7 +26,7 @@ class Fetcher:
         self.pipeline = Pipeline(
             store.commit, lambda *_: Decoded(), lambda batches, received: None, self.counters, lambda: NOW, max_queue_rows=10**6
         )  # fmt: skip
-        self.pairs = [(source, _query(source)) for source in sources]
+        self.pairs = [(source, query_of(source)) for source in sources]
         self.made = GroundTruthSources(self.pairs, self.pipeline.store, store.documents, self.counters, lambda: NOW)
 
     def run(self) -> list[dict[str, Any]]:
