@@ -1,4 +1,4 @@
-"""Third stage: committed rows, profiles and alert states in one DuckDB file. The only package with SQL."""
+"""Committed rows, profiles and alert states in one DuckDB file. The only room with SQL."""
 
 from otel_mlmon.store.store import Store
 

@@ -1,4 +1,4 @@
-"""Batches into tables, in the caller's transaction; a prediction id is stored once per model version."""
+"""Append batches to their tables in the caller's transaction. A prediction id is stored once per model version."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def append_predictions(
     dedup_margin_ns: int,
     pending: Catalog.Change | None = None,
 ) -> tuple[Appended, Catalog.Change]:
-    """Append the rows whose id is not yet there for this version: two versions may answer the same request.
+    """Append the rows whose id is not stored for this model version; two versions may answer the same request.
 
-    A duplicate is looked for among rows whose time is within `dedup_margin_ns` of the batch's: a record that is sent
-    again carries its own time, so that the search need not read the whole history. `pending` is the change to the
-    model's catalogue entry that an earlier batch of the same transaction made.
+    Duplicates are looked for among rows whose time is within `dedup_margin_ns` of the batch's. A record that is sent
+    again carries its own time, so the search need not read the whole history. `pending` is the change to the model's
+    catalogue entry by an earlier batch of the same transaction.
     """
     fields, change = catalog.ensure(
         cursor,
@@ -52,7 +52,7 @@ def append_predictions(
             [int(times.min()) - dedup_margin_ns, int(times.max()) + dedup_margin_ns],
         ).fetchall()[0]
         cursor.unregister("incoming")
-    if batch.dropped and (stored or not len(batch)):  # a batch that is sent again has told already
+    if batch.dropped and (stored or not len(batch)):  # a batch that is sent again was counted before
         at = int(times.max()) if len(times) else received
         cursor.execute(
             "INSERT INTO mlmon_state.dropped VALUES (?, ?, ?, ?)", [batch.model, batch.version, at, batch.dropped]
@@ -104,9 +104,9 @@ def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, rec
 def append_ground_truth(
     cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
 ) -> Appended:
-    """Append ground truths; an identical one (same id, time and value) is a duplicate, a different one a correction.
+    """Append ground truths. The same id, time and value again is a duplicate, another value a correction.
 
-    A null or NaN takes back what was known. The order of the batch is kept: the last one of an id holds.
+    A null or NaN takes a ground truth back. The last row of an id in the batch holds.
     """
     n = len(batch)
     incoming = pa.table(

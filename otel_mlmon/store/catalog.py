@@ -1,4 +1,4 @@
-"""Which table holds a model's predictions, and which column and `_states` position hold each field."""
+"""The table of each model, and the column and `_states` position of each field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _META = (
 
 @dataclass(frozen=True, slots=True)
 class StoredField:
-    """Where a field's values are: `type` is number, string or bool; both "" until a first value tells."""
+    """The place of a field. `type` is number, string or bool, and "" as `column` until a value arrives."""
 
     name: str
     column: str
@@ -30,7 +30,7 @@ class StoredField:
 
 
 class Catalog:
-    """The catalogue in memory; changes are written in the caller's transaction and kept once it is committed."""
+    """The catalogue in memory. Changes are written in the caller's transaction and kept after its commit."""
 
     def __init__(self, database: Database) -> None:
         self._tables: dict[str, str] = {}
@@ -45,7 +45,7 @@ class Catalog:
         cursor.close()
 
     def models(self) -> list[str]:
-        """All models that ever sent a prediction."""
+        """Models that ever sent a prediction."""
         return sorted(self._tables)
 
     def table(self, model: str) -> str | None:
@@ -64,9 +64,9 @@ class Catalog:
         wanted: Mapping[str, str],
         pending: Catalog.Change | None = None,
     ) -> tuple[dict[str, StoredField], Catalog.Change]:
-        """Create what is missing for `wanted` (field → type). Call `keep` with the change after the commit.
+        """Create the missing columns for `wanted` (field → type). Call `keep` with the change after the commit.
 
-        A field of type "" gets a position but no column yet: nulls do not say what the column will have to hold.
+        A field of type "" gets a position but no column yet: nulls do not tell the type of later values.
         """
         change = pending or Catalog.Change(model, self._tables.get(model), dict(self._fields.get(model, {})))
         if change.table is None:
@@ -100,7 +100,7 @@ class Catalog:
 
     @dataclass(slots=True)
     class Change:
-        """A model's entry as it will be once the transaction is committed."""
+        """A model's entry after the commit."""
 
         model: str
         table: str | None
@@ -108,13 +108,13 @@ class Catalog:
 
 
 def _free_table_name(cursor: duckdb.DuckDBPyConnection, model: str) -> str:
-    """Read in the transaction itself, which may have created tables for other models just before."""
+    """Read taken names in the transaction itself, which may have created tables for other models."""
     taken = {table.lower() for (table,) in cursor.execute("SELECT table_name FROM mlmon_state.models").fetchall()}
     return _free(model or "unnamed", taken)
 
 
 def _free_column(field: str, fields: Mapping[str, StoredField]) -> str:
-    """DuckDB's names ignore case, and names with a leading underscore are ours."""
+    """Avoid names that differ only in case, as DuckDB ignores case, and a leading underscore, which is ours."""
     if field == FIELD_PREDICTION:
         return "_prediction"
     name = f"_{field}" if field.startswith("_") or not field else field
@@ -122,7 +122,7 @@ def _free_column(field: str, fields: Mapping[str, StoredField]) -> str:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    name = name.replace("\0", "_")  # which no SQL can name
+    name = name.replace("\0", "_")  # SQL cannot name it
     candidate, count = name, 2
     while candidate.lower() in taken:
         candidate, count = f"{name}_{count}", count + 1

@@ -1,4 +1,4 @@
-"""What changed about a model: deployments as somebody told of them, and what predictions brought for the first time."""
+"""Changes of a model: deployments that somebody reported, and first sightings in predictions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from otel_mlmon.values import ChangeBatch, ChangeEvent, PredictionBatch
 from otel_mlmon.wire import semconv
 
 _log = logging.getLogger(__name__)
-MOST: Final = 500  # first sightings of one kind per model; whoever has more of them does not look at them one by one
+MOST: Final = 500  # first sightings of one kind per model; nobody reads more of them one by one
 _Sighting = tuple[str, str, str]  # model, kind, value
 
 
 class FirstSightings:
-    """What is known is held in memory, so that a batch with nothing new costs a look into a set."""
+    """First sightings of versions, clients and feature sets, kept in memory so that most batches need no query."""
 
     def __init__(self, database: Database) -> None:
         self._known: set[_Sighting] = set()
@@ -37,7 +37,7 @@ class FirstSightings:
             self._learn(sighting)
 
     def record(self, cursor: duckdb.DuckDBPyConnection, batch: PredictionBatch) -> None:
-        """Write down what the batch has that was not there before, in the caller's transaction; then call `keep` or `forget`."""
+        """Write the batch's first sightings in the caller's transaction; then call `keep` or `forget`."""
         if not len(batch):
             return
         time = 0
@@ -50,13 +50,13 @@ class FirstSightings:
             cursor.execute("INSERT INTO mlmon_state.changes VALUES (?, ?, ?, ?, ?)", [*sighting, time, text])
 
     def keep(self) -> None:
-        """The transaction is committed."""
+        """Adopt the sightings after the commit."""
         for sighting in self._pending:
             self._learn(sighting)
         self._pending = {}
 
     def forget(self) -> None:
-        """The transaction is to begin, or failed."""
+        """Drop the sightings before a transaction, or after it failed."""
         self._pending = {}
 
     def _learn(self, sighting: _Sighting) -> None:
@@ -72,7 +72,7 @@ class FirstSightings:
         return self._counts.get((model, kind), 0) >= MOST
 
     def _seen(self, batch: PredictionBatch) -> Iterator[tuple[str, str, str]]:
-        """(kind, value, text) of everything that a batch may bring."""
+        """Yield (kind, value, text) of every possible first sighting in a batch."""
         if batch.version:
             yield "model_version", batch.version, f"first prediction of version {batch.version}"
         who = client(batch.origin)
@@ -96,13 +96,13 @@ class FirstSightings:
 
 
 def client(origin: Mapping[str, str]) -> str:
-    """Who sent a batch, as far as its resource says."""
+    """The sender's name, from its resource attributes."""
     names = (origin.get(semconv.SERVICE_NAMESPACE, ""), origin.get(semconv.SERVICE_NAME, ""))
     return "/".join(filter(None, names))
 
 
 def append_changes(cursor: duckdb.DuckDBPyConnection, batch: ChangeBatch) -> int:
-    """Append what was told; returns how many were news."""
+    """Append reported changes; return how many are new."""
     incoming = pa.table(
         {
             name: pa.array(
@@ -120,9 +120,10 @@ def append_changes(cursor: duckdb.DuckDBPyConnection, batch: ChangeBatch) -> int
 
 
 def read_changes(cursor: duckdb.DuckDBPyConnection, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]:
-    """The newest `limit` changes in [start, end) ns of a model, and those of all models, oldest first."""
+    """Read the newest `limit` changes in [start, end) ns of a model and of all models, oldest first."""
     rows = cursor.execute(
-        "SELECT model, kind, value, time, text FROM mlmon_state.changes WHERE model IN (?, '') AND time >= ? AND time < ? "
+        "SELECT model, kind, value, time, text FROM mlmon_state.changes WHERE model IN (?, '') AND time >= ? AND "
+        "time < ? "
         "ORDER BY time DESC, rowid DESC LIMIT ?",
         [model, start, end, limit],
     ).fetchall()

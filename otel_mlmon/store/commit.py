@@ -1,4 +1,4 @@
-"""What one commit does: every batch into its table, and what follows from it, in one transaction."""
+"""One commit: every batch into its table, and the work that follows, in one transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from otel_mlmon.values.storage import Appended
 
 
 class Committer:
-    """One commit at a time: the caller's transactions are serialised."""
+    """Writes one commit at a time: the caller serialises transactions."""
 
     def __init__(self, database: Database, catalog: Catalog, *, dedup_margin_ns: int, horizon_ns: int) -> None:
         self._catalog = catalog
@@ -30,7 +30,7 @@ class Committer:
     def write(
         self, cursor: duckdb.DuckDBPyConnection, batches: Iterable[Batch], *, seq: int, received: int
     ) -> list[Appended]:
-        """Write all in the caller's transaction; then call `keep`, unless that failed."""
+        """Write all batches in the caller's transaction; then call `keep`, unless that failed."""
         self._changes = {}
         self._keyed.forget()
         self._sightings.forget()
@@ -51,7 +51,7 @@ class Committer:
         return results
 
     def keep(self) -> None:
-        """The transaction is committed: adopt what it changed."""
+        """Adopt the changes after the commit."""
         for change in self._changes.values():
             self._catalog.keep(change)
         self._keyed.keep()
@@ -71,7 +71,7 @@ class Committer:
         return appended
 
     def _where(self, model: str) -> tuple[str | None, Mapping[str, StoredField]]:
-        """A model's table and fields, as they will be once the transaction is committed."""
+        """Return a model's table and fields as they will be after the commit."""
         change = self._changes.get(model)
         if change is None:
             return self._catalog.table(model), self._catalog.fields(model)

@@ -1,4 +1,4 @@
-"""A user's condition or figure in SQL over rows that are already in memory: nothing but those rows is within its reach."""
+"""A user's SQL condition or aggregate over rows in memory. The SQL can reach nothing else."""
 
 from __future__ import annotations
 
@@ -16,22 +16,30 @@ from otel_mlmon.errors import EvaluationError
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import FieldCells, RowBlock
 
-_MEMORY: Final = "512MB"
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "enable_external_access": "false",
+    "memory_limit": "512MB",
+    "threads": 1,
+    "allow_community_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 _SECONDS: Final = 10.0
 
 
 def count_condition(rows: RowBlock, selected: npt.NDArray[np.int64], condition: str) -> tuple[int, int]:
-    """(rows where the condition holds, rows where it does not); null is neither.
+    """Return (rows where the condition holds, rows where it does not); null is neither.
 
-    Runs in a database of its own without files, network, extensions or settings, within bounds on memory and time. Raises
-    EvaluationError with DuckDB's message.
+    Runs in a database of its own without files, network, extensions or settings, within limits of memory and time.
+    Raises EvaluationError with DuckDB's message.
     """
     table = pa.table(
         {name: _column(cells, selected) for name, cells in rows.fields.items() if not name.startswith("(")}
     )
     with _sandbox(condition, table) as run:
         held, broke = run(
-            f"SELECT count(*) FILTER (WHERE held), count(*) FILTER (WHERE NOT held) FROM (SELECT ({condition}\n)::BOOLEAN AS held "
+            "SELECT count(*) FILTER (WHERE held), count(*) FILTER (WHERE NOT held) FROM (SELECT "
+            f"({condition}\n)::BOOLEAN AS held "
             "FROM predictions)"
         )
     return int(held), int(broke)
@@ -40,10 +48,10 @@ def count_condition(rows: RowBlock, selected: npt.NDArray[np.int64], condition: 
 def aggregate(
     rows: RowBlock, selected: npt.NDArray[np.int64], expression: str, groups: npt.NDArray[np.int64]
 ) -> list[float]:
-    """An SQL aggregate over the selected rows, then over all of them but those of each group; NaN where it is null.
+    """Return an SQL aggregate over the selected rows, then over all but each group in turn; NaN where it is null.
 
-    Columns are the features, and `prediction`, `ground_truth` and `score <class>`; a feature of such a name is not to be seen.
-    Bounds and errors as of `count_condition`.
+    Columns are the features, `prediction`, `ground_truth` and `score <class>`; these hide features of the same name.
+    Limits and errors are those of `count_condition`.
     """
     columns = {name: _column(cells, selected) for name, cells in rows.fields.items()}
     features = {name: column for name, column in columns.items() if not name.startswith("(")}
@@ -64,12 +72,10 @@ def aggregate(
 
 @contextlib.contextmanager
 def _sandbox(text: str, table: pa.Table) -> Iterator[Callable[[str], tuple[Any, ...]]]:
-    """Runs queries of one row over `table`, named `predictions`, for the user's `text`."""
+    """Run queries with one result row over `table`, named `predictions`, for the user's `text`."""
     if ";" in text:
         raise EvaluationError(f"expression {text!r}: found ';', allowed is one expression")
-    connection = duckdb.connect(
-        ":memory:", config={"enable_external_access": "false", "memory_limit": _MEMORY, "threads": 1, "allow_community_extensions": "false", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-    )  # fmt: skip
+    connection = duckdb.connect(":memory:", config=_CONFIG)
     timer = threading.Timer(_SECONDS, connection.interrupt)
     try:
         connection.register("predictions", table)
@@ -84,7 +90,7 @@ def _sandbox(text: str, table: pa.Table) -> Iterator[Callable[[str], tuple[Any, 
 
 
 def _column(cells: FieldCells, rows: npt.NDArray[np.int64]) -> pa.Array:
-    """Values of the column's own type; everything else is null."""
+    """Values of the column's own type; all others are null."""
     if cells.numbers is not None:
         values = cells.numbers[rows]
         return pa.array(values, pa.float64(), mask=np.isnan(values))

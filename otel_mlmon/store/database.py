@@ -16,7 +16,7 @@ _CATALOG = "mlmon_file"
 
 
 class Database:
-    """One open file. Threads each take their own cursor; transactions that write are serialised by one lock."""
+    """One open file. Each thread takes its own cursor; one lock serialises transactions that write."""
 
     def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
         """Open or create `path`; None keeps everything in memory. Raises ConfigError when it cannot be opened."""
@@ -55,10 +55,10 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor inside a transaction: committed at the end, rolled back on any exception.
+        """Open a cursor inside a transaction: committed at the end, rolled back on any exception.
 
-        Raises StoreUnavailable when DuckDB fails (disk full, file gone), and RejectedInput when it is the data that
-        it cannot take and never will; in both cases nothing was written.
+        Raises StoreUnavailable when DuckDB fails (disk full, file gone), and RejectedInput when DuckDB can never take
+        the data. In both cases nothing was written.
         """
         with self._write_lock:
             cursor = self.cursor()
@@ -119,5 +119,5 @@ def _first_line(error: Exception) -> str:
 
 
 def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
+    """Return `name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,6 +1,7 @@
 """SQLite, PostgreSQL and MySQL, each by its own Python driver: one read-only query, in the database's own SQL.
 
-All times are asked for in UTC, and a value that Python cannot hold comes as its text: a row is then refused, not the query.
+All times are read in UTC. A value that Python cannot hold is read as its text, so that the row is refused and not the
+query.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Result = tuple[Sequence[str], Iterator[Sequence[Sequence[Any]]]]
 
 
 class Connection(Protocol):
-    """An open connection; `cancel` ends its query from another thread, which raises one of `errors` there."""
+    """An open connection. `cancel` ends its query from another thread; the query then raises one of `errors`."""
 
     errors: tuple[type[Exception], ...]
 
@@ -46,7 +47,7 @@ class Sqlite:
         self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
 
     def read(self, query: str, since: datetime, rows: int) -> Result:
-        # Into a temporary table first: a reader that takes its time would lock out whoever writes.
+        # Into a temporary table first: a slow reader would lock out the writers.
         moment = since.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
         self._connection.execute(f"CREATE TEMP TABLE taken AS {query}", {"since": moment})
         cursor = self._connection.execute("SELECT * FROM temp.taken")
@@ -60,7 +61,7 @@ class Sqlite:
 
 
 class Postgres:
-    """A server, by psycopg; libpq's variables and files (PGPASSFILE, PGSERVICE …) hold too."""
+    """A server, by psycopg. libpq's variables and files (PGPASSFILE, PGSERVICE …) hold too."""
 
     def __init__(self, url: str, password: str | None) -> None:
         psycopg = driver("psycopg", "postgres")
@@ -73,7 +74,7 @@ class Postgres:
 
     def read(self, query: str, since: datetime, rows: int) -> Result:
         self._connection.execute("SET LOCAL TIME ZONE 'UTC'")
-        cursor = self._connection.cursor("mlmon")  # a named one is the server's: the rows do not come all at once
+        cursor = self._connection.cursor("mlmon")  # a named cursor is on the server: rows come bit by bit
         cursor.execute(*_bound(query, since))
         return _names(cursor), _batches(cursor, rows)
 
@@ -96,10 +97,16 @@ class Mysql:
         if any(option in options for option in _TLS):
             options |= {"ssl_verify_cert": True, "ssl_verify_identity": True}
         self._open: Callable[[], Any] = lambda: pymysql.connect(
-            host=parts.hostname or "localhost", port=parts.port or _MYSQL_PORT, password=password or "",
-            user=unquote(parts.username) if parts.username else None, database=unquote(parts.path[1:]) or None,
-            charset="utf8mb4", autocommit=True, cursorclass=pymysql.cursors.SSCursor, **options,
-        )  # fmt: skip
+            host=parts.hostname or "localhost",
+            port=parts.port or _MYSQL_PORT,
+            password=password or "",
+            user=unquote(parts.username) if parts.username else None,
+            database=unquote(parts.path[1:]) or None,
+            charset="utf8mb4",
+            autocommit=True,
+            cursorclass=pymysql.cursors.SSCursor,
+            **options,
+        )
         self._connection = self._open()
 
     def read(self, query: str, since: datetime, rows: int) -> Result:
@@ -123,7 +130,7 @@ class Mysql:
 
 
 def driver(name: str, extra: str) -> Any:
-    """The driver's module. Raises ConfigError with how to install it."""
+    """Import the driver's module. Raises ConfigError with how to install it."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -131,7 +138,7 @@ def driver(name: str, extra: str) -> Any:
 
 
 def _bound(query: str, since: datetime) -> tuple[str, dict[str, Any]] | tuple[str]:
-    """In the drivers' notation, where % has a meaning as soon as there are parameters."""
+    """The query in the drivers' notation, in which % has a meaning as soon as there are parameters."""
     if not _SINCE.search(query):
         return (query,)
     return _SINCE.sub("%(since)s", query.replace("%", "%%")), {"since": since}
@@ -147,7 +154,7 @@ def _batches(cursor: Any, rows: int) -> Iterator[Sequence[Sequence[Any]]]:
 
 
 def _read_as_text(psycopg: Any, connection: Any) -> None:
-    """As text: what Python has no type of its own for, or one that cannot hold all that PostgreSQL can (infinity)."""
+    """Read types as text that Python lacks or that hold less in Python than in PostgreSQL (infinity)."""
 
     def tolerant(kind: type) -> type:
         class Tolerant(kind):  # type: ignore[misc]

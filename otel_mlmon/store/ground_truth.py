@@ -1,7 +1,7 @@
-"""What became of each ground truth: joined, waiting for its prediction, a correction, of the wrong type.
+"""Count ground truths by result: joined, waiting for the prediction, a correction, of the wrong type …
 
-Whether a prediction is there takes a look through the ids of all that are stored. It is done for many commits at once, now
-and then (`settle`), outside of any transaction that writes; what is known at no cost is counted in the commit (`add_outcomes`).
+To find out whether a prediction is stored, all stored ids are looked through. `settle` does this for many commits at
+once, outside of any transaction that writes. `add_outcomes` counts the results that a commit knows at no cost.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.database import Database, quoted
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
-# joined: predictions whose ground truth is known; early: those of them whose ground truth came first. correction: another value
-# for a prediction that had one; taken_back: a null; duplicate: the same again; wrong_type: cannot be compared with the prediction;
+# joined: predictions with ground truth; early: joined, and the ground truth came first; correction: another value for
+# the same prediction; taken_back: a null; duplicate: the same again; wrong_type: not comparable with the prediction;
 # expired: retention ended before the prediction came.
 RESULTS: Final = ("joined", "early", "correction", "taken_back", "duplicate", "wrong_type", "expired")
 WAITING: Final = "waiting"
@@ -70,11 +70,11 @@ class _Settled:
     seq: int
     outcomes: Mapping[str, int]
     waiting: pa.Table
-    arrived: pa.Table  # keys that wait no longer
+    arrived: pa.Table  # keys whose prediction has come
 
 
 def add_outcomes(cursor: duckdb.DuckDBPyConnection, model: str, outcomes: Mapping[str, int]) -> None:
-    """Count, in the caller's transaction."""
+    """Add to the counts in the caller's transaction."""
     for outcome, rows in outcomes.items():
         if rows:
             cursor.execute(
@@ -85,7 +85,7 @@ def add_outcomes(cursor: duckdb.DuckDBPyConnection, model: str, outcomes: Mappin
 
 
 def _unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """Models with ground truth that has not been looked at, after a start."""
+    """After a start: models with ground truth that is not counted yet."""
     rows = cursor.execute(
         "SELECT model FROM mlmon_state.ground_truth GROUP BY model HAVING max(seq) > coalesce((SELECT seq FROM "
         "mlmon_state.ground_truth_settled s WHERE s.model = ground_truth.model), 0) "
@@ -97,7 +97,7 @@ def _unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
 def _look(
     cursor: duckdb.DuckDBPyConnection, model: str, table: str | None, fields: Mapping[str, StoredField], upto: int
 ) -> _Settled:
-    """What commits up to `upto` brought that has not been counted."""
+    """Look at the ground truth of commits up to `upto` that is not counted yet."""
     rows = cursor.execute("SELECT seq FROM mlmon_state.ground_truth_settled WHERE model = ?", [model]).fetchall()
     since = rows[0][0] if rows else 0
     about = {"model": model, "since": since, "upto": upto}
@@ -110,7 +110,8 @@ def _look(
         f"count(text) FILTER (number IS NOT NULL AND text NOT IN {_MARK}) AS numbers, "
         f"count(text) FILTER (number IS NOT NULL AND text IN {_MARK}) AS bools FROM mlmon_state.ground_truth "
         "WHERE model = $model AND seq > $since AND seq <= $upto GROUP BY prediction_id), "
-        "known AS (SELECT DISTINCT prediction_id AS id FROM mlmon_state.ground_truth SEMI JOIN fresh ON prediction_id = id "
+        "known AS (SELECT DISTINCT prediction_id AS id FROM mlmon_state.ground_truth SEMI JOIN fresh ON "
+        "prediction_id = id "
         "WHERE model = $model AND seq <= $since AND text IS NOT NULL), "
         f"there AS (SELECT _id AS id, min(_seq) AS came, first(shown) AS shown FROM ({predictions}) "
         "SEMI JOIN fresh ON _id = id GROUP BY _id) "
@@ -125,14 +126,16 @@ def _look(
         f"sum(CASE WHEN came IS NULL THEN 0 ELSE {wrong} END) FROM fresh_ground_truth"
     ).fetchall()[0]
     waiting = cursor.sql(
-        "SELECT id AS key, time, texts, numbers, bools FROM fresh_ground_truth WHERE came IS NULL AND NOT known AND given > 0"
+        "SELECT id AS key, time, texts, numbers, bools FROM fresh_ground_truth WHERE came IS NULL AND NOT known "
+        "AND given > 0"
     ).to_arrow_table()
     cursor.execute("DROP TABLE fresh_ground_truth")
     outcomes = dict(zip(("joined", "early", "correction", "taken_back", "wrong_type"), map(_whole, found), strict=True))
     arrived = pa.table({"key": pa.array([], pa.string())})
     if table and since:
         arrived = cursor.sql(
-            f"SELECT key, sum({wrong})::BIGINT AS wrong FROM mlmon_state.waiting_ground_truth JOIN (SELECT _id, first({shown}) AS shown "
+            f"SELECT key, sum({wrong})::BIGINT AS wrong FROM mlmon_state.waiting_ground_truth JOIN (SELECT _id, "
+            f"first({shown}) AS shown "
             f"FROM {table} p WHERE _seq > $since AND _seq <= $upto GROUP BY _id) ON key = _id "
             "WHERE model = $model AND names = '' GROUP BY key",
             params=about,
@@ -148,7 +151,8 @@ def _write(cursor: duckdb.DuckDBPyConnection, settled: _Settled) -> None:
     if settled.arrived.num_rows:
         cursor.register("arrived", settled.arrived)
         cursor.execute(
-            "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND names = '' AND key IN (SELECT key FROM arrived)",
+            "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND names = '' AND key IN (SELECT key "
+            "FROM arrived)",
             [settled.model],
         )
         cursor.unregister("arrived")
@@ -166,7 +170,7 @@ def _write(cursor: duckdb.DuckDBPyConnection, settled: _Settled) -> None:
 
 
 def delete_ground_truth(cursor: duckdb.DuckDBPyConnection, model: str, time: int) -> None:
-    """Retention: what still waits has waited in vain."""
+    """Retention: delete ground truth, and count rows that still wait as expired."""
     gone = cursor.execute(
         "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND time < ?", [model, time]
     ).fetchall()[0][0]
@@ -182,7 +186,7 @@ _NONE: Final = "SELECT NULL::VARCHAR AS _id, NULL::BIGINT AS _seq, NULL::VARCHAR
 
 
 def _comparison(prediction: StoredField | None) -> tuple[str, str]:
-    """SQL of a prediction's text, and of how many of a row's `texts`, `numbers` and `bools` cannot be compared with it."""
+    """SQL of a prediction's text, and of the number of `texts`, `numbers` and `bools` that do not fit its type."""
     if prediction is None or not prediction.column:
         return "NULL::VARCHAR", "0"
     shown = f"p.{quoted(prediction.column)}::VARCHAR"
@@ -191,7 +195,10 @@ def _comparison(prediction: StoredField | None) -> tuple[str, str]:
     if prediction.type == "bool":
         return shown, "CASE WHEN shown IS NULL THEN 0 ELSE texts + numbers END"
     # Classes that look like numbers are often sent as such.
-    named = f"CASE WHEN shown IN {_MARK} THEN numbers WHEN TRY_CAST(shown AS DOUBLE) IS NULL THEN numbers + bools ELSE 0 END"
+    named = (
+        f"CASE WHEN shown IN {_MARK} THEN numbers "
+        "WHEN TRY_CAST(shown AS DOUBLE) IS NULL THEN numbers + bools ELSE 0 END"
+    )
     return shown, f"CASE WHEN shown IS NULL THEN 0 ELSE {named} END"
 
 

@@ -1,4 +1,4 @@
-"""A user's query that a database of theirs answers, in its own SQL and with its own indexes."""
+"""A user's query for ground truth to another database, in that database's own SQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST: Final = 300  # characters of an error
 
 
 class DatabaseQuery(Stoppable):
-    """One query that can be run again and again, with a connection for each run; `stop` ends a run from another thread."""
+    """A query that can run many times, with a connection for each run. `stop` ends a run from another thread."""
 
     def __init__(
         self,
@@ -29,9 +29,10 @@ class DatabaseQuery(Stoppable):
         password_env: str = "",
         password_file: Path | None = None,
     ) -> None:
-        """`url` as `database_urls` has it; `boolean`: a column in which 0 and 1 mean false and true.
+        """`url` is spelled as in `database_urls`. `boolean` names a column in which 0 and 1 mean false and true.
 
-        The password is read anew for each run. Relative paths begin in `directory`. Raises ConfigError when the driver is not installed.
+        The password is read anew for each run. Relative paths begin in `directory`. Raises ConfigError when the driver
+        is not installed.
         """
         super().__init__()
         self._query = query.strip().rstrip(";")
@@ -49,7 +50,7 @@ class DatabaseQuery(Stoppable):
         password = self._password()
         try:
             connection = self._connected(password)
-        except Exception as error:  # each driver has its own, and not all of the same kind
+        except Exception as error:  # each driver has its own errors
             raise EvaluationError(_said(error, password)) from None  # the cause may hold the password
         try:
             with self.under_way(partial(_cancel, connection)) as begins:
@@ -94,7 +95,7 @@ class DatabaseQuery(Stoppable):
 
 
 def _cancel(connection: Connection) -> None:
-    with suppress(*connection.errors):  # the server is gone, and so is the query
+    with suppress(*connection.errors):  # the server is gone, and the query with it
         connection.cancel()
 
 
@@ -103,7 +104,7 @@ def _truth(value: Any) -> Any:
 
 
 def _said(error: Exception, password: str | None) -> str:
-    """The first line, which is what a driver says itself; a password never."""
+    """The first line of the driver's own message, without the password."""
     text = str(error.args[-1] if type(error).__module__.startswith("pymysql") and error.args else error).strip()
     line = text.splitlines()[0] if text else type(error).__name__
     return (line.replace(password, "***") if password else line)[:_LONGEST]

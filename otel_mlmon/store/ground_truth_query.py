@@ -1,7 +1,7 @@
-"""A user's query over files, in a DuckDB of its own that has no access to the store.
+"""A user's query for ground truth over files, in a DuckDB of its own without access to the store.
 
-Not only by good manners: DuckDB opens no file twice in a process, and the store's is open. Databases of other kinds answer
-themselves: see `ground_truth_database`.
+DuckDB opens no file twice in a process, and the store's file is open. Other databases run their queries themselves: see
+`ground_truth_database`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _SINCE: Final = "since"
 
 
 class GroundTruthQuery(Stoppable):
-    """One query that can be run again and again; `stop` ends a run from another thread."""
+    """A query that can run many times. `stop` ends a run from another thread."""
 
     def __init__(self, query: str, attach: Sequence[tuple[str, str]], directory: Path) -> None:
-        """`attach`: files of DuckDB and their names in the query. Relative paths begin in `directory`.
+        """`attach` lists DuckDB files and their names in the query. Relative paths begin in `directory`.
 
         Raises ConfigError when the query is not one SELECT.
         """

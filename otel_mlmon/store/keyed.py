@@ -1,8 +1,8 @@
 """Ground truth that names values of features in place of a prediction id: "customer 42 on 2 January".
 
-It is kept, and written to `ground_truth` under the id of every prediction that has these values: of those that are stored
-when it comes, and of those that come later, in the commit in which they come. So `ground_truth` is all that is ever joined.
-Only predictions within the horizon of the time at which it became known are looked at: costs do not grow with the history.
+It is written to `ground_truth` under the id of every prediction with these values: stored predictions when it arrives,
+later predictions in the commit that brings them. Joins therefore read `ground_truth` only. Only predictions within the
+horizon of the ground truth's time are searched, so that costs do not grow with the history.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WAITING: Final = "mlmon_state.waiting_ground_truth WHERE model = $model AND nam
 
 
 class KeyedGroundTruth:
-    """Which features are keys of which model is held in memory, so that models without any cost nothing."""
+    """The features that are keys, by model, in memory: models without keys cost nothing."""
 
     def __init__(self, database: Database, *, horizon_ns: int) -> None:
         self._horizon_ns = horizon_ns
@@ -42,7 +42,7 @@ class KeyedGroundTruth:
     def append(
         self, cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
     ) -> Appended:
-        """Append what is not there yet; the same keys, time and value again are a duplicate."""
+        """Append new rows; the same keys, time and value again are a duplicate."""
         n, features = len(batch), sorted(batch.keys)
         names = json.dumps(features, ensure_ascii=False)
         times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -77,12 +77,12 @@ class KeyedGroundTruth:
         return Appended(batch.model, int(stored), n - int(stored))
 
     def keep(self) -> None:
-        """The transaction is committed."""
+        """Adopt the keys after the commit."""
         self._names |= self._pending.keys()
         self._pending = {}
 
     def forget(self) -> None:
-        """The transaction is to begin, or failed."""
+        """Drop the keys before a transaction, or after it failed."""
         self._pending = {}
 
     def join(
@@ -95,13 +95,13 @@ class KeyedGroundTruth:
         seq: int,
         predictions: bool,
     ) -> None:
-        """Write commit `seq`'s part to `ground_truth`. `predictions`: the commit has some of this model."""
+        """Write commit `seq`'s part to `ground_truth`. `predictions`: the commit has predictions of this model."""
         for of, names in sorted(self._names | self._pending.keys()):
             if of != model:
                 continue
             about = {"model": model, "names": names, "seq": seq, "horizon": self._horizon_ns}
             key = None if table is None else _key_of_prediction(json.loads(names), fields)
-            # What is older first: what comes with this commit is to hold.
+            # Older ground truth first: the ground truth of this commit must hold.
             if predictions and key is not None:
                 self._join_predictions(cursor, f"{table}", key, about)
             if (model, names) in self._pending:
@@ -113,8 +113,11 @@ class KeyedGroundTruth:
                 cursor.unregister("parts")
 
     def _join_predictions(self, cursor: duckdb.DuckDBPyConnection, table: str, key: str, about: dict[str, Any]) -> None:
-        """Predictions of this commit with ground truth of earlier ones: the last that came, unless their own id got one since."""
-        # Bounds as numbers: DuckDB skips what lies outside only if it knows them beforehand.
+        """Join predictions of this commit with the newest ground truth of earlier commits.
+
+        A ground truth that came later under the prediction's own id holds.
+        """
+        # Bounds as numbers: DuckDB skips row groups only if it knows the bounds while planning.
         span = f"SELECT min(_time), max(_time) FROM {table} WHERE _seq = ?"
         first, last = cursor.execute(span, [about["seq"]]).fetchall()[0]
         if first is None:
@@ -123,7 +126,8 @@ class KeyedGroundTruth:
             f"WITH fresh AS (SELECT _id, _time, {key} AS key FROM {table} p WHERE _seq = $seq), "
             f"wanted AS (SELECT key, time, received, number, text, seq, rowid AS place FROM {_OF_MODEL} AND seq < $seq "
             "AND time BETWEEN $low AND $high AND key IN (SELECT key FROM fresh)) "
-            "SELECT f._id AS id, w.key, w.time, w.received, w.number, w.text, w.seq FROM fresh f JOIN wanted w USING (key) "
+            "SELECT f._id AS id, w.key, w.time, w.received, w.number, w.text, w.seq FROM fresh f JOIN wanted w "
+            "USING (key) "
             "WHERE abs(f._time - w.time) <= $horizon "
             "QUALIFY row_number() OVER (PARTITION BY f._id ORDER BY w.seq DESC, w.place DESC) = 1",
             params={**about, "low": first - self._horizon_ns, "high": last + self._horizon_ns},
@@ -132,7 +136,8 @@ class KeyedGroundTruth:
             return
         cursor.register("pairs", pairs)
         (early,) = cursor.execute(
-            "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM pairs ANTI JOIN "
+            "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM "
+            "pairs ANTI JOIN "
             "(SELECT prediction_id, seq FROM mlmon_state.ground_truth WHERE model = $model "
             "AND seq > (SELECT min(seq) FROM pairs)) own ON pairs.id = own.prediction_id AND own.seq > pairs.seq",
             {"model": about["model"], "seq": about["seq"]},
@@ -145,12 +150,13 @@ class KeyedGroundTruth:
     def _join_ground_truth(
         self, cursor: duckdb.DuckDBPyConnection, likely: str, key: str | None, about: dict[str, Any]
     ) -> None:
-        """Ground truth of this commit with all predictions, of this commit too; `likely` selects those that may match."""
+        """Join ground truth of this commit with all predictions. `likely` selects those that may match."""
         model, names, seq = about["model"], about["names"], about["seq"]
         matched, joined = "SELECT NULL::VARCHAR AS key WHERE false", 0
         if key is not None:
             pairs = cursor.sql(
-                f"WITH wanted AS (SELECT key, time, received, number, text, rowid AS place FROM {_OF_MODEL} AND seq = $seq) "
+                f"WITH wanted AS (SELECT key, time, received, number, text, rowid AS place FROM {_OF_MODEL} AND "
+                "seq = $seq) "
                 f"SELECT DISTINCT p._id AS id, w.* FROM (SELECT _id, _time, {key} AS key FROM ({likely}) p) p "
                 "JOIN wanted w USING (key) WHERE abs(p._time - w.time) <= $horizon ORDER BY place",
                 params=about,
@@ -164,9 +170,11 @@ class KeyedGroundTruth:
         named = {"model": model, "names": names}
         fresh = f"SELECT key, time FROM {_OF_MODEL} AND seq = $seq AND text IS NOT NULL"
         cursor.execute(
-            f"INSERT INTO mlmon_state.waiting_ground_truth SELECT $model, $names, f.key, min(f.time), 0, 0, 0 FROM ({fresh}) f "
+            "INSERT INTO mlmon_state.waiting_ground_truth SELECT $model, $names, f.key, min(f.time), 0, 0, 0 "
+            f"FROM ({fresh}) f "
             f"ANTI JOIN ({matched}) m ON f.key = m.key "
-            f"ANTI JOIN (SELECT key FROM {_WAITING} AND key IN (SELECT key FROM ({fresh}))) w ON f.key = w.key GROUP BY f.key",
+            f"ANTI JOIN (SELECT key FROM {_WAITING} AND key IN (SELECT key FROM ({fresh}))) w ON f.key = w.key "
+            "GROUP BY f.key",
             {**named, "seq": seq},
         )
         if joined:
@@ -176,9 +184,9 @@ class KeyedGroundTruth:
 
 
 def key_text(value: Any) -> str:
-    """A value as it is compared: 1, 1.0 and "1" are the same; a text is as it stands.
+    """Return a value as keys compare it: 1, 1.0 and "1" are the same; a text stands as it is.
 
-    Whole numbers keep all their digits, which a double would not.
+    Whole numbers keep all their digits, which a double would lose.
     """
     if isinstance(value, str):
         return value
@@ -193,14 +201,16 @@ def _keys(texts: list[list[str]]) -> list[str]:
 
 
 def _key_of_prediction(names: list[str], fields: Mapping[str, StoredField]) -> str | None:
-    """SQL that makes the same key of a row `p`, null where a feature has no value; None while a feature is unknown."""
+    """SQL for the same key of a row `p`, null where a feature has no value. None while a feature is unknown."""
     if any(name not in fields for name in names):
         return None
     return " || ".join(f"length({text}) || ':' || {text}" for text in (_text(fields[name]) for name in names))
 
 
 def _likely(table: str, names: list[str], fields: Mapping[str, StoredField], reach: tuple[int, int]) -> str:
-    """SQL of the rows in reach that may match `parts`: compared as stored, since making keys of all would take long."""
+    """SQL for the rows in reach that may match `parts`. It compares stored values, since keys of all rows would take
+    long.
+    """
     parts = {"number": "TRY_CAST({} AS DOUBLE)", "bool": "TRY_CAST({} AS BOOLEAN)", "string": "{}"}
     stored = [(fields[name], f"part{place}") for place, name in enumerate(names)]
     same = " AND ".join(
@@ -226,14 +236,15 @@ def _text(field: StoredField) -> str:
         column = f"p.{quoted(field.column)}"
         own = _number(column) if field.type == "number" else f"{column}::VARCHAR"
     return (
-        f"CASE WHEN p._other IS NULL OR {other} IS NULL THEN {own} WHEN starts_with({other}, '\"') THEN {other}::JSON ->> '$' "
+        f"CASE WHEN p._other IS NULL OR {other} IS NULL THEN {own} WHEN starts_with({other}, '\"') THEN "
+        f"{other}::JSON ->> '$' "
         f"WHEN regexp_full_match({other}, '-?[0-9]+') OR TRY_CAST({other} AS DOUBLE) IS NULL THEN {other} "
         f"ELSE {_number(f'{other}::DOUBLE')} END"
     )
 
 
 def _number(sql: str) -> str:
-    """`columns.number_text` in SQL: DuckDB writes doubles as Python does, but for whole ones."""
+    """`columns.number_text` in SQL: DuckDB writes doubles as Python does, except whole numbers."""
     return (
         f"CASE WHEN {sql} = trunc({sql}) AND abs({sql}) <= {_EXACT} THEN {sql}::BIGINT::VARCHAR ELSE {sql}::VARCHAR END"
     )

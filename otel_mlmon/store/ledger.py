@@ -1,4 +1,4 @@
-"""The ledger of estimates against what they turned out to be."""
+"""The ledger: estimates, and the metrics that were realised later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RESULT: Final = ("realised", "realised_low", "realised_high", "with_truth", "co
 
 
 def append_estimates(cursor: duckdb.DuckDBPyConnection, rows: Iterable[LedgerEntry]) -> None:
-    """Append estimates; one whose alert and window are there already is left out."""
+    """Append estimates, without those whose alert and window are kept already."""
     kept = list(rows)
     if kept:
         cursor.register("fresh", _table(kept))
@@ -30,7 +30,7 @@ def append_estimates(cursor: duckdb.DuckDBPyConnection, rows: Iterable[LedgerEnt
 
 
 def score_estimates(cursor: duckdb.DuckDBPyConnection, rows: Iterable[LedgerEntry]) -> None:
-    """Keep what these estimates turned out to be, in place of what was kept before. Unknown ones are ignored."""
+    """Add the realised metrics to estimates, in place of earlier ones. Unknown estimates are ignored."""
     scored = list(rows)
     if scored:
         cursor.register("fresh", _table(scored))

@@ -1,4 +1,4 @@
-"""Stored predictions as they were sent, each by itself: for whoever makes them again."""
+"""Stored predictions as they were sent, one by one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def read_logged(
     end: int,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Up to `limit` predictions in [start, end) ns, by time; of more, those that come first by a hash of their id.
+    """Read predictions in [start, end) ns by time; of more than `limit`, those that come first by a hash of their id.
 
-    `version` None is any. `fields` of each hold what was sent, by name: an int is an int, an absent one is not there. Left out
-    are calls that ended in an error, and rows that a size limit cut short: their features are not all known.
+    `version` None: any. `fields` maps names to the sent values: an int is an int, an absent field has no entry. Calls
+    that ended in an error and rows that a size limit cut short are left out, since not all their features are known.
     """
     placed = {name: field for name, field in fields.items() if field.column}
     columns = "".join(f", {quoted(field.column)}" for field in placed.values())

@@ -84,8 +84,8 @@ class Outcomes:
 def _window_sums(cursor: duckdb.DuckDBPyConnection, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
     """Sum up predictions, predictions that senders lost, and ground truth.
 
-    Every tick asks for few rows, and planning the queries costs most. So the queries have few expressions and use no DuckDB
-    relations, which are planned twice.
+    Every tick asks for few rows, and planning the queries costs most. So the queries have few expressions and use no
+    DuckDB relations, which are planned twice.
     """
     width, single = query.width, len(starts) == 1
     parameters: dict[str, Any] = {"model": query.model, "start": min(starts), "end": max(starts) + width}

@@ -71,7 +71,8 @@ class Profiles:
         with self._database.reading() as cursor:
             rows = cursor.execute(
                 "SELECT version, segment, field, kind, key, n FROM ("
-                f"SELECT version, segment, field, kind, key, sum(value)::BIGINT AS n FROM ({' UNION ALL '.join(parts)}) "
+                "SELECT version, segment, field, kind, key, sum(value)::BIGINT AS n FROM "
+                f"({' UNION ALL '.join(parts)}) "
                 "GROUP BY ALL) QUALIFY row_number() OVER "
                 "(PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $limit "
                 "OR (kind = 'heavy' AND list_contains($always, key))",

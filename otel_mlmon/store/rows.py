@@ -1,4 +1,4 @@
-"""Stored predictions of a stretch of time, with their ground truth, as arrays."""
+"""Stored predictions with their ground truth, as arrays."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
-# The newest ground truth, known before a time, of each id that `ids` selects.
+# The newest ground truth, known before a time, for each id that `ids` selects.
 NEWEST_TRUTH = (
     "SELECT prediction_id, time, number, text FROM mlmon_state.ground_truth WHERE model = ? AND time < ? "
-    "AND prediction_id IN ({ids}) QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid DESC) = 1"
+    "AND prediction_id IN ({ids}) QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY seq DESC, rowid "
+    "DESC) = 1"
 )
 _NOTHING_KNOWN = "false AS _known, 0::BIGINT AS _known_at, NULL::DOUBLE AS _number, NULL::VARCHAR AS _text"
 _KNOWN = "t.prediction_id IS NOT NULL AS _known, coalesce(t.time, 0) AS _known_at, t.number AS _number, t.text AS _text"
@@ -70,8 +71,10 @@ def read_events(
     oldest: int,
     reach: int,
 ) -> tuple[RowBlock, npt.NDArray[np.int64]]:
-    """What commits after `since` up to `upto` made known of predictions since `oldest` (ns), within `reach` ns of them, and the sign
-    of each line: see `store.outcomes`. The block has the predictions' outputs and what segments need.
+    """Read the changes by commits after `since` up to `upto`, and the sign of each line: see `store.outcomes`.
+
+    Only predictions since `oldest` (ns) and within `reach` ns of their ground truth count. The block has the
+    predictions' outputs and the segments.
     """
     wanted = {n: f for n, f in fields.items() if n == FIELD_PREDICTION or n in segments}
     query = f"SELECT {_meta(wanted)}, true AS _known, _known_at, _number, _text, _sign FROM ({event_query(table)}) p"
@@ -110,7 +113,7 @@ def _block(
 
 
 def encoded(column: pa.ChunkedArray) -> Texts:
-    """A string column, dictionary-encoded."""
+    """Dictionary-encode a string column."""
     array = pc.dictionary_encode(column.cast(pa.string()))
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if isinstance(array, pa.ChunkedArray):
@@ -148,7 +151,7 @@ def _other(column: pa.ChunkedArray) -> dict[str, list[tuple[int, str]]]:
 
 
 def _segment(key: str, cells: dict[str, FieldCells], given: pa.ChunkedArray) -> Texts:
-    """Values of a segment key: what the application gave under that name, else the feature of that name, row by row."""
+    """Values of a segment key, row by row: the application's own value, else the feature of that name."""
     own = _own_segment(cells.get(key), len(given))
     if given.null_count == len(given):
         return own

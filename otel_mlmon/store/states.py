@@ -1,8 +1,8 @@
-"""What each cell was, as one letter: a row's `_states` has a letter per field, at the field's position.
+"""The state of each cell as one letter: a row's `_states` has a letter per field, at the field's position.
 
-A column can hold a value only if the type fits; whether an empty cell was null, absent, cut off by a limit or a value
-of another type is told by its letter. A position beyond the end of the string means absent, so that rows
-which were written before a field existed read right.
+A column holds a value only if the type fits. The letter tells apart empty cells: null, absent, cut off by a limit, or a
+value of another type. A position beyond the end of the string means absent, so that rows read right that are older than
+a field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Cells:
 
 
 def stored_type(column: FieldColumn) -> str:
-    """Type of the stored column that suits this one: number, string or bool; "" as long as there is no value."""
+    """The type of stored column that suits this column: number, string or bool; "" while there is no value."""
     return "" if column.values.null_count == len(column.values) else _kind(column.values.type)
 
 
@@ -84,12 +84,12 @@ def _letter(type_: pa.DataType) -> int:
 
 
 def canonical(text: str) -> str:
-    """JSON text in one spelling; what a client sent that is no JSON counts as a text. Later stages rely on it."""
+    """Return JSON text in one spelling. Text that is no JSON counts as a string. Later stages rely on it."""
     try:
         plain = json_text(json.loads(text))
     except (ValueError, RecursionError):
         plain = json_text(text)
-    return plain.encode(errors="replace").decode()  # half a surrogate pair is legal in JSON, and nowhere else
+    return plain.encode(errors="replace").decode()  # half a surrogate pair is legal only in JSON
 
 
 def _scalar(value: pa.Scalar) -> Any:
@@ -97,7 +97,7 @@ def _scalar(value: pa.Scalar) -> Any:
 
 
 def _as_double(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
-    """Integers as doubles; those that a double cannot hold are returned by row instead."""
+    """Return integers as doubles, and by row those that a double cannot hold."""
     if not pa.types.is_integer(values.type):
         return values.cast(pa.float64()), {}
     plain = values.fill_null(0).to_numpy(zero_copy_only=False)
@@ -111,7 +111,7 @@ def _as_double(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
 
 
 def _take_numbers(values: pa.Array, states: Bytes, other: dict[int, str]) -> pa.Array:
-    """Move the numbers that a double holds exactly from `other` into the column, each with its own letter."""
+    """Move the numbers that a double holds exactly from `other` into the column, each with its own state."""
     numbers = {
         row: (State.INT if kind == "int" else State.FLOAT, float(text))
         for row, text in other.items()
@@ -135,7 +135,7 @@ def strings(matrix: Bytes) -> pa.Array:
 
 
 def matrix(column: pa.Array, width: int) -> Bytes:
-    """Letters of a string column as rows × fields; shorter rows are filled with State.ABSENT."""
+    """Letters of a string column as rows × fields; shorter rows are filled with ABSENT."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.string())

@@ -21,7 +21,7 @@ class Stoppable:
 
     @contextmanager
     def under_way(self, cancel: Callable[[], None]) -> Iterator[bool]:
-        """While the query runs that `cancel` ends. False when it is not to begin any more."""
+        """Run a query that `cancel` ends. Yields False when the query may not begin any more."""
         with self._lock:
             begins = not self._stopped
             self._cancel = cancel if begins else None
@@ -32,7 +32,7 @@ class Stoppable:
                 self._cancel = None
 
     def stop(self) -> None:
-        """End what runs, and begin nothing more."""
+        """End the running query, and begin no other."""
         with self._lock:
             self._stopped = True
             if self._cancel is not None:
@@ -40,5 +40,7 @@ class Stoppable:
 
 
 def moment(since: int) -> datetime:
-    """Ns since the epoch, rounded down: a row that was taken already is a duplicate, one that is skipped is lost."""
+    """Return ns since the epoch as a datetime, rounded down: a row that is read twice is a duplicate, a skipped row is
+    lost.
+    """
     return _EPOCH + timedelta(microseconds=since // 1000)

@@ -1,4 +1,4 @@
-"""True outcomes as the store keeps them."""
+"""Ground truth as the store keeps it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_mlmon.wire.columns import is_nan, json_text, number_text
 
 
 def plain_values(column: FieldColumn) -> list[Any]:
-    """A column's values, those of other types among them."""
+    """A column's values, with those of other types."""
     values: list[Any] = column.values.to_pylist()
     if column.other is None:
         return values
@@ -26,7 +26,7 @@ def plain_values(column: FieldColumn) -> list[Any]:
 
 
 def truth_columns(column: FieldColumn) -> dict[str, pa.Array]:
-    """True outcomes as numbers, where they are, and as names of classes; both null for null and NaN."""
+    """Ground truth as numbers where possible, and as names of classes; both null for null and NaN."""
     truths = [_truth(value) for value in plain_values(column)]
     return {
         "number": pa.array([number for number, _ in truths], pa.float64()),
@@ -40,7 +40,7 @@ def constant(value: int, n: int) -> pa.Array:
 
 
 def _truth(value: Any) -> tuple[float | None, str | None]:
-    """1 and 1.0 are the same class."""
+    """Return (number, name); 1 and 1.0 are the same class."""
     if value is None or is_nan(value):
         return None, None
     if isinstance(value, str):

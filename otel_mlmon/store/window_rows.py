@@ -1,4 +1,4 @@
-"""Questions about the stored predictions of one window that profiles cannot answer."""
+"""Questions about stored predictions of one window that profiles cannot answer."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def read_examples(
     end: int,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Predictions with their ids, trace ids and the value of the target's field ("" for none).
+    """Read predictions with ids, trace ids and the value of the target's field ("" for none).
 
-    For a field, cells without a value of the right type come first, then extreme values; for the model as a whole,
-    the largest errors.
+    For a field, cells without a value of the right type come first, then extreme values; for the model as a whole, the
+    largest errors.
     """
     field = target.field
     stored = fields.get(field)
@@ -45,7 +45,8 @@ def read_examples(
     rows = cursor.execute(
         f"SELECT p._id, p._time, p._trace_id, {value}, {state}, p._other[?], {shown}, "
         "coalesce(t.text, t.number::VARCHAR) "
-        f"FROM (SELECT * FROM {table} WHERE {inside}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id WHERE true{condition} "
+        f"FROM (SELECT * FROM {table} WHERE {inside}) p LEFT JOIN ({truth}) t ON p._id = t.prediction_id WHERE "
+        f"true{condition} "
         f"ORDER BY {order} LIMIT {int(limit)}",
         parameters,
     ).fetchall()
@@ -90,11 +91,11 @@ def count_outside(
     low: float | None,
     high: float | None,
 ) -> int:
-    """Finite numbers of the target's field below `low` or above `high` in a window; None is no bound."""
+    """Count finite numbers of the target's field below `low` or above `high`; None is no bound."""
     stored = fields.get(target.field)
     if stored is None:
         return 0
-    # Numbers that the column cannot hold are in `_other`; texts there are quoted and so are no numbers.
+    # `_other` has the numbers that the column cannot hold. Texts in it are quoted, so they are no numbers.
     own = f"p.{quoted(stored.column)}" if stored.type == "number" else "NULL"
     condition, extra = _in_segment(fields, target.segment)
     least, most = float("-inf") if low is None else low, float("inf") if high is None else high
@@ -107,7 +108,7 @@ def count_outside(
 
 
 def _in_segment(fields: dict[str, StoredField], segment: str) -> tuple[str, list[Any]]:
-    """SQL condition on the row alias `p`, and its parameters, for a segment "key=value"; "" for the whole."""
+    """SQL condition on the row alias `p`, with its parameters, for a segment "key=value"; "" for the whole."""
     if not segment:
         return "", []
     key, _, wanted = segment.partition("=")

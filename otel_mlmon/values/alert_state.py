@@ -17,9 +17,9 @@ def step(
     keep_firing_for_ns: int,
     on_no_data: Literal["keep", "alert", "resolve"],
 ) -> AlertState:
-    """The state after a verdict at event time `time` (ns).
+    """Return the state after a verdict at event time `time` (ns).
 
-    An error keeps the state: that a rule cannot be evaluated says nothing about the model.
+    An error keeps the state: a rule that cannot be evaluated says nothing about the model.
     """
     if status == "error" or (status == "no_data" and on_no_data == "keep"):
         return state
@@ -29,7 +29,7 @@ def step(
         if time - state.last_breach < keep_firing_for_ns:
             return state
         return AlertState(resolved_at=time, since=state.since, fired_at=state.fired_at, last_breach=state.last_breach)
-    # What was resolved stays so until the next breach: its report is still worth reading.
+    # A resolved alert stays so until the next breach: its report is still worth reading.
     return state if state.resolved_at else AlertState()
 
 

@@ -27,9 +27,10 @@ class AlertState:
 class Alert:
     """A rule's state over time for one target, with its texts for people.
 
-    `verdict` is the newest one; its evidence is that of the last breach while the alert fires and after it was resolved.
-    `last_breach` is None before the first breach. `configured` is the rule as it stood in the rule file at the last breach.
-    `cause` is the id of the alert that explains this one; while it does, nobody is notified of this one.
+    `verdict` is the newest one; its evidence is that of the last breach while the alert fires and after it was
+    resolved. `last_breach` is None before the first breach. `configured` is the rule as it stood in the rule file at
+    the last breach. `cause` is the id of the alert that explains this one; while it does, nobody is notified of this
+    one.
     """
 
     id: str  # stable: hash of group, rule and target

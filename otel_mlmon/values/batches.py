@@ -1,4 +1,4 @@
-"""Decode → store: what came in one request, in columns. Frozen."""
+"""Decode → store: the contents of one request, in columns. Frozen."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class PredictionBatch:
     """Predictions of one model and version, columns of equal length.
 
     `fields` maps a field's name (`semconv.FIELD_PREDICTION`, `semconv.score_field`, or a feature's own name) to its
-    column; `dropped` counts rows that the sender says it lost before this batch. `origin` has the resource attributes that
-    say who sent it (`semconv.ORIGIN`), as far as they are known.
+    column. `dropped` counts rows that the sender reports as lost before this batch. `origin` holds the resource
+    attributes that identify the sender (`semconv.ORIGIN`).
     """
 
     model: str
@@ -48,9 +48,10 @@ class PredictionBatch:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthBatch:
-    """True outcomes of one model's predictions, by prediction id. `times`: when each became known, ns.
+    """Ground truth of one model's predictions, by prediction id. `times`: when each became known, ns.
 
-    With `keys`, feature → column without nulls, each is of all predictions that have these values; `ids` are then empty texts.
+    With `keys`, feature → column without nulls, a row is about all predictions with these values; `ids` are then empty
+    texts.
     """
 
     model: str
@@ -65,10 +66,11 @@ class GroundTruthBatch:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthLayout:
-    """Which columns of a table of ground truth are what.
+    """The columns of a ground-truth table.
 
-    `model` "": the column "model" says it. `time` "": `known_at` (ns) holds for all, or the time of receipt where that is None.
-    `keys`: (feature, column) pairs that stand for the column `id`. `first_row`: number of the first row, in messages.
+    `model` "": the column "model" names it. `time` "": `known_at` (ns) holds for all rows, or the time of receipt where
+    that is None. `keys`: (feature, column) pairs in place of the column `id`. `first_row`: number of the first row, in
+    messages.
     """
 
     model: str = ""
@@ -82,9 +84,10 @@ class GroundTruthLayout:
 
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:
-    """Something about a model that was seen for the first time, or that somebody says was deployed. `time`: ns.
+    """A first sighting about a model, or a deployment that somebody reported. `time`: ns.
 
-    `model` "": all models. `kind`: model_version, service_version, feature_set, client or deployment. `text` is for people.
+    `model` "": all models. `kind`: model_version, service_version, feature_set, client or deployment. `text` is for
+    people.
     """
 
     model: str
@@ -96,7 +99,7 @@ class ChangeEvent:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """What somebody says was deployed."""
+    """Reported deployments."""
 
     events: tuple[ChangeEvent, ...]
 
@@ -109,9 +112,9 @@ Batch = PredictionBatch | GroundTruthBatch | ChangeBatch
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one request held. `rejected` maps a reason to rows; `message` explains the first rejection."""
+    """The contents of one request. `rejected` maps a reason to rows; `message` explains the first rejection."""
 
     batches: tuple[Batch, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
     message: str = ""
-    ignored: int = 0  # records that are none of ours
+    ignored: int = 0  # records of other kinds

@@ -38,8 +38,11 @@ class State(IntEnum):
 
 
 STATE_OF: Final[Mapping[ValueType, State]] = {
-    "int": State.INT, "float": State.FLOAT, "string": State.STRING, "bool": State.BOOL,
-}  # fmt: skip
+    "int": State.INT,
+    "float": State.FLOAT,
+    "string": State.STRING,
+    "bool": State.BOOL,
+}
 
 
 @dataclass(frozen=True, slots=True)

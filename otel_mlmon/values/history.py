@@ -23,7 +23,7 @@ class VerdictRow(NamedTuple):
 
 
 class RevisionRow(NamedTuple):
-    """One look at a past window [start, end), made at `known` with the ground truth of `with_truth` of its `predictions`.
+    """One look at a past window [start, end), made at `known`, when `with_truth` of its `predictions` had ground truth.
 
     `low` and `high` are the confidence interval of `value`; `maturity` is "provisional" or "final".
     """
@@ -52,8 +52,8 @@ class LastRevision(NamedTuple):
 class LedgerEntry(NamedTuple):
     """An estimate of a metric in the window [start, end), made at `made` and scored at `scored` (0: not yet).
 
-    `realised` is the metric once ground truth is known, with its confidence interval, over `with_truth` predictions; `coverage` is
-    their share of the window. NaN and 0 before that.
+    `realised` is the metric once ground truth is known, with its confidence interval, over `with_truth` predictions.
+    `coverage` is their share of the window. NaN and 0 before that.
     """
 
     alert: str
@@ -75,13 +75,14 @@ class LedgerEntry(NamedTuple):
     scored: int = 0
 
     def side(self) -> int:
-        """Return 1 when the realised metric lies above the estimate's interval, -1 below, 0 inside or when it is not known.
+        """Return 1 when the realised metric lies above the estimate's interval, -1 below, 0 inside or when not known.
 
-        The predictions without ground truth may still move the metric. The realised metric's own interval therefore widens the
-        estimate's, by their share of the variance.
+        The predictions without ground truth may still move the metric. The realised metric's own interval therefore
+        widens the estimate's, by their share of the variance.
 
         >>> entry = LedgerEntry("a", "m", "1", "", "mae", 0, 1, 2, 5.0, 4.0, 6.0)
-        >>> [entry._replace(realised=x, realised_low=x - 1, realised_high=x + 1, coverage=1.0).side() for x in (3.5, 5.5, 6.5)]
+        >>> kept = [entry._replace(realised=x, realised_low=x - 1, realised_high=x + 1, coverage=1) for x in (3.5, 5.5, 6.5)]
+        >>> [one.side() for one in kept]
         [-1, 0, 1]
         >>> entry._replace(realised=6.2, realised_low=5.2, realised_high=7.2, coverage=0.5).side()
         0

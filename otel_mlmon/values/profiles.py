@@ -1,4 +1,4 @@
-"""Window → evaluate: counts that add up, of a window. Frozen."""
+"""Window → checks: counts of a window that add up. Frozen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FieldProfile:
-    """Counts that add up, of one field over some rows. Arrays are aligned with the field's reference.
+    """Counts of one field over some rows; they add up. Arrays are aligned with the field's reference.
 
-    `bins` has one count per reference bin plus one below (first) and one above (last); it counts finite numbers.
-    `categories` has one count per known category, in the reference's order; `new` counts unknown ones by name.
-    `heavy` counts the most frequent single values, as JSON text. `lost` counts cells that a size limit cut off.
-    `forms` counts how values are written (`window.forms`): whole, negative, numeric_text, padded …
+    `bins` has one count per reference bin plus one below (first) and one above (last), of finite numbers. `categories`
+    has one count per known category, in the reference's order; `new` counts unknown ones by name. `heavy` counts the
+    most frequent single values, as JSON text. `lost` counts cells that a size limit cut off. `forms` counts formats
+    (`window.forms`): whole, negative, numeric_text, padded …
     """
 
     absent: int
@@ -90,7 +90,7 @@ SUMS: Final = tuple(f.name for f in fields(PerformanceCounts) if f.name not in (
 
 
 class ValueCount(NamedTuple):
-    """How often one single value of a field occurs, as JSON text; `kind` is "new" (an unknown category) or "heavy" (a top value)."""
+    """Count of one value of a field, as JSON text. `kind`: "new" (an unknown category) or "heavy" (a top value)."""
 
     version: str
     segment: str
@@ -101,7 +101,7 @@ class ValueCount(NamedTuple):
 
 
 class RowSums(NamedTuple):
-    """Predictions of one window, model version and segment: how many, how many were cut off, how many have a broken feature."""
+    """Predictions of one window, model version and segment: all, those cut off, those with a broken feature."""
 
     start: int
     version: str
@@ -120,7 +120,7 @@ class DroppedRows(NamedTuple):
 
 
 class ClassCount(NamedTuple):
-    """How often one window, model version and segment has this pair of true and predicted class."""
+    """Count of one pair of true and predicted class in one window, model version and segment."""
 
     start: int
     version: str
@@ -131,7 +131,7 @@ class ClassCount(NamedTuple):
 
 
 class WindowSums(NamedTuple):
-    """Sums over several windows. Lines of `sums` are the window's start, version and segment, then SUMS in their order."""
+    """Sums over several windows. Lines of `sums` hold start, version and segment, then SUMS in their order."""
 
     rows: list[RowSums]
     dropped: list[DroppedRows]
@@ -152,4 +152,4 @@ class WindowProfile:
     lost_rows: int
     fields: Mapping[str, FieldProfile]
     performance: PerformanceCounts
-    broken_rows: int = 0  # with a feature that breaks what the reference knows of it
+    broken_rows: int = 0  # with a broken feature: see `window.broken`

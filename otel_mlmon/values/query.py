@@ -1,7 +1,7 @@
 """Questions to the store and to the windows. Frozen.
 
-Times are ns since the epoch; ranges are half-open. `known_by` limits the ground truth in the answer: None counts all of it, 0 none,
-any other time only the ground truth that became known before that time.
+Times are ns since the epoch; ranges are half-open. `known_by` limits the ground truth in the answer: None counts all of
+it, 0 none, any other time only the ground truth that became known before that time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 class RowQuery:
     """Predictions of one model whose time lies in one of `ranges`, with their ground truth.
 
-    `segments` are the segment keys to read values for. `fields` names the fields to read (None: all). `with_ids` adds prediction
-    ids. `having` keeps only predictions that have a value in that field.
+    `segments` are the segment keys to read values for. `fields` names the fields to read (None: all). `with_ids` adds
+    prediction ids. `having` keeps only predictions that have a value in that field.
     """
 
     model: str
@@ -31,8 +31,8 @@ class RowQuery:
 class WindowQuery:
     """Profiles of one model's predictions in [start, end), on the bins of the reference named `reference`.
 
-    `segments` are the segment keys to split by. `fields` False leaves out all field profiles, for which `selects` chooses by name
-    (None: all).
+    `segments` are the segment keys to split by. `fields` False leaves out all field profiles; `selects` chooses fields
+    by name (None: all).
     """
 
     model: str

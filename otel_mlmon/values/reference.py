@@ -1,4 +1,4 @@
-"""What normal is. Frozen."""
+"""The reference: what is normal for a model. Frozen."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Final, Literal, NamedTuple
 from otel_mlmon.values.estimators import Estimators, PrincipalComponents
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts
 
-# What is added up over rows → so many consecutive rows → how many of them are worth one independent row (Kish).
+# Name of a sum over rows → number of consecutive rows → design effect: rows that are worth one independent row (Kish).
 Effects = Mapping[str, Mapping[int, float]]
 FREQUENT_VALUES: Final = 32  # single values kept by name per field, of a pane and of a reference
 
 
 @dataclass(frozen=True, slots=True)
 class FieldReference:
-    """What normal is for one field. `type`: int, float, string or bool.
+    """The normal state of one field. `type`: int, float, string or bool.
 
-    `kind` numeric: `edges` are the frozen inner and outer bin edges (len(profile.bins) - 1 of them); categorical: `categories`
-    are in order of frequency (most frequent first).
-    `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows; any
-    other value's share is no larger than the smallest of them, or than that of one row.
-    `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to how many of them
-    are worth one independent row (Kish); {} where the order of the rows is not known.
+    `kind` numeric: `edges` are the frozen inner and outer bin edges (len(profile.bins) - 1). `kind` categorical:
+    `categories` in order of frequency (most frequent first).
+
+    `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows. No
+    other value has a larger share than the smallest of them, or than one row.
+
+    `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to the number
+    of rows that carry as much information as one independent row (Kish); {} where the order of the rows is not known.
     """
 
     name: str
@@ -46,10 +48,10 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model's normal, frozen. `segments` maps "key=value" to that segment's own profiles and performance.
+    """A model's normal state. `segments` maps "key=value" to that segment's own profiles and performance.
 
-    `outcome_effects` are of what metrics add up: "error", "absolute_error", "squared_error", "zero_one", and what rows add to the
-    metrics in `figures`, by their names; {} where rows are not known to be alike.
+    `outcome_effects` are the design effects of sums: "error", "absolute_error", "squared_error", "zero_one", and each
+    metric in `figures` by its name; {} where neighbouring rows are not known to be alike.
     """
 
     model: str
@@ -76,6 +78,4 @@ class SegmentReference:
     profiles: Mapping[str, FieldProfile]
     performance: PerformanceCounts | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    outcome_effects: Effects = field(
-        default_factory=dict
-    )  # of its own rows, which may be further apart than those of the whole
+    outcome_effects: Effects = field(default_factory=dict)  # of its own rows, which may lie further apart

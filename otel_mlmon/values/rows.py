@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Stored predictions of one model with their ground truth so far, columns of equal length. `ids`: only where asked for."""
+    """Stored predictions of one model with their ground truth, columns of equal length. `ids` only on request."""
 
     model: str
     times: npt.NDArray[np.int64]

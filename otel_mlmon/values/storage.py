@@ -1,7 +1,7 @@
 """The seam to a storage engine: all that the rooms above ask of a store. DuckDB's is `otel_mlmon.store.Store`.
 
-Methods may be called from any thread. Those that write raise StoreUnavailable when the engine fails; then nothing was written.
-Times are ns since the epoch. Every commit has a number, counted from 1.
+Methods may be called from any thread. Methods that write raise StoreUnavailable when the engine fails; then nothing was
+written. Times are ns since the epoch. Every commit has a number, counted from 1.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ class RowStorage(Protocol):
     def examples(self, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]:
         """Predictions in [start, end) for a person to look at.
 
-        Each has prediction_id, time, trace_id, value (of the target's field), prediction and ground_truth. Cells without a value
-        of the right type come first, then extreme values; for the model as a whole, the largest errors.
+        Each has prediction_id, time, trace_id, value (of the target's field), prediction and ground_truth. Cells
+        without a value of the right type come first, then extreme values; for the model as a whole, the largest errors.
         """
         ...
 
     def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
-        """Finite numbers of the target's field in [start, end) that are below `low` or above `high`; None is no bound."""
+        """Finite numbers of the target's field in [start, end) below `low` or above `high`; None is no bound."""
         ...
 
     def logged(self, model: str, version: str | None, start: int, end: int, limit: int) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ class ProfileStorage(Protocol):
     def values(
         self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
     ) -> list[ValueCount]:
-        """The `limit` most frequent single values of each of these fields (None: all), and top values that are in `always`."""
+        """The `limit` most frequent single values of each field (None: all fields), and top values in `always`."""
         ...
 
     def traffic(self, query: WindowQuery) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Fourth stage: panes of event time, their profiles, and windows as sums of panes."""
+"""Panes of event time, their profiles, and windows as sums of panes."""
 
 from otel_mlmon.window.windows import Plan, Windows
 

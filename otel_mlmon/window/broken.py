@@ -1,4 +1,4 @@
-"""Which predictions break what the reference knows of their inputs: what an integrity objective counts. Pure."""
+"""Predictions with broken inputs, as integrity objectives count them. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import FieldCells, FieldProfile, FieldReference, Reference, RowBlock
 from otel_mlmon.values.cells import ValueType
 
-RARE: Final = 0.01  # what less of the reference has than this is no part of normal
-SLACK: Final = 0.25  # of the reference's range, by which a number may be outside of it: a new extreme alone is no fault
-MOST_CATEGORIES: Final = 200  # as many as a reference keeps by name; of more, nothing can be told of a new one
+RARE: Final = 0.01  # a lower share of the reference is not normal
+SLACK: Final = 0.25  # of the reference's range, beyond its ends: a new extreme alone is no fault
+MOST_CATEGORIES: Final = 200  # a reference keeps no more by name, so that a new one is not known to be new
 _ALIKE: Final[tuple[tuple[ValueType, ...], ...]] = (("int", "float"), ("string",), ("bool",))
 
 
 def broken_rows(rows: RowBlock, reference: Reference | None) -> npt.NDArray[np.bool_]:
-    """Rows with a feature that is missing, of another type, far out of range or of an unknown category, where the reference hardly
-    ever has that. None of them without a reference.
+    """Mark rows with a feature that is missing, of another type, far out of range or of an unknown category.
+
+    A fault counts only where the reference hardly ever has it. Without a reference, no row is broken.
     """
     broken = np.zeros(len(rows), dtype=bool)
     for name, expected in reference.fields.items() if reference else ():
@@ -30,7 +31,7 @@ def broken_rows(rows: RowBlock, reference: Reference | None) -> npt.NDArray[np.b
                 if cells is None
                 else _broken(cells, expected)
             )
-    return broken & ~rows.lost  # of what was cut off on the way nothing is known
+    return broken & ~rows.lost  # a row that was cut off may have been whole
 
 
 def _broken(cells: FieldCells, expected: FieldReference) -> npt.NDArray[np.bool_]:

@@ -22,13 +22,14 @@ from otel_mlmon.wire.columns import json_text, json_type, number_text
 
 # The scalar counts of a profile, in the order in which they are stored.
 COUNTS: Final = (
-    "absent", "null", "nan", "infinite", "empty", "lost", "int", "float", "string", "bool", "array", "map",
+    *("absent", "null", "nan", "infinite", "empty", "lost"),
+    *("int", "float", "string", "bool", "array", "map"),
     *FORMS,
-)  # fmt: skip
+)
 _AT: Final = {name: index for index, name in enumerate(COUNTS)}
 _NO_VALUE: Final = ("null", "absent", "lost")  # names of counts and of masks
-# Kept whatever their count: what people write for "not known". In a pane of many different values, one of them would
-# otherwise be lost among all the others that occur once.
+# Values that people write for "not known", kept at any count. Among many different values in a pane, one of them would
+# otherwise get lost.
 SENTINELS: Final = frozenset(
     (*(0.0, 1.0, -1.0), *(sign * float("9" * digits) for digits in range(2, 7) for sign in (1, -1)))
 )
@@ -114,9 +115,9 @@ def _numbers(cells: FieldCells) -> npt.NDArray[np.float64]:
 
 
 def _texts(cells: FieldCells) -> tuple[Texts, list[str]]:
-    """Texts and truth values wherever they are stored, so that counts do not depend on which type came first.
+    """Return texts and truth values wherever they are stored, and the JSON text of each label.
 
-    Second: the JSON text of each label.
+    Counts then do not depend on the type that came first.
     """
     own = cells.texts or Texts(np.full(len(cells), -1, np.int32), [])
     names = list(own.labels) if cells.of_type("bool").any() else [json_text(label) for label in own.labels]
@@ -160,13 +161,11 @@ def _heavy(
     n_groups: int,
     constants: Collection[str],
 ) -> Maps:
-    """The most frequent single values of each group, as JSON text, and in any case the reference's `constants`."""
+    """The most frequent single values of each group as JSON text, and always the reference's `constants`."""
     values, codes = np.unique(x, return_inverse=True)
     held = (groups >= 0) & (texts.codes >= 0)
-    first = np.concatenate([
-        np.isin(values, [*SENTINELS, *(float(text) for text in constants if json_type(text) in ("int", "float"))]),
-        np.array([name in constants for name in names], dtype=bool),
-    ])  # fmt: skip
+    always = [*SENTINELS, *(float(text) for text in constants if json_type(text) in ("int", "float"))]
+    first = np.concatenate([np.isin(values, always), np.array([name in constants for name in names], dtype=bool)])
     return _top(
         np.concatenate([of, groups[held]]),
         np.concatenate([codes.reshape(-1), texts.codes[held] + len(values)]),
@@ -179,7 +178,9 @@ def _heavy(
 def _top(
     of: Groups, codes: npt.NDArray[Any], label: Callable[[int], str], n_groups: int, first: npt.NDArray[np.bool_]
 ) -> Maps:
-    """Per group, the FREQUENT_VALUES most frequent codes, and all of those marked in `first`; ties go to the smaller code."""
+    """Per group, the FREQUENT_VALUES most frequent codes and all that are marked in `first`; ties go to the smaller
+    code.
+    """
     width = max(len(first), 1)
     pairs, counts = np.unique(of.astype(np.int64) * width + codes, return_counts=True)
     group, code = np.divmod(pairs, width)

@@ -1,7 +1,7 @@
-"""How values are written, beside what they are: counts by form, for each of many groups of rows at once. Pure.
+"""How values are written: counts by format, for each of many groups of rows at once. Pure.
 
-A change of form is a silent failure of its own: floats that lose their decimals, numbers sent as text, dates in another
-order, text in another encoding or case.
+A change of format is a silent failure: floats lose their decimals, numbers are sent as text, dates change their order,
+text changes its encoding or case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which rows are counted together: those of one pane, version and segment. Pure."""
+"""The rows that are counted together: one pane, version and segment. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_mlmon.window.cells import Groups
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Groups of rows: of one version, by pane, whole (`segment` "") or one segment value each."""
+    """Groups of rows of one version: by pane, and whole (`segment` "") or by segment value."""
 
     version: str
     groups: Groups
@@ -24,7 +24,7 @@ class Grouping:
 
 
 def concat(tables: list[pa.Table]) -> pa.Table:
-    """One table; those without columns have nothing to add."""
+    """Join tables into one; tables without columns are left out."""
     tables = [table for table in tables if table.num_columns]
     return pa.concat_tables(tables) if tables else pa.table({})
 
@@ -32,7 +32,7 @@ def concat(tables: list[pa.Table]) -> pa.Table:
 def groupings(
     rows: RowBlock, version: str, of_version: npt.NDArray[np.bool_], segments: Sequence[str], pane_ns: int
 ) -> list[Grouping]:
-    """The whole, and each segment key, of the rows that are `of_version`."""
+    """Group the rows that are `of_version`: as a whole, and by each segment key."""
     panes = rows.times // pane_ns * pane_ns
     whole = Texts(np.zeros(len(rows), np.int32), [""])
     keyed = [("", whole), *((key, rows.segments[key]) for key in segments)]
@@ -54,7 +54,7 @@ def _grouping(
 
 
 def keys(model: str, reference: str, version: str, segments: list[str]) -> dict[str, pa.Array]:
-    """The columns that say whose a line of the store is."""
+    """Return the columns that identify a line in the store."""
     n = len(segments)
     return {
         "model": repeat(model, n),
@@ -65,5 +65,5 @@ def keys(model: str, reference: str, version: str, segments: list[str]) -> dict[
 
 
 def repeat(text: str, n: int) -> pa.Array:
-    """`text`, n times."""
+    """Return `text` n times."""
     return pa.array([text] * n, pa.string())

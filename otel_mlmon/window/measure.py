@@ -1,4 +1,4 @@
-"""A block of rows as one window, without panes and without a store."""
+"""Profiles of a block of rows as one window, without panes and without a store."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from otel_mlmon.window.sums import Key, sum_outcomes, sum_profiles, sum_totals
 def measure(
     rows: RowBlock, references: Mapping[str, Reference | None], segments: Sequence[str], start: int, end: int
 ) -> list[WindowProfile]:
-    """Profiles by version, whole and per segment value, of rows that all lie in [start, end)."""
+    """Profile rows that all lie in [start, end), by version, whole and per segment value."""
     one_pane = replace(rows, times=rows.times - start)
     fields, counted, performance = measure_pane(one_pane, references, "", segments, max(end - start, 1))
     known = {v: {} if r is None else r.fields for v, r in references.items()}
     named = sum_profiles(fields, single_values(fields), known)
     return [
         WindowProfile(
-            rows.model, version, segment, start, end, n, lost, named.get((version, segment), {}),
-            performance[version, segment], broken,
+            rows.model,
+            version,
+            segment,
+            start,
+            end,
+            rows=n,
+            lost_rows=lost,
+            fields=named.get((version, segment), {}),
+            performance=performance[version, segment],
+            broken_rows=broken,
         )
         for (version, segment), (n, lost, broken) in sorted(counted.items())
-    ]  # fmt: skip
+    ]
 
 
 def measure_pane(
@@ -39,7 +47,7 @@ def measure_pane(
     segments: Sequence[str],
     pane_ns: int,
 ) -> tuple[pa.Table, dict[Key, tuple[int, int, int]], dict[Key, PerformanceCounts]]:
-    """Field profiles, (rows, lost, broken) and performance of rows that all lie in one pane."""
+    """Return field profiles, (rows, lost, broken) and performance of rows that all lie in one pane."""
     fields, totals = profile_panes(rows, references, reference_name, segments, pane_ns)
     counted = sum_totals(totals)
     signs = np.ones(len(rows), dtype=np.int64)
@@ -48,7 +56,7 @@ def measure_pane(
 
 
 def single_values(fields: pa.Table) -> list[ValueCount]:
-    """New and frequent values of profiles that were just made, in the shape that `sum_profiles` wants them."""
+    """Return new and frequent values of profiles as `sum_profiles` takes them."""
     if not fields.num_rows:
         return []
     return [

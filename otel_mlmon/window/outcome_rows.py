@@ -1,11 +1,12 @@
-"""Stored rows as outcomes: predictions with their ground truth, numbers and classes, for metrics that need each of them.
+"""Stored rows as outcomes: predictions with their ground truth, as numbers and as classes, for metrics that need each
+row.
 
-Beside the path: the reference and the checks both measure with these.
+The reference and the checks measure with the same functions.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,19 @@ import numpy.typing as npt
 from otel_mlmon.stats.metrics.outcomes import Codes, Outcomes
 from otel_mlmon.values import FieldCells, RowBlock, Texts
 from otel_mlmon.values.named import named
+from otel_mlmon.window.performance import MAX_CLASSES
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
-MAX_CLASSES: Final = 50  # more different whole numbers than this are amounts, not classes
-
 
 def outcomes(block: RowBlock, rows: npt.NDArray[np.int64], *, query: str = "") -> Outcomes:
-    """Those of `rows` whose ground truth is known. `query` is the field that groups rows of a ranking ("" for none).
+    """Select the `rows` whose ground truth is known. `query` is the field that groups rows of a ranking ("" for none).
 
-    Predictions are classes where they are text or booleans, or, as the truth, whole numbers of few different values.
+    Predictions are classes where they are text or booleans. Whole numbers of few different values are classes too, in
+    predictions and in ground truth.
     """
     rows = rows[block.truth_known[rows]]
     cells = block.fields.get(FIELD_PREDICTION)
@@ -54,7 +55,7 @@ def outcomes(block: RowBlock, rows: npt.NDArray[np.int64], *, query: str = "") -
 
 
 def class_texts(cells: FieldCells, rows: npt.NDArray[np.int64]) -> Texts | None:
-    """The values in `rows` as names of classes; None where they are amounts."""
+    """Return the values in `rows` as names of classes; None where they are amounts."""
     if cells.texts is not None:
         return Texts(cells.texts.codes[rows], cells.texts.labels)
     assert cells.numbers is not None
@@ -69,7 +70,7 @@ def _amounts(numbers: Floats) -> bool:
 
 
 def scores_of(block: RowBlock, rows: npt.NDArray[np.int64]) -> dict[str, Floats]:
-    """The model's scores by class."""
+    """Return the model's scores by class."""
     prefix, _, suffix = score_field("\0").partition("\0")
     return {
         name[len(prefix) : -len(suffix)]: cells.numbers[rows]
@@ -79,7 +80,7 @@ def scores_of(block: RowBlock, rows: npt.NDArray[np.int64]) -> dict[str, Floats]
 
 
 def coded(texts: Texts, classes: tuple[str, ...]) -> Codes:
-    """Codes into `classes`, -1 for what is none of them."""
+    """Return codes into `classes`, -1 for any other text."""
     place = {name: code for code, name in enumerate(classes)}
     table = np.array([*(place.get(label, -1) for label in texts.labels), -1], np.int32)
     found: Codes = table[texts.codes]

@@ -30,9 +30,10 @@ def outcome_tables(
     segments: Sequence[str],
     pane_ns: int,
 ) -> tuple[pa.Table, pa.Table]:
-    """Lines for the store: sums, and counts of (truth, prediction), by version, segment, pane and when it became known.
+    """Return lines for the store, by version, segment, pane and time of knowledge: SUMS, and counts of (truth,
+    prediction).
 
-    `events` are predictions with a ground truth each, which counts (sign 1) or no longer counts (-1) from its time on.
+    Each of `events` is a prediction with a ground truth that counts (sign 1) or no longer counts (-1) from its time on.
     """
     sums: list[pa.Table] = []
     classes: list[pa.Table] = []
@@ -78,9 +79,9 @@ def _sums(rows: RowBlock, signs: npt.NDArray[np.int64], groups: Groups, n_groups
         relative = np.zeros_like(error)
         np.divide(np.abs(error), np.abs(truth), out=relative, where=nonzero)
         columns = (
-            np.ones_like(error), error, np.abs(error), error**2, error**4, truth, truth**2, np.abs(truth), relative,
-            nonzero.astype(float),
-        )  # fmt: skip
+            *(np.ones_like(error), error, np.abs(error), error**2, error**4),
+            *(truth, truth**2, np.abs(truth), relative, nonzero.astype(float)),
+        )
         for index, values in enumerate(columns, start=1):
             sums[:, index] = np.bincount(of, weights=values * sign, minlength=n_groups)
     return sums
@@ -112,7 +113,7 @@ def _classes(
 
 
 def class_codes(cells: FieldCells) -> Texts:
-    """Predictions as names of classes; whole numbers by the names that ground truth has for them."""
+    """Return predictions as names of classes; whole numbers by the names that ground truth uses."""
     if cells.texts is not None:
         return cells.texts
     assert cells.numbers is not None
@@ -120,7 +121,7 @@ def class_codes(cells: FieldCells) -> Texts:
 
 
 def has_classes(reference: FieldReference | None, textual: bool) -> bool:
-    """Whether predictions are classes: text or booleans, or whole numbers of few different values in the reference."""
+    """Tell whether predictions are classes: text, booleans, or whole numbers of few values in the reference."""
     if reference is None or reference.kind == "categorical":
         return textual or reference is not None
     frequent = [share for share in reference.constants.values() if share >= A_CLASS]
@@ -130,6 +131,6 @@ def has_classes(reference: FieldReference | None, textual: bool) -> bool:
 def performance_counts(
     predictions: int, sums: Mapping[str, float], confusion: Mapping[tuple[str, str], int]
 ) -> PerformanceCounts:
-    """The value that rules judge, from summed sums and class counts."""
+    """Make counts for rules from summed sums and class counts."""
     named = {name: round(sums[name]) if name in _COUNTED else float(sums[name]) for name in SUMS}
     return PerformanceCounts(predictions=predictions, confusion=dict(confusion), **named)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Rows of some panes to the profiles of those panes: a pure function, so that any pane can be redone at will."""
+"""Profiles of panes from their rows: a pure function, so that any pane can be redone at any time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def profile_panes(
     segments: Sequence[str],
     pane_ns: int,
 ) -> tuple[pa.Table, pa.Table]:
-    """Field profiles and totals of every pane, version and segment that has rows, as tables for the store.
+    """Return field profiles and totals of every pane, version and segment with rows, as tables for the store.
 
-    `references` maps each model version that occurs to what its bins come from.
+    `references` maps each model version in the rows to the reference that its bins come from.
     """
     profiles: list[pa.Table] = []
     totals: list[pa.Table] = []
@@ -67,7 +67,7 @@ def _field_table(model: str, reference: str, grouping: Grouping, name: str, coun
 
 
 def _totals(rows: RowBlock, reference: str, grouping: Grouping, broken: npt.NDArray[np.bool_]) -> pa.Table:
-    """How many predictions each group has, with values that were cut off, and that break what is known of a field."""
+    """Count the predictions of each group, those with values that were cut off, and those with a broken feature."""
     n = len(grouping.panes)
     inside = grouping.groups >= 0
     counted = {

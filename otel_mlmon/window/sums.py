@@ -1,4 +1,4 @@
-"""Panes to windows: profiles are counts, and counts add up. Pure."""
+"""Windows from panes: profiles are counts, and counts add up. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Key = tuple[str, str]  # version, segment
 
 
 class Counted(NamedTuple):
-    """What a window comes to, but for its fields."""
+    """A window without its fields."""
 
     rows: int
     lost: int
@@ -34,9 +34,9 @@ def sum_profiles(
     values: Iterable[ValueCount],
     references: Mapping[str, Mapping[str, FieldReference]],
 ) -> dict[Key, dict[str, FieldProfile]]:
-    """Field profiles of a window by (version, segment), from those of its panes.
+    """Add up the field profiles of panes, by (version, segment).
 
-    `values` are the summed single values; `references` maps a version to its fields' references.
+    `values` are the summed single values. `references` maps a version to its fields' references.
     """
     named: dict[tuple[str, str, str, str], dict[str, int]] = {}
     for version, segment, field, kind, value, count in values:
@@ -84,7 +84,7 @@ def _profile(
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.int64]:
-    """Lists of a column as lines × width. Lines of another width (of an older reference) count as zero."""
+    """Lists of a column as lines × width. Lines of another width (an older reference) count as zero."""
     lengths = pc.list_value_length(column)
     fitting = column.filter(pc.equal(lengths, width))
     flat = np.asarray(pc.list_flatten(fitting).to_numpy())
@@ -92,7 +92,7 @@ def _matrix(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.int64]:
 
 
 def sum_totals(totals: pa.Table) -> dict[Key, tuple[int, int, int]]:
-    """(rows, lost rows, broken rows) of a window by (version, segment)."""
+    """Return (rows, lost rows, broken rows) of a window by (version, segment)."""
     found: dict[Key, tuple[int, int, int]] = {}
     for line in totals.to_pylist():
         before = found.get((line["version"], line["segment"]), (0, 0, 0))
@@ -104,7 +104,7 @@ def sum_totals(totals: pa.Table) -> dict[Key, tuple[int, int, int]]:
 def sum_outcomes(
     sums: pa.Table, classes: pa.Table, rows: Mapping[Key, tuple[int, int, int]]
 ) -> dict[Key, PerformanceCounts]:
-    """Performance of a window by (version, segment), for all of `rows`, from lines of `window.performance.outcome_tables`."""
+    """Return performance by (version, segment) for all of `rows`, from lines of `window.performance.outcome_tables`."""
     added: dict[Key, dict[str, float]] = {}
     if sums.num_rows:
         grouped = sums.group_by(["version", "segment"]).aggregate([(name, "sum") for name in SUMS])

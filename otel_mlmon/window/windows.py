@@ -1,4 +1,4 @@
-"""Which panes are due, and the windows that rules ask for."""
+"""Panes that are due, and the windows that rules ask for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ReferenceFor = Callable[[str, str, str], Reference | None]  # (model, version, r
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What profiles a model needs: for each reference that a rule names, the segment keys."""
+    """The profiles that a model needs: segment keys by the references that rules name."""
 
     segments: Mapping[str, tuple[str, ...]]  # reference name → keys
 
@@ -37,7 +37,7 @@ class Windows:
     def __init__(
         self, store: Storage, reference_for: ReferenceFor, *, pane_ns: int, horizon_ns: int | None = None
     ) -> None:
-        """Ground truth whose time is more than `horizon_ns` (None: however far) from its prediction's is kept, but not summed."""
+        """Sum up ground truth within `horizon_ns` of its prediction (None: any). Other ground truth is kept only."""
         self._store = store
         self._horizon_ns = horizon_ns
         self._reference_for = reference_for
@@ -50,14 +50,14 @@ class Windows:
             self._recover(model)
 
     def _recover(self, model: str) -> None:
-        """After a start: whatever was committed and is not in a profile yet."""
+        """After a start: mark panes with commits that are not in a profile yet."""
         done = self._store.profiles.progress(model)
         panes = self._store.rows.panes_after(model, done, self.pane_ns)
         self._dirty[model] = dict.fromkeys(panes, done + 1)
         self._truth_waiting.add(model)
 
     def touch(self, model: str, times: npt.NDArray[np.int64]) -> None:
-        """Predictions at these times were committed."""
+        """Note that predictions at these times were committed."""
         panes = np.unique(times // self.pane_ns * self.pane_ns).tolist()
         seq = self._store.seq()
         with self._lock:
@@ -66,12 +66,14 @@ class Windows:
                 dirty.setdefault(pane, seq)
 
     def touch_ground_truth(self, model: str) -> None:
-        """Ground truth of this model was committed."""
+        """Note that ground truth of this model was committed."""
         with self._lock:
             self._truth_waiting.add(model)
 
     def plan(self, model: str, plan: Plan, fingerprint: str, since: int) -> None:
-        """Say what profiles a model needs. When `fingerprint` differs from last time, panes from `since` are redone."""
+        """Set the profiles that a model needs. When `fingerprint` differs from the last one, panes from `since` are
+        redone.
+        """
         self._plans[model] = plan
         if self._store.documents.read("plan").get(model) == fingerprint:
             return
@@ -82,16 +84,16 @@ class Windows:
                     dirty[pane] = 0
         self._store.outcomes.forget(model)
         self.touch_ground_truth(model)
-        # First, so that whatever is not redone before a crash is redone after it: then the plan is no longer news.
+        # First: after a crash the plan is known already, and panes are redone by progress alone.
         self._store.profiles.set_progress(model, 0)
         self._store.documents.put("plan", {model: fingerprint})
 
     def close(self, model: str, upto: int) -> int:
-        """Bring the profiles of all panes that end by `upto` (ns) up to date; returns how many panes were redone."""
+        """Bring the profiles of all panes that end by `upto` (ns) up to date; return how many panes were redone."""
         plan = self._plans.get(model)
         if plan is None or model not in self._store.rows.models():
             return 0
-        with self._lock:  # before the number is read: what is told of afterwards is for the next time
+        with self._lock:  # before `seq` is read: later commits are for the next call
             waiting = model in self._truth_waiting
             self._truth_waiting.discard(model)
         newest = self._store.seq()
@@ -111,7 +113,7 @@ class Windows:
         return len(panes)
 
     def _add_outcomes(self, model: str, plan: Plan, newest: int) -> None:
-        """Add what was committed since to the sums over predictions with ground truth, each commit once."""
+        """Add new commits to the sums over predictions with ground truth, each commit once."""
         for name, segments in plan.segments.items():
             since = self._store.outcomes.progress(model, name)
             while since < newest:
@@ -124,7 +126,7 @@ class Windows:
                 self._store.outcomes.append(model, name, sums, classes, since)
 
     def _redo(self, model: str, plan: Plan, panes: list[int], due: dict[int, int]) -> None:
-        with self._lock:  # what is committed from here on makes a pane dirty again
+        with self._lock:  # from here on, a commit marks the pane again
             for pane in panes:
                 self._dirty[model].pop(pane, None)
         try:
@@ -143,14 +145,14 @@ class Windows:
             raise
 
     def _note_progress(self, model: str, newest: int) -> None:
-        """All before `newest`, the last commit when the work began: of that one we may not have been told yet."""
+        """Note progress before `newest`, the last commit when the work began: its `touch` may still come."""
         with self._lock:
             waiting = self._dirty.get(model, {}).values()
             seq = min([newest - 1, *(s - 1 for s in waiting)])
         self._store.profiles.set_progress(model, max(seq, 0))
 
     def window(self, query: WindowQuery) -> list[WindowProfile]:
-        """The window as one profile per version, whole and per segment value."""
+        """Return the window as one profile per version, whole and per segment value."""
         (windows,) = self.windows(query, [query.start]).values()
         if not query.fields:
             return windows
@@ -158,7 +160,7 @@ class Windows:
         return [replace(window, fields=profiles.get((window.version, window.segment), {})) for window in windows]
 
     def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
-        """The window moved to each of `starts`, any number of widths apart, without field profiles, by start."""
+        """Return the window moved to each of `starts`, by start, without field profiles."""
         sums = sum_windows(self._store.outcomes.window_sums(query, starts))
         return {
             start: [
@@ -168,11 +170,11 @@ class Windows:
                     segment,
                     start,
                     start + query.width,
-                    counted.rows,
-                    counted.lost,
-                    {},
-                    counted.performance,
-                    counted.broken,
+                    rows=counted.rows,
+                    lost_rows=counted.lost,
+                    fields={},
+                    performance=counted.performance,
+                    broken_rows=counted.broken,
                 )
                 for (version, segment), counted in sums.get(start, {}).items()
             ]
@@ -197,22 +199,24 @@ class Windows:
         )
 
     def rows(self, query: RowQuery) -> RowBlock | None:
-        """The predictions themselves, of all versions. `known_by` is rounded down to a whole pane, as in the sums."""
+        """Return the predictions themselves, of all versions. `known_by` is rounded down to a whole pane, as in the
+        sums.
+        """
         if query.known_by is not None:
             query = replace(query, known_by=query.known_by // self.pane_ns * self.pane_ns)
         return self._store.rows.read(query)
 
     def totals(self, query: WindowQuery) -> pa.Table:
-        """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""
+        """Return predictions and known ground truths, pane by pane: version, pane, rows, truth."""
         return self._store.profiles.traffic(query)
 
     def known(self, query: WindowQuery, step: int) -> pa.Table:
-        """When ground truth became known: version, `at` (of predictions) and `known` in steps of `step` ns, n."""
+        """Return when ground truth became known: version, `at` (of predictions), `known`, n, in steps of `step` ns."""
         return self._store.outcomes.known(query, step)
 
 
 def _ranges(panes: list[int], pane_ns: int) -> list[tuple[int, int]]:
-    """Neighbouring panes joined into half-open ranges; `panes` is sorted."""
+    """Join neighbouring panes into half-open ranges; `panes` is sorted."""
     ranges: list[tuple[int, int]] = []
     for pane in panes:
         if ranges and ranges[-1][1] == pane:
