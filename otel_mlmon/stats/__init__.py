@@ -1,1 +1,1 @@
-"""Pure numbers: arrays or counts in, numbers out. No thresholds, no input or output, no clock."""
+"""Statistics: arrays or counts in, numbers out. No thresholds, no input or output, no clock."""

@@ -1,4 +1,4 @@
-"""Comparisons of a window's distribution with the reference's."""
+"""Drift: a window's distribution against the reference's."""
 
 from __future__ import annotations
 

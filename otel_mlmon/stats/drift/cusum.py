@@ -1,4 +1,4 @@
-"""Cumulative sums of standardised deviations: small changes that last."""
+"""Cumulative sums (CUSUM) of standardised deviations, for small changes that last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SHIFT = 1.166  # Siegmund's correction of the boundary for discrete time
 
 
 def step(up: float, down: float, z: float, allowance: float) -> tuple[float, float]:
-    """Both one-sided sums after one more standardised observation. Source: Page, Biometrika 41 (1954).
+    """Return both one-sided sums after one more standardised observation. Source: Page, Biometrika 41 (1954).
 
     >>> step(1.0, 0.0, z=2.0, allowance=0.5)
     (2.5, 0.0)
@@ -17,10 +17,10 @@ def step(up: float, down: float, z: float, allowance: float) -> tuple[float, flo
 
 
 def run_length(boundary: float, allowance: float) -> float:
-    """Mean number of observations to a false alarm of the two-sided test, without any change.
+    """Return the mean number of observations to a false alarm of the two-sided test.
 
-    Source: Siegmund, Sequential Analysis, 1985: one-sided (exp(2 k b) - 2 k b - 1) / (2 k²) with b = h + 1.166; half of that for two
-    sides.
+    Source: Siegmund, Sequential Analysis, 1985: one-sided (exp(2 k b) - 2 k b - 1) / (2 k²) with b = h + 1.166; half
+    of it for two sides.
 
     >>> round(run_length(5.0, 0.5)), round(run_length(4.0, 0.5))
     (469, 169)
@@ -32,7 +32,7 @@ def run_length(boundary: float, allowance: float) -> float:
 
 
 def limit(windows_to_false_alarm: float, allowance: float) -> float:
-    """The boundary with that mean run length. Raises ValueError below one window.
+    """Return the boundary with that mean run length. Raises ValueError below one window.
 
     >>> round(limit(465.0, 0.5), 2)
     4.99

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from otel_mlmon.stats.drift.distribution import UNDEFINED, Effect, occupied
+from otel_mlmon.stats.drift.distribution import UNDEFINED, TestResult, occupied
 from otel_mlmon.stats.drift.homogeneity import SPARSE, cramers_v, expected, homogeneity_p_value
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
 
 
-def hellinger(reference: Counts, window: Counts) -> Effect:
-    """sqrt(1 - sum sqrt(p q)) = sqrt(sum (sqrt p - sqrt q)² / 2), 0 (same) to 1 (disjoint). Source: Hellinger 1909; Pollard,
-    A User's Guide to Measure Theoretic Probability, 2002. The p-value is the likelihood ratio test's.
+def hellinger(reference: Counts, window: Counts) -> TestResult:
+    """Return sqrt(1 - sum sqrt(p q)) = sqrt(sum (sqrt p - sqrt q)² / 2), 0 (same) to 1 (disjoint).
+
+    Source: Hellinger 1909; Pollard, A User's Guide to Measure Theoretic Probability, 2002. The p-value is that of the
+    likelihood ratio test.
 
     >>> effect = hellinger(np.array([50, 50]), np.array([90, 10]))
     >>> round(effect.value, 4)
@@ -27,12 +29,13 @@ def hellinger(reference: Counts, window: Counts) -> Effect:
         return UNDEFINED
     # 1 - overlap would lose all digits where the two are nearly the same.
     apart = np.sqrt(pair[0] / pair[0].sum()) - np.sqrt(pair[1] / pair[1].sum())
-    return Effect(math.sqrt(0.5 * float(apart @ apart)), homogeneity_p_value(*pair))
+    return TestResult(math.sqrt(0.5 * float(apart @ apart)), homogeneity_p_value(*pair))
 
 
-def l_infinity(reference: Counts, window: Counts) -> Effect:
-    """Largest difference of a cell's shares, 0 to 1; TensorFlow Data Validation's measure for categories. The p-value is the
-    likelihood ratio test's.
+def l_infinity(reference: Counts, window: Counts) -> TestResult:
+    """Return the largest difference of a cell's shares, 0 to 1: TensorFlow Data Validation's measure for categories.
+
+    The p-value is that of the likelihood ratio test.
 
     >>> l_infinity(np.array([50, 50]), np.array([75, 25])).value
     0.25
@@ -41,24 +44,26 @@ def l_infinity(reference: Counts, window: Counts) -> Effect:
     if pair is None:
         return UNDEFINED
     difference = np.abs(pair[0] / pair[0].sum() - pair[1] / pair[1].sum())
-    return Effect(float(difference.max()), homogeneity_p_value(*pair))
+    return TestResult(float(difference.max()), homogeneity_p_value(*pair))
 
 
-def g_test(reference: Counts, window: Counts) -> Effect:
-    """Cramér's V as in `chi_squared`, with the p-value of the likelihood ratio test. Source: Sokal and Rohlf, Biometry, 1981.
+def g_test(reference: Counts, window: Counts) -> TestResult:
+    """Return Cramér's V as in `chi_squared`, with the p-value of the likelihood ratio test.
+
+    Source: Sokal and Rohlf, Biometry, 1981.
 
     >>> round(g_test(np.array([10, 30]), np.array([30, 10])).value, 4)
     0.4903
     """
     pair = occupied(reference, window)
-    return UNDEFINED if pair is None else Effect(cramers_v(*pair), homogeneity_p_value(*pair))
+    return UNDEFINED if pair is None else TestResult(cramers_v(*pair), homogeneity_p_value(*pair))
 
 
-def jensen_shannon(reference: Counts, window: Counts) -> Effect:
-    """Square root of (KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2, logarithm to base 2: 0 (same) to 1 (disjoint).
+def jensen_shannon(reference: Counts, window: Counts) -> TestResult:
+    """Return sqrt((KL(p || m) + KL(q || m)) / 2), m = (p + q) / 2, logarithm to base 2: 0 (same) to 1 (disjoint).
 
     Source: Endres and Schindelin, A new metric for probability distributions, IEEE Transactions on Information Theory
-    49 (2003). The p-value is the likelihood ratio test's (`homogeneity_p_value`), whose statistic is the same
+    49 (2003). The p-value is that of the likelihood ratio test (`homogeneity_p_value`); its statistic is the same
     divergence with the sides weighted by their rows.
 
     Raises ValueError on misaligned or negative counts; NaN when a side is empty.
@@ -76,24 +81,22 @@ def jensen_shannon(reference: Counts, window: Counts) -> Effect:
     p, q = pair[0] / pair[0].sum(), pair[1] / pair[1].sum()
     middle = (p + q) / 2
     bits = float((rel_entr(p, middle) + rel_entr(q, middle)).sum()) / 2 / math.log(2)
-    return Effect(min(max(bits, 0.0), 1.0) ** 0.5, homogeneity_p_value(*pair))
+    return TestResult(min(max(bits, 0.0), 1.0) ** 0.5, homogeneity_p_value(*pair))
 
 
-_PSEUDO_COUNT: Final = 0.5  # stands for 0 in a cell that is empty on one side, so that the logarithm exists
+_PSEUDO_COUNT: Final = 0.5  # replaces 0 in a cell that is empty on one side, so that the logarithm exists
 
 
-def psi(reference: Counts, window: Counts) -> Effect:
-    """Sum over cells of (q - p) ln(q / p), p and q being the cells' shares in reference and window; from 0, no upper
-    limit.
+def psi(reference: Counts, window: Counts) -> TestResult:
+    """Return the population stability index: sum over cells of (q - p) ln(q / p), 0 (same) without upper limit.
 
-    Natural logarithm. A cell that is empty on one side counts 0.5 there (the same rule for both sides, before shares
-    are taken); cells empty on both sides are left out. Also known as the Jeffreys divergence.
+    p and q are the cells' shares in reference and window. A cell that is empty on one side counts 0.5 there, before
+    shares are taken; cells empty on both sides are left out. Also known as the Jeffreys divergence.
 
     The p-value takes value / (1/n + 1/m) as chi-squared with B - 1 degrees of freedom, B being the occupied cells
-    (Yurdakul, Statistical Properties of Population Stability Index, Western Michigan University, 2018). That law is
-    for large samples: it is too sure of itself with a few dozen rows a cell, so the p-value is never below that of
-    the likelihood ratio test (`homogeneity_p_value`); and it sees nothing any more where an expected count is below
-    5, so there that test alone decides.
+    (Yurdakul, Statistical Properties of Population Stability Index, Western Michigan University, 2018). With a few
+    dozen rows a cell this is too sure, so the p-value is at least that of the likelihood ratio test
+    (`homogeneity_p_value`). With an expected count below 5 it has no power, so that test alone decides.
 
     Raises ValueError on misaligned or negative counts; NaN when a side is empty.
 
@@ -112,11 +115,11 @@ def psi(reference: Counts, window: Counts) -> Effect:
         from scipy.special import chdtrc
 
         p_value = max(p_value, float(chdtrc(len(p) - 1, value / (1 / pair[0].sum() + 1 / pair[1].sum()))))
-    return Effect(value, p_value)
+    return TestResult(value, p_value)
 
 
 def psi_without_drift(cells: int, reference_rows: int, window_rows: int) -> float:
-    """Mean PSI that chance alone gives: (cells - 1) (1/n + 1/m). Source: Yurdakul 2018, as above.
+    """Return the mean PSI by chance alone: (cells - 1) (1/n + 1/m). Source: Yurdakul 2018, as above.
 
     Raises ValueError when a number is below 1.
 

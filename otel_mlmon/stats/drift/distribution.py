@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """`counts`: per reference bin with one below (first) and one above (last), `edges` being the bins' edges; or per category
-    with all others last, `edges` being (). `design_effect` >= 1: that many rows are worth one independent row (Kish).
+    """Counts of one side of a comparison, with its sums and extremes.
+
+    Numbers: `counts` per reference bin, with one bin below (first) and one above (last); `edges` are the bins' edges.
+    Categories: `counts` per category, all others last; `edges` is (). `design_effect` >= 1 is Kish's.
     """
 
     counts: Counts
@@ -32,32 +34,35 @@ class Distribution:
 
     @property
     def rows(self) -> int:
-        """Values that were counted."""
+        """Return the number of counted values."""
         return int(self.counts.sum())
 
     @property
     def independent(self) -> Counts:
-        """Counts as of independent rows: what a p-value may use. Rounded as they add up, so that bins of few rows are not lost.
+        """Return the counts of effective rows, for p-values.
+
+        The running sum is rounded, so that rare bins are not lost.
 
         >>> Distribution(np.full(10, 4), design_effect=10.0).independent.tolist()
         [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
         """
         if self.design_effect <= 1 or not self.rows:
             return self.counts
-        worth = max(1 / self.design_effect, 1 / self.rows)
-        found: Counts = np.rint(self.counts.cumsum() * worth).astype(np.int64)
-        found[1:] -= found[:-1].copy()
-        return found
+        share = max(1 / self.design_effect, 1 / self.rows)
+        effective: Counts = np.rint(self.counts.cumsum() * share).astype(np.int64)
+        effective[1:] -= effective[:-1].copy()
+        return effective
 
     def merged(self, index: npt.NDArray[np.int64]) -> Distribution:
-        """With cells merged: cell i goes to cell index[i]."""
+        """Merge cells: cell i goes to cell index[i]."""
         counts = np.bincount(index, weights=self.counts, minlength=int(index.max()) + 1)
         return replace(self, counts=counts.astype(np.int64))
 
 
 def coarse(reference: Counts, cells: int = 10) -> npt.NDArray[np.int64]:
-    """For each ordered bin, the cell that it goes to: neighbours merged into about `cells` of equal shares of the reference; the
-    bins below and above stay cells of their own.
+    """Return the cell of each ordered bin, for `merged`: about `cells` cells of equal shares of the reference.
+
+    The bins below and above stay cells of their own.
 
     >>> coarse(np.array([0, 5, 5, 5, 5, 0]), cells=2).tolist()
     [0, 1, 1, 2, 2, 3]
@@ -73,27 +78,23 @@ def coarse(reference: Counts, cells: int = 10) -> npt.NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """A difference between reference and window.
+class TestResult:
+    """The size of a difference between reference and window, in the unit of the method, and its p-value.
 
-    `value` is its size, in the unit of the method. `p_value` is the probability, if nothing had changed, of a
-    difference at least as large. Both are NaN when a side is empty.
-
-    >>> Effect(value=0.25, p_value=0.001)
-    Effect(value=0.25, p_value=0.001)
+    Both are NaN when a side is empty.
     """
 
     value: float
     p_value: float
 
 
-UNDEFINED: Final = Effect(math.nan, math.nan)
+UNDEFINED: Final = TestResult(math.nan, math.nan)
 
 
 def aligned(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
-    """Both vectors as floats, cell by cell comparable; None when a side has no rows.
+    """Return both vectors as floats; None when a side has no rows.
 
-    Raises ValueError when they are not integer vectors of one length, or when a count is negative.
+    Raises ValueError unless they are integer vectors of one length without negative counts.
 
     >>> import numpy as np
     >>> aligned(np.array([1, 2]), np.array([3, 0]))
@@ -116,7 +117,7 @@ def aligned(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
 
 
 def occupied(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
-    """As `aligned`, without the cells that are empty on both sides: they hold no information.
+    """Return both vectors as `aligned`, without the cells that are empty on both sides.
 
     >>> import numpy as np
     >>> occupied(np.array([5, 0, 2]), np.array([3, 0, 0]))
@@ -130,7 +131,9 @@ def occupied(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
 
 
 def bin_index(x: Floats, edges: Sequence[float]) -> npt.NDArray[np.int64]:
-    """Bin of each value: 0 below the first edge, i in [edges[i-1], edges[i]), the last bin closed, len(edges) above.
+    """Return the bin of each value: 0 below the first edge, i in [edges[i-1], edges[i]), len(edges) above.
+
+    The last bin is closed.
 
     >>> bin_index(np.array([-1.0, 0.0, 1.0, 2.0, 3.0]), [0.0, 1.0, 2.0]).tolist()
     [0, 1, 2, 2, 3]

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from otel_mlmon.stats.drift.distribution import UNDEFINED, Effect, occupied
+from otel_mlmon.stats.drift.distribution import UNDEFINED, TestResult, occupied
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
 
 
-SPARSE: Final = 5.0  # Cochran (1954): below this expected count, laws for large samples are not to be trusted
+SPARSE: Final = 5.0  # Cochran (1954): below this expected count, large-sample distributions do not hold
 _DENSE: Final = 30.0  # from this expected count on, a series is exact enough for the moments
 
 
 def expected(reference: Floats, window: Floats) -> tuple[Floats, Floats]:
-    """Counts that each side would have if both had the distribution of their sum; no cell empty on both sides.
+    """Return the counts of each side if both had the distribution of their sum; no cell is empty on both sides.
 
     >>> import numpy as np
     >>> expected(np.array([10.0, 30.0]), np.array([30.0, 10.0]))
@@ -29,7 +29,7 @@ def expected(reference: Floats, window: Floats) -> tuple[Floats, Floats]:
 
 
 def likelihood_ratio(reference: Floats, window: Floats) -> float:
-    """G = 2 sum over cells and sides of O ln(O / E), also called deviance.
+    """Return G = 2 sum over cells and sides of O ln(O / E), also called deviance.
 
     Source: Agresti, Categorical Data Analysis, 3rd ed., section 3.2.1.
 
@@ -41,12 +41,12 @@ def likelihood_ratio(reference: Floats, window: Floats) -> float:
 
 
 def homogeneity_p_value(reference: Floats, window: Floats) -> float:
-    """P-value of the hypothesis that both sides have one distribution; no cell empty on both sides, no side empty.
+    """Return the p-value of "both sides have one distribution"; no cell is empty on both sides, no side is empty.
 
-    Chi-squared law for G, scaled to the mean and the variance that G has given the cell totals (Satterthwaite 1946),
-    so that rare categories need no pooling, which would hide a new category among old ones. For large counts
-    this is the classical test with k - 1 degrees of freedom. Two cells with an expected count below 5: Fisher's exact
-    test. One cell: 1.
+    Chi-squared distribution of G, scaled to the mean and variance of G given the cell totals (Satterthwaite 1946). So
+    rare categories need no pooling, which would hide a new category among old ones. For large counts this is the
+    classical test with k - 1 degrees of freedom. Two cells with an expected count below 5: Fisher's exact test. One
+    cell: 1.
 
     >>> import numpy as np
     >>> round(homogeneity_p_value(np.array([5000.0, 5000.0]), np.array([240.0, 260.0])), 3)
@@ -74,9 +74,9 @@ def _terms(reference: Floats, window: Floats, in_reference: Floats, in_window: F
 
 
 def _moments(totals: Floats, share: float) -> tuple[float, float]:
-    """Mean and variance of G under homogeneity, given cell totals and one side's share of the rows.
+    """Return mean and variance of G under homogeneity, given cell totals and one side's share of the rows.
 
-    A cell's count on one side is binomial given its total; the factor 1 - total / rows stands for the constraint
+    A cell's count on one side is binomial given its total. The factor 1 - total / rows accounts for the constraint
     that all cells add up to the rows of that side.
     """
     from scipy.special import gammaln, xlogy
@@ -102,15 +102,15 @@ def _moments(totals: Floats, share: float) -> tuple[float, float]:
     return float((mean * free).sum()), float((variance * free).sum())
 
 
-def chi_squared(reference: Counts, window: Counts) -> Effect:
-    """Cramér's V, 0 (same) to 1 (disjoint), and the p-value of Pearson's test; cells empty on both sides are left out.
+def chi_squared(reference: Counts, window: Counts) -> TestResult:
+    """Return Cramér's V, 0 (same) to 1 (disjoint), and the p-value of Pearson's test.
 
-    V is corrected for the bias that many cells and few rows bring: Bergsma, A bias-correction for Cramér's V and
-    Tschuprow's T, Journal of the Korean Statistical Society 42 (2013). Both sides weigh the same, whatever their rows:
-    plain V shrinks as the reference grows, so that one threshold could not serve two window sizes. For sides of the
-    same size it is Bergsma's V.
+    Cells empty on both sides are left out. V is corrected for the bias of many cells and few rows: Bergsma, A
+    bias-correction for Cramér's V and Tschuprow's T, Journal of the Korean Statistical Society 42 (2013). Both sides
+    have the same weight, since plain V shrinks as the reference grows and would need a threshold per window size. For
+    sides of the same size it is Bergsma's V.
 
-    Where an expected count is below 5 (Cochran 1954), Pearson's law does not hold and the p-value is that of the
+    When an expected count is below 5 (Cochran 1954), Pearson's test does not hold; the p-value is then that of the
     likelihood ratio test (`homogeneity_p_value`), which needs no pooling.
 
     Raises ValueError on misaligned or negative counts; NaN when a side is empty.
@@ -123,11 +123,11 @@ def chi_squared(reference: Counts, window: Counts) -> Effect:
     pair = occupied(reference, window)
     if pair is None:
         return UNDEFINED
-    return Effect(cramers_v(*pair), _p_value(*pair))
+    return TestResult(cramers_v(*pair), _p_value(*pair))
 
 
 def cramers_v(reference: Floats, window: Floats) -> float:
-    """Bias-corrected V of two occupied count vectors; see `chi_squared`.
+    """Return bias-corrected V of two occupied count vectors; see `chi_squared`.
 
     >>> import numpy as np
     >>> round(cramers_v(np.array([10.0, 30.0]), np.array([30.0, 10.0])), 4)

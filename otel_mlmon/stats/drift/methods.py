@@ -1,4 +1,4 @@
-"""The drift methods by name. A new one is a function in a module beside this and a line here."""
+"""The drift methods by name. A new method is a function in this package and a line here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from otel_mlmon.stats.drift.distances import g_test, hellinger, jensen_shannon, l_infinity, psi
-from otel_mlmon.stats.drift.distribution import Distribution, Effect, coarse
+from otel_mlmon.stats.drift.distribution import Distribution, TestResult, coarse
 from otel_mlmon.stats.drift.homogeneity import chi_squared
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift, wasserstein
 from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises, kolmogorov_smirnov
@@ -17,36 +17,36 @@ from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises, k
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts
 
-OnCounts = Callable[["Counts", "Counts"], Effect]
-DriftMethod = Callable[[Distribution, Distribution], Effect]
-"""(reference, window) to Effect. The value is the distance of the distributions, what chance alone adds taken off; the p-value
-counts rows for what they are worth."""
+OnCounts = Callable[["Counts", "Counts"], TestResult]
+DriftMethod = Callable[[Distribution, Distribution], TestResult]
+"""(reference, window) to TestResult. The value is the distance without the part of chance; the p-value uses the
+effective rows."""
 
 
 def _of_cells(method: OnCounts, unbiased: Callable[[float, float], float]) -> DriftMethod:
-    """A method on unordered cells: ordered bins are merged to about ten first, on more of which it is weak and biased.
+    """Return a method on unordered cells. It is weak and biased on many cells, so ordered bins are merged to about ten.
 
-    `unbiased` takes off what chance alone gives: (value, (cells - 1) (1/n + 1/m)).
+    `unbiased` subtracts the part of chance: (value, (cells - 1) (1/n + 1/m)) to value.
     """
 
-    def measure(reference: Distribution, window: Distribution) -> Effect:
+    def measure(reference: Distribution, window: Distribution) -> TestResult:
         if reference.edges:
             index = coarse(reference.counts)
             reference, window = reference.merged(index), window.merged(index)
-        raw, sure = method(reference.counts, window.counts), method(reference.independent, window.independent)
+        raw, effective = method(reference.counts, window.counts), method(reference.independent, window.independent)
         occupied = int(((reference.counts + window.counts) > 0).sum())
         n, m = window.rows / window.design_effect, reference.rows / reference.design_effect
         chance = (occupied - 1) * (1 / n + 1 / m) if n and m else math.nan
-        return Effect(unbiased(raw.value, chance), sure.p_value)
+        return TestResult(unbiased(raw.value, chance), effective.p_value)
 
     return measure
 
 
 def _of_bins(method: OnCounts) -> DriftMethod:
-    """A method on ordered bins, all of them."""
+    """Return a method on all ordered bins."""
 
-    def measure(reference: Distribution, window: Distribution) -> Effect:
-        return Effect(
+    def measure(reference: Distribution, window: Distribution) -> TestResult:
+        return TestResult(
             method(reference.counts, window.counts).value, method(reference.independent, window.independent).p_value
         )
 
@@ -54,7 +54,7 @@ def _of_bins(method: OnCounts) -> DriftMethod:
 
 
 def _root_of_difference(scale: float) -> Callable[[float, float], float]:
-    """For distances whose square is a divergence with mean chance / scale: Taylor's expansion around equality."""
+    """Return the correction of a distance whose square has the mean chance / scale (Taylor's expansion)."""
     return lambda value, chance: math.sqrt(max(value * value - chance / scale, 0.0)) if value == value else value
 
 
@@ -73,7 +73,7 @@ COUNT_METHODS: dict[str, OnCounts] = {
     "g_test": g_test,
     "l_infinity": l_infinity,
 }
-"""Those that need nothing but counts, as the literature has them."""
+"""Methods on counts alone, as in the literature."""
 
 _WITHOUT_CHANCE: dict[str, Callable[[float, float], float]] = {
     "psi": lambda value, chance: float(np.maximum(value - chance, 0.0)),
@@ -93,10 +93,5 @@ DRIFT_METHODS: dict[str, DriftMethod] = {
     "quantile_shift": quantile_shift,
 }
 
-NEEDS_ORDERED_BINS: frozenset[str] = frozenset(
-    {
-        "kolmogorov_smirnov", "wasserstein", "anderson_darling", "cramer_von_mises", "mean_shift",
-        "standard_deviation_shift", "quantile_shift",
-    }
-)  # fmt: skip
-"""Methods that mean nothing for categories."""
+NEEDS_ORDERED_BINS: frozenset[str] = frozenset(DRIFT_METHODS.keys() - _WITHOUT_CHANCE.keys())
+"""Methods without a meaning for categories."""

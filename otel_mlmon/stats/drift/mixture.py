@@ -1,8 +1,8 @@
-"""What has happened to some of the values: the transformation that explains a window best.
+"""The transformation of some values that explains a window best.
 
-A window's values are seen as a mixture: most come from the reference's distribution, a share `f` from a transformed one (another
-unit, another sign, another field's), or from nowhere in particular, or all of them have moved. Each explanation's likelihood is
-weighed against what it costs in free parameters (Schwarz, Annals of Statistics 6, 1978: BIC).
+A window's values are a mixture. Most come from the reference's distribution, a share `f` from a transformed one
+(another unit, another sign, another field), or they are outliers, or all values have shifted. The likelihood of each
+explanation is penalised by its free parameters (BIC: Schwarz, Annals of Statistics 6, 1978).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from otel_mlmon.stats.drift.distribution import bin_index
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
 
-_BACKGROUND: Final = 1e-3  # share of values that any explanation may leave to chance
+_BACKGROUND: Final = 1e-3  # share of values that any explanation leaves to chance
 _STEPS: Final = 40
-_ODD: Final = math.log(10)  # odds of a mechanism with a name against values from nowhere in particular
-_CLOSE: Final = 3.0  # nats: explanations that nobody could choose between
+_ODD: Final = math.log(10)  # log odds of a named mechanism against outliers
+_CLOSE: Final = 3.0  # nats: explanations that fit equally well
 _STRAY: Final = 0.05  # share of odd values that are odd for another reason
-_IMPRECISE: Final = 2e-5  # how far people's factors between units are off: 10.764 for 10.7639
-_WONDER: Final = 12.0  # nats against a shift that is larger than the whole range
-_LIKELY: Final = 12.0  # nats: units whose sizes fit so well that how they are written may tell
-CONSTANT: Final = 3  # values that are alike, from which on they are no accident
-# Factors between units that are mistaken for one another, and powers of ten and of 60.
+_IMPRECISE: Final = 2e-5  # relative error of factors in use: 10.764 for 10.7639
+_FAR: Final = 12.0  # nats against a shift that is larger than the whole range
+_LIKELY: Final = 12.0  # nats: units that fit so well that the digits decide
+CONSTANT: Final = 3  # equal values, from which on they are no accident
+# Factors between units that are mistaken for one another, and powers of 10 and 60.
 FACTORS: Final = (1000.0, 100.0, 10.0, 1e6, 3.28084, 1.609344, 2.204623, 2.54, 10.7639, 60.0, 3600.0, 12.0, 24.0, 7.0)
 
-_POWERS: Final = frozenset({10.0, 100.0, 1000.0})  # cents and thousands are the most frequent of all
+_POWERS: Final = frozenset({10.0, 100.0, 1000.0})  # cents and thousands are the most frequent
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,10 @@ class Density:
 
     @classmethod
     def of(cls, edges: tuple[float, ...], counts: Counts, *, whole: bool = False) -> Density:
-        """The reference's density from its bins (`counts` without those below and above).
+        """Return the reference's density from its bins (`counts` without the bins below and above).
 
-        Bins of one value each become narrow intervals around the values. The last bin of `whole` numbers is as wide as the others.
+        Bins of one value each become narrow intervals around the values. The last bin of `whole` numbers is as wide as
+        the others.
         """
         bounds = np.asarray(edges, dtype=np.float64)
         mass = counts / max(float(counts.sum()), 1.0)
@@ -60,11 +61,11 @@ class Density:
 
     @property
     def atoms(self) -> bool:
-        """Whether the intervals stand for single values: then there are gaps between them."""
+        """Return whether the intervals are single values, with gaps between them."""
         return len(self.low) > 1 and bool((self.low[1:] > self.high[:-1]).all())
 
     def without_zero(self, share: float) -> Density:
-        """Of the values that are not 0, which are all but `share` of them."""
+        """Return the density of the values other than 0, without the `share` of zeros."""
         at_zero = (self.low <= 0) & (self.high >= 0)
         if not at_zero.any():
             return self
@@ -73,31 +74,32 @@ class Density:
         return Density(self.low, self.high, mass / mass.sum()) if mass.any() else self
 
     def transformed(self, factor: float, offset: float = 0.0) -> Density:
-        """The density of factor * x + offset."""
+        """Return the density of factor * x + offset."""
         low, high = self.low * factor + offset, self.high * factor + offset
         if factor < 0:
             return Density(high[::-1], low[::-1], self.mass[::-1])
         return Density(low, high, self.mass)
 
     def at(self, x: Floats) -> Floats:
-        """Density at each x; 0 outside of all intervals."""
+        """Return the density at each x; 0 outside all intervals."""
         place = np.clip(np.searchsorted(self.low, x, side="right") - 1, 0, len(self.low) - 1)
         inside = (x >= self.low[place]) & (x <= self.high[place])
-        found: Floats = np.where(inside, (self.mass / np.maximum(self.width, 1e-300))[place], 0.0)
-        return found
+        density: Floats = np.where(inside, (self.mass / np.maximum(self.width, 1e-300))[place], 0.0)
+        return density
 
     @property
     def width(self) -> Floats:
-        """What the mass of each interval is spread over; that of a single value reaches to the next one."""
-        found: Floats = (self.high - self.low) * (2.0 if self.atoms else 1.0)
-        return found
+        """Return the width of each interval; that of a single value reaches to the next one."""
+        width: Floats = (self.high - self.low) * (2.0 if self.atoms else 1.0)
+        return width
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`kind`: none, unit, sign, swap, outliers, shift. `share` of the values that are affected; `factor` and `offset` say
-    how, and `factors` which others would do nearly as well; `other` names the field that these values seem to belong to.
-    `score` is the gain over "nothing" in nats.
+    """A `kind` (none, unit, sign, swap, outliers, shift) and the `share` of affected values.
+
+    `factor` and `offset` are the transformation, `factors` others that fit nearly as well; `other` names the field of
+    swapped values. `score` is the gain over "nothing" in nats.
     """
 
     kind: str
@@ -118,30 +120,31 @@ def explain_values(
     zeros: float = 0.0,
     whole: bool = False,
 ) -> Explanation:
-    """The best explanation of the finite values `x`, given the reference's bins (`counts` has those below and above).
+    """Return the best explanation of the finite values `x`, given the reference's bins.
 
-    `others` are the densities of other fields, for values that were swapped. `zeros`: share of 0 in the reference. `whole`: the
-    reference's values all are whole numbers, so that in another unit they are multiples of the factor.
+    `counts` include the bins below and above the edges. `others` are the densities of other fields, for swapped
+    values. `zeros` is the share of 0 in the reference. `whole` says that all reference values are whole numbers, which
+    are multiples of the factor in another unit.
 
     >>> rng = np.random.default_rng(1)
     >>> reference, window = rng.lognormal(size=5000), rng.lognormal(size=1000)
     >>> window[:100] *= 1000
     >>> edges = tuple(np.quantile(reference, np.linspace(0, 1, 41)))
     >>> counts = np.array([0, *np.histogram(reference, edges)[0], 0])
-    >>> found = explain_values(window, edges, counts)
-    >>> found.kind, found.factor, round(found.share, 1)
+    >>> explanation = explain_values(window, edges, counts)
+    >>> explanation.kind, explanation.factor, round(explanation.share, 1)
     ('unit', 1000.0, 0.1)
     """
-    x = x[x != 0]  # 0 is 0 in any unit, and says nothing
+    x = x[x != 0]  # 0 is 0 in any unit
     if not len(x) or len(edges) < 2:
         return Explanation("none", 0.0)
     odd = x[(x < edges[0]) | (x > edges[-1]) | (whole & (x != np.rint(x)))]
     if len(odd) >= CONSTANT and np.unique(odd, return_counts=True)[1].max() >= 0.9 * len(odd):
-        return Explanation("outliers", len(odd) / len(x))  # a single value: a default, and no transformation
+        return Explanation("outliers", len(odd) / len(x))  # a single value is a default, no transformation
     density = Density.of(edges, counts[1:-1], whole=whole).without_zero(zeros)
     with np.errstate(over="ignore", invalid="ignore"):
         bottom, top = min(float(x.min()), edges[0]), max(float(x.max()), edges[-1])
-        # Single values and whole numbers reach to the next one, the last of them too.
+        # Single values and whole numbers reach to the next one, the last one too.
         width = top - bottom + (float(density.width.min()) if density.atoms else float(whole))
         if not 0 < width < math.inf:
             return Explanation("outliers", 1.0)
@@ -151,13 +154,13 @@ def explain_values(
             plain = np.where(x == np.rint(x), plain, 0.0)
         nothing = float(np.log(plain + chance).sum())
         cost = math.log(len(x)) / 2
-        found: dict[str, list[Explanation]] = {}
+        by_kind: dict[str, list[Explanation]] = {}
         for candidate, values, prior in _candidates(x, density, edges, width, others or {}, whole):
             share, likelihood = _fit(plain, values, chance) if values is not None else (1.0, candidate.score)
             gain = likelihood - nothing - prior - cost
-            found.setdefault(candidate.kind, []).append(replace(candidate, share=share, score=gain))
-    # That it is another unit is one thing, and which one is another: the evidence for a kind is the sum over its candidates.
-    best = max(found.values(), key=lambda same: float(np.logaddexp.reduce([one.score for one in same])))
+            by_kind.setdefault(candidate.kind, []).append(replace(candidate, share=share, score=gain))
+    # "Another unit" may be certain when the unit is not, so the evidence for a kind is the sum over its candidates.
+    best = max(by_kind.values(), key=lambda same: float(np.logaddexp.reduce([one.score for one in same])))
     likeliest = max(best, key=lambda one: one.score)
     if likeliest.score <= 0:
         return Explanation("none", 0.0)
@@ -170,7 +173,7 @@ def explain_values(
 def _candidates(
     x: Floats, density: Density, edges: tuple[float, ...], width: float, others: Mapping[str, Density], whole: bool
 ) -> Iterator[tuple[Explanation, Floats | None, float]]:
-    """Explanations, the density of the affected values (None: `score` is the likelihood), and what they cost beside f."""
+    """Yield explanations, the density of the affected values (None: `score` is the likelihood), and the penalty."""
     several = math.log(4 * len(FACTORS))
     for factor in FACTORS:
         for k in (factor, 1 / factor):
@@ -189,7 +192,7 @@ def _candidates(
     for name, other in others.items():
         yield Explanation("swap", 0, other=name), other.at(x), math.log(len(others))
     half_log = math.log(len(x)) / 2
-    yield Explanation("outliers", 0), np.full(len(x), 1 / width), half_log + _ODD  # how wide was seen in the data
+    yield Explanation("outliers", 0), np.full(len(x), 1 / width), half_log + _ODD  # the width was estimated
     outside = x[(x < edges[0]) | (x > edges[-1])]
     middle = float(
         np.interp(0.5, np.concatenate([[0.0], density.mass.cumsum()]), np.append(density.low, density.high[-1]))
@@ -199,19 +202,17 @@ def _candidates(
         for side in (outside[outside < edges[0]], outside[outside > edges[-1]]):
             if len(side) >= 3 and side.max() > side.min():
                 low, high = float(side.min()), float(side.max())
-                there = np.where((x >= low) & (x <= high), 1 / (high - low + _resolution(side)), 0.0)
-                # Ends that are read off n values are known to a part in n: each costs log n, and not half of it.
-                yield Explanation("outliers", 0), there, _ODD + 2 * math.log(2 * len(side))
-        far = _WONDER if abs(offset) > edges[-1] - edges[0] else 0.0
+                uniform = np.where((x >= low) & (x <= high), 1 / (high - low + _resolution(side)), 0.0)
+                # An end that is an extreme of n values has a relative error of 1 / n: it costs log n, not half of it.
+                yield Explanation("outliers", 0), uniform, _ODD + 2 * math.log(2 * len(side))
+        far = _FAR if abs(offset) > edges[-1] - edges[0] else 0.0
         yield Explanation("outliers", 0, offset=offset), density.transformed(1.0, offset).at(x), half_log + far
     offset = float(np.median(x)) - middle
     mean = float((density.mass * (density.low + density.high)).sum()) / 2
-    for moved in {offset, float(x.mean()) - mean}:
-        far = (
-            _WONDER if abs(moved) > edges[-1] - edges[0] else 0.0
-        )  # all of them to where none was: seldom a mere shift
-        values = density.transformed(1.0, moved).at(x) + _BACKGROUND / width
-        yield Explanation("shift", 1.0, offset=moved, score=float(np.log(values).sum())), None, math.log(3) + far
+    for shift in {offset, float(x.mean()) - mean}:
+        far = _FAR if abs(shift) > edges[-1] - edges[0] else 0.0  # all values out of the range are seldom a mere shift
+        values = density.transformed(1.0, shift).at(x) + _BACKGROUND / width
+        yield Explanation("shift", 1.0, offset=shift, score=float(np.log(values).sum())), None, math.log(3) + far
     yield (
         Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)),
         None,
@@ -220,22 +221,22 @@ def _candidates(
 
 
 def _on_grid(values: Floats, x: Floats, factor: float, offset: float) -> Floats:
-    """Whole numbers in another unit are multiples of the factor, plus the offset: all of the mass is there, and none in between.
+    """Return the density of whole numbers in another unit: multiples of the factor, plus the offset.
 
-    Against a density over a continuum the mass of a point counts as spread over the steps in which the numbers are written.
+    To compare with a continuous density, the mass of a point is spread over the step in which the numbers are written.
     """
     steps = (x - offset) / factor
     hit = np.abs(steps - np.rint(steps)) < _rounding(steps)
     whole = x == np.rint(x)
-    found: Floats = np.where(hit, values * np.where(whole, max(factor, 1.0), factor / _resolution(x[~whole])), 0.0)
-    return found
+    density: Floats = np.where(hit, values * np.where(whole, max(factor, 1.0), factor / _resolution(x[~whole])), 0.0)
+    return density
 
 
 def _written(units: list[Explanation], x: Floats, edges: tuple[float, ...]) -> list[Explanation]:
-    """Of explanations that are likely by size, the likeliest first, with what is close to it, by how values are written.
+    """Rank likely units by the digits of the values; return the likeliest first, with all units that are close to it.
 
-    What is written in steps of `step` (a floor area in tenths) is a multiple of it again once it is back in its own unit, but for
-    the rounding of its digits now. By another factor it is so as often as chance has it.
+    Values that are written in steps (a floor area in tenths) are multiples of the step again in their own unit, but
+    for the rounding of their digits. In another unit they are multiples by chance only.
     """
     inside = (x >= edges[0]) & (x <= edges[-1])
     odd = x[~inside]
@@ -256,18 +257,18 @@ def _written(units: list[Explanation], x: Floats, edges: tuple[float, ...]) -> l
 
 
 def _close(units: list[Explanation]) -> list[Explanation]:
-    found = sorted(units, key=lambda one: -one.score)
-    return [one for one in found if one.score > found[0].score - _CLOSE]
+    by_score = sorted(units, key=lambda unit: -unit.score)
+    return [unit for unit in by_score if unit.score > by_score[0].score - _CLOSE]
 
 
 def _rounding(x: Floats) -> Floats:
-    """How far a whole number may be off after some arithmetic."""
-    found: Floats = np.clip(1e-9 * np.abs(x), 1e-6, 1e-2)
-    return found
+    """Return the rounding error of a whole number after some arithmetic."""
+    rounding: Floats = np.clip(1e-9 * np.abs(x), 1e-6, 1e-2)
+    return rounding
 
 
 def _resolution(x: Floats) -> float:
-    """The step in which numbers are written: 0.01 for two decimals; no finer than a millionth."""
+    """Return the step in which numbers are written: 0.01 for two decimals; no finer than a millionth."""
     for decimals in range(6):
         scaled = x * 10.0**decimals
         if (np.abs(scaled - np.rint(scaled)) < _rounding(scaled)).all():
@@ -276,22 +277,21 @@ def _resolution(x: Floats) -> float:
 
 
 def _fit(plain: Floats, values: Floats, chance: Floats) -> tuple[float, float]:
-    """(share, log likelihood) of the mixture, by expectation maximisation."""
+    """Return share and log likelihood of the mixture, by expectation maximisation."""
     share = 0.05
     for _ in range(_STEPS):
-        mine = share * values
-        share = float((mine / ((1 - share) * plain + mine + chance)).mean())
+        affected = share * values
+        share = float((affected / ((1 - share) * plain + affected + chance)).mean())
         share = min(max(share, 1e-6), 1.0)
     return share, float(np.log((1 - share) * plain + share * values + chance).sum())
 
 
 def _reweighted(x: Floats, density: Density, edges: tuple[float, ...], width: float, whole: bool) -> float:
-    """Log likelihood when each bin may have any share: drift without any structure."""
+    """Return the log likelihood when each bin may have any share: drift without structure."""
     seen = np.bincount(bin_index(x, edges), minlength=len(edges) + 1)
-    widths = np.concatenate([[max(edges[0] - float(x.min()), width * 1e-6)], density.width,
-                             [max(float(x.max()) - edges[-1], width * 1e-6)]])  # fmt: skip
-    there = seen > 0
-    odd = float((x != np.rint(x)).sum()) if whole else 0.0  # what no bin of whole numbers can hold
-    return float((seen[there] * np.log(seen[there] / len(x) / widths[there])).sum()) + odd * math.log(
-        _BACKGROUND / width
-    )
+    below, above = edges[0] - float(x.min()), float(x.max()) - edges[-1]
+    widths = np.concatenate([[max(below, width * 1e-6)], density.width, [max(above, width * 1e-6)]])
+    used = seen > 0
+    fractions = float((x != np.rint(x)).sum()) if whole else 0.0  # no bin of whole numbers can hold them
+    of_bins = float((seen[used] * np.log(seen[used] / len(x) / widths[used])).sum())
+    return of_bins + fractions * math.log(_BACKGROUND / width)

@@ -1,4 +1,4 @@
-"""Shifts in units that people know: standard deviations of the reference."""
+"""Shifts of mean, standard deviation and quantiles, in standard deviations of the reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from otel_mlmon.stats.drift.distribution import UNDEFINED, Effect, aligned
+from otel_mlmon.stats.drift.distribution import UNDEFINED, TestResult, aligned
 from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
 from otel_mlmon.stats.inference.student import two_sided
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
 _QUANTILES: Final = (0.1, 0.5, 0.9)
-_NO_SPREAD: Final = 1e-12
+_CONSTANT: Final = 1e-12
 
 
-def mean_shift(reference: Distribution, window: Distribution) -> Effect:
-    """|Difference of the means| in the reference's standard deviations (Cohen's d with one spread). The p-value is a z test with
-    the larger of both spreads, which errs towards "no drift".
+def mean_shift(reference: Distribution, window: Distribution) -> TestResult:
+    """Return |difference of the means| in standard deviations of the reference (Glass's delta).
+
+    The p-value is that of a z test with the larger of both standard deviations, which errs towards "no drift".
 
     >>> import numpy as np
     >>> from otel_mlmon.stats.drift.distribution import Distribution
@@ -33,18 +34,20 @@ def mean_shift(reference: Distribution, window: Distribution) -> Effect:
     """
     if reference.numbers < 2 or window.numbers < 2:
         return UNDEFINED
-    spreads = [standard_deviation(side.sum, side.sum_squares, side.numbers) for side in (reference, window)]
+    deviations = [standard_deviation(side.sum, side.sum_squares, side.numbers) for side in (reference, window)]
     difference = abs(mean(window.sum, window.numbers) - mean(reference.sum, reference.numbers))
-    unit = spreads[0] if spreads[0] > _NO_SPREAD else max(spreads[1], difference, _NO_SPREAD)
-    error = max(spreads) * math.sqrt(_worth(reference) + _worth(window))
+    unit = deviations[0] if deviations[0] > _CONSTANT else max(deviations[1], difference, _CONSTANT)
+    error = max(deviations) * math.sqrt(_per_row(reference) + _per_row(window))
     if not math.isfinite(difference):
         return UNDEFINED
-    return Effect(difference / unit, two_sided(difference / error) if error > 0 else float(difference == 0))
+    return TestResult(difference / unit, two_sided(difference / error) if error > 0 else float(difference == 0))
 
 
-def standard_deviation_shift(reference: Distribution, window: Distribution) -> Effect:
-    """|ln of the ratio of standard deviations|. The p-value is a z test whose error follows from the kurtosis within the bins
-    (Layard, JASA 68, 1973), never below that of a normal distribution.
+def standard_deviation_shift(reference: Distribution, window: Distribution) -> TestResult:
+    """Return |ln of the ratio of standard deviations|.
+
+    The p-value is that of a z test. Its standard error follows from the kurtosis of the bins (Layard, JASA 68, 1973),
+    at least that of a normal distribution.
 
     >>> import numpy as np
     >>> from otel_mlmon.stats.drift.distribution import Distribution
@@ -57,20 +60,20 @@ def standard_deviation_shift(reference: Distribution, window: Distribution) -> E
         return UNDEFINED
     before, now = (standard_deviation(side.sum, side.sum_squares, side.numbers) for side in (reference, window))
     if before <= 0 or now <= 0:
-        return Effect(0.0, 1.0) if before == now else Effect(math.log(1e6), 0.0)
+        return TestResult(0.0, 1.0) if before == now else TestResult(math.log(1e6), 0.0)
     value = abs(math.log(now / before))
     if not math.isfinite(value):
         return UNDEFINED
     kurtosis = max(3.0, _kurtosis(reference), _kurtosis(window))
-    error = math.sqrt((kurtosis - 1) / 4 * (_worth(reference) + _worth(window)))
-    return Effect(value, two_sided(value / error))
+    error = math.sqrt((kurtosis - 1) / 4 * (_per_row(reference) + _per_row(window)))
+    return TestResult(value, two_sided(value / error))
 
 
-def quantile_shift(reference: Distribution, window: Distribution) -> Effect:
-    """Largest shift of the 10 %, 50 % and 90 % quantiles, in the reference's standard deviations, by interpolation within bins.
+def quantile_shift(reference: Distribution, window: Distribution) -> TestResult:
+    """Return the largest shift of the 10 %, 50 % and 90 % quantiles, in standard deviations of the reference.
 
-    The p-value is the Kolmogorov-Smirnov test's: how far quantiles may move by chance depends on the density, the gap of the
-    distribution functions does not.
+    Quantiles are interpolated within bins. The p-value is that of the Kolmogorov-Smirnov test: the standard error of a
+    quantile depends on the density, the difference of distribution functions does not.
 
     >>> import numpy as np
     >>> from otel_mlmon.stats.drift.distribution import Distribution
@@ -83,15 +86,17 @@ def quantile_shift(reference: Distribution, window: Distribution) -> Effect:
     if points is None:
         return UNDEFINED
     x, then, now = points
-    spread = standard_deviation(reference.sum, reference.sum_squares, reference.numbers)
-    moved = max(abs(float(np.interp(q, now, x)) - float(np.interp(q, then, x))) for q in _QUANTILES)
+    deviation = standard_deviation(reference.sum, reference.sum_squares, reference.numbers)
+    shift = max(abs(float(np.interp(q, now, x)) - float(np.interp(q, then, x))) for q in _QUANTILES)
     p_value = kolmogorov_smirnov(reference.independent, window.independent).p_value
-    return Effect(moved / spread if spread > _NO_SPREAD else float(moved > 0), p_value)
+    return TestResult(shift / deviation if deviation > _CONSTANT else float(shift > 0), p_value)
 
 
-def wasserstein(reference: Distribution, window: Distribution) -> Effect:
-    """Area between the two distribution functions in the reference's standard deviations: 1-Wasserstein (earth mover's)
-    distance, values uniform within bins, those outside between the edge and the extreme. P-value: Kolmogorov-Smirnov's.
+def wasserstein(reference: Distribution, window: Distribution) -> TestResult:
+    """Return the 1-Wasserstein (earth mover's) distance in standard deviations of the reference.
+
+    It is the area between the distribution functions; values are uniform within bins, and between the outer edges and
+    the extremes. The p-value is that of the Kolmogorov-Smirnov test.
 
     >>> import numpy as np
     >>> from otel_mlmon.stats.drift.distribution import Distribution
@@ -104,23 +109,24 @@ def wasserstein(reference: Distribution, window: Distribution) -> Effect:
     if points is None:
         return UNDEFINED
     x, then, now = points
-    gaps, widths = np.abs(now - then), np.diff(x)
+    differences, widths = np.abs(now - then), np.diff(x)
     # Exact for lines that do not cross within a piece, slightly too large where they do.
-    area = float(((gaps[1:] + gaps[:-1]) / 2 * widths).sum())
-    spread = standard_deviation(reference.sum, reference.sum_squares, reference.numbers)
+    area = float(((differences[1:] + differences[:-1]) / 2 * widths).sum())
+    deviation = standard_deviation(reference.sum, reference.sum_squares, reference.numbers)
     p_value = kolmogorov_smirnov(reference.independent, window.independent).p_value
-    return Effect(area / spread if spread > _NO_SPREAD else float(area > 0), p_value)
+    return TestResult(area / deviation if deviation > _CONSTANT else float(area > 0), p_value)
 
 
-def _worth(side: Distribution) -> float:
+def _per_row(side: Distribution) -> float:
+    """Return one over the effective rows."""
     return side.design_effect / side.numbers
 
 
 def _kurtosis(side: Distribution) -> float:
     if len(side.edges) < 2:
         return math.nan
-    x = np.concatenate([[_finite(side.minimum, side.edges[0])], (np.array(side.edges[:-1]) + side.edges[1:]) / 2,
-                        [_finite(side.maximum, side.edges[-1])]])  # fmt: skip
+    low, high = _finite(side.minimum, side.edges[0]), _finite(side.maximum, side.edges[-1])
+    x = np.concatenate([[low], (np.array(side.edges[:-1]) + side.edges[1:]) / 2, [high]])
     p = side.counts / max(side.rows, 1)
     centred = x - float((p * x).sum())
     variance = float((p * centred**2).sum())
@@ -128,18 +134,13 @@ def _kurtosis(side: Distribution) -> float:
 
 
 def _points(reference: Distribution, window: Distribution) -> tuple[Floats, Floats, Floats] | None:
-    """Where both distribution functions bend, and their values there."""
+    """Return the points where both distribution functions bend, and their values there."""
     pair = aligned(reference.counts, window.counts)
     if pair is None or len(reference.edges) < 2:
         return None
-    low = min(
-        _finite(reference.minimum, reference.edges[0]), _finite(window.minimum, reference.edges[0]), reference.edges[0]
-    )
-    high = max(
-        _finite(reference.maximum, reference.edges[-1]),
-        _finite(window.maximum, reference.edges[-1]),
-        reference.edges[-1],
-    )
+    first, last = reference.edges[0], reference.edges[-1]
+    low = min(first, *(_finite(side.minimum, first) for side in (reference, window)))
+    high = max(last, *(_finite(side.maximum, last) for side in (reference, window)))
     x = np.array([low, *reference.edges, high])
     then, now = (np.concatenate([[0.0], side.cumsum() / side.sum()]) for side in pair)
     return x, then, now

@@ -1,4 +1,4 @@
-"""Label selection bias: do the rows whose ground truth is known look like all the others, and what follows if they do not?"""
+"""Selection bias of ground truth: do rows with known ground truth look like the others, and a mean corrected for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 _FOLDS: Final = 5
-# Small trees: what decides whether an outcome becomes known is seldom intricate, and shares that are far off weigh a lot.
+# Small trees: selection is seldom intricate, and a share that is far off has a large weight.
 _SETTINGS: Final = {
     "max_iter": 40,
     "learning_rate": 0.1,
@@ -27,14 +27,14 @@ _SETTINGS: Final = {
     "early_stopping": False,
     "random_state": 0,
 }
-LEAST_SHARE: Final = 0.05  # of rows like this one that are labelled: a row stands for no more than 1 / 0.05 of them
+LEAST_SHARE: Final = 0.05  # of rows like this one with ground truth: a row stands for at most 1 / 0.05 of them
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`auc`: how well labelled rows can be told from the others, 0.5 being not at all. `p_value`: of that they cannot.
+    """`auc` of a classifier that separates labelled rows from the others (0.5: not at all), `p_value` of "0.5".
 
-    `shares` says of each row which share of the rows like it is labelled.
+    `shares` is for each row the share of labelled rows among the rows like it.
     """
 
     auc: float
@@ -43,13 +43,13 @@ class Comparison:
 
 
 def compare(features: Floats, categorical: Sequence[bool], labelled: Mask, rng: np.random.Generator) -> Comparison:
-    """A classifier two-sample test: boosted trees, cross-validated, tell labelled rows from the others by their features.
+    """Test by a cross-validated classifier whether labelled rows (with ground truth) differ from the others.
 
-    `features` is rows × columns, NaN where a value is missing; those of `categorical` columns are whole numbers from 0 to 253.
-    Needs `_FOLDS` rows of either kind or more. The AUC of each fold has the variance of Mann and Whitney's U where there is no
-    difference (DeLong's, at an AUC of a half); that folds share most of their training rows is accounted for by Nadeau and
-    Bengio's factor (Machine Learning 52, 2003). Source of the test: Lopez-Paz and Oquab, Revisiting Classifier Two-Sample
-    Tests, ICLR 2017. The trees are scikit-learn's.
+    `features` is rows × columns, NaN for a missing value; `categorical` columns are whole numbers from 0 to 253. The
+    classifier is scikit-learn's boosted trees. The AUC of each fold has the variance of Mann and Whitney's U without a
+    difference (DeLong's, at an AUC of a half). Folds share most of their training rows; Nadeau and Bengio's factor
+    (Machine Learning 52, 2003) accounts for it. Source: Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests,
+    ICLR 2017. Raises ValueError for fewer than `_FOLDS` rows of either kind.
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(1000, 2))
@@ -61,7 +61,7 @@ def compare(features: Floats, categorical: Sequence[bool], labelled: Mask, rng: 
     if min(counts) < _FOLDS:
         raise ValueError(f"{_FOLDS} rows with and without a label are needed, found {counts[0]} and {counts[1]}")
     fold = np.empty(len(labelled), np.int64)
-    for side in (labelled, ~labelled):  # each fold has its part of either
+    for side in (labelled, ~labelled):  # stratified
         fold[side] = rng.permutation(np.arange(int(side.sum())) % _FOLDS)
     used = _varying(features)
     shares = np.full(len(labelled), counts[0] / len(labelled))
@@ -98,7 +98,7 @@ def _fitted(features: Floats, categorical: Mask, labelled: Mask) -> Any:
 
 
 def _auc(scores: Floats, labelled: Mask) -> tuple[float, float]:
-    """With the variance that it has without a difference, ties counted."""
+    """Return the AUC, and its variance without a difference, corrected for ties."""
     from scipy.stats import rankdata
 
     ranks = rankdata(scores)
@@ -112,7 +112,7 @@ def _auc(scores: Floats, labelled: Mask) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """A mean over all rows, estimated from those that are labelled. `effective_rows` (Kish): what the weights leave of these."""
+    """A mean over all rows, estimated from the labelled ones, with Kish's effective sample size of the weights."""
 
     mean: float
     standard_error: float
@@ -120,13 +120,13 @@ class Corrected:
 
 
 def corrected_mean(losses: Floats, labelled: Mask, shares: Floats, expected: Floats | None = None) -> Corrected:
-    """The mean of `losses` (NaN where there is no label) over all rows, had all of them a label.
+    """Estimate the mean of `losses` (NaN without ground truth) over all rows, as if all had ground truth.
 
-    Labelled rows stand for those that are like them: weighted by the inverse of the share that is labelled, cut off at
-    `LEAST_SHARE`, relative to the sum of the weights (Hájek). With `expected`, a model's guess of each row's loss, the guess
-    is averaged over all rows, and only what it is wrong by is weighted: right when either the guess or the shares are (augmented
-    inverse propensity weighting; Robins, Rotnitzky and Zhao, JASA 89, 1994). Neither can know of a reason for having no label that
-    no feature shows. Rows without a finite loss count as not labelled.
+    Labelled rows are weighted by the inverse of their labelled share, at least `LEAST_SHARE`, relative to the sum of
+    the weights (Hájek). With `expected`, a model's expectation of each row's loss, the expectation is averaged over
+    all rows and only its residuals are weighted; the mean is then right if either the expectations or the shares are
+    (augmented inverse propensity weighting; Robins, Rotnitzky and Zhao, JASA 89, 1994). A cause of selection that no
+    feature shows is not corrected. Rows without a finite loss count as not labelled.
 
     >>> share = np.repeat([0.8, 0.2], 500)
     >>> labelled = np.arange(1000) % 10 < share * 10
@@ -145,13 +145,15 @@ def corrected_mean(losses: Floats, labelled: Mask, shares: Floats, expected: Flo
     squares *= effective / max(effective - 1, 1e-9)
     if expected is None:
         return Corrected(mean, math.sqrt(squares), effective)
-    # The guess and what it is wrong by are not correlated where it is a good one.
+    # A good expectation and its residuals are not correlated.
     squares += float(expected.var()) / len(expected)
     return Corrected(mean + float(expected.mean()), math.sqrt(squares), effective)
 
 
 def standardised_difference(x: Floats, labelled: Mask) -> float:
-    """Difference of the means of labelled and other rows, in standard deviations of both together; tails are cut at 1 and 99 %.
+    """Return the difference of the means of labelled and other rows, in standard deviations of all rows.
+
+    Values are clipped to the 1 % and 99 % quantiles.
 
     >>> round(standardised_difference(np.array([0.0, 1.0, 2.0, 3.0]), np.array([False, False, True, True])), 3)
     1.794
@@ -162,5 +164,5 @@ def standardised_difference(x: Floats, labelled: Mask) -> float:
         return 0.0
     low, high = np.quantile(x[known], [0.01, 0.99])
     labelled_, others = (np.clip(side, low, high) for side in sides)
-    spread = float(np.clip(x[known], low, high).std())
-    return float(labelled_.mean() - others.mean()) / spread if spread > 0 else 0.0
+    deviation = float(np.clip(x[known], low, high).std())
+    return float(labelled_.mean() - others.mean()) / deviation if deviation > 0 else 0.0

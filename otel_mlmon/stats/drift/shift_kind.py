@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`share` of the growth that other inputs explain, and its standard error; each part has a standard error, too.
+    """The growth of a mean loss as `inputs` + `concept`, each with its standard error.
 
-    `inputs` is the growth that was to be expected of the window's rows, `concept` what came on top.
+    `inputs` is the expected growth for the window's rows, `concept` the rest; `share` is inputs / growth.
     """
 
     growth: float
@@ -25,7 +25,6 @@ class Split:
     inputs_error: float
     concept: float
     concept_error: float
-
     share: float
     share_error: float
 
@@ -35,13 +34,15 @@ def split(
     expected: tuple[float, float, float],
     surprise: tuple[float, float],
 ) -> Split:
-    """The growth of a mean loss, in two parts that add up to it.
+    """Split the growth of a mean loss into the part of other inputs and the part of a changed concept.
 
-    `before` is the reference's mean loss and its standard error; `expected` the mean of what is expected of the window's rows, its
-    standard error over rows, and the expectation's own error; `surprise` the mean of loss - expected over the window's rows and
-    its standard error. The expectation's own error moves growth from one part to the other; the delta method gives the share's.
-    Source: Cai, Namkoong and Yadlowsky, Diagnosing Model Performance Under Distribution Shift, 2023 (its X and Y|X terms, by
-    regression).
+    - `before`: the reference's mean loss and its standard error.
+    - `expected`: the mean expected loss of the window's rows, its standard error over rows, and the model's own
+      standard error. The latter moves growth from one part to the other.
+    - `surprise`: the mean of loss - expected over the window's rows, and its standard error.
+
+    The share's standard error is that of the delta method. Source: Cai, Namkoong and Yadlowsky, Diagnosing Model
+    Performance Under Distribution Shift, 2023 (its X and Y|X terms, by regression).
 
     >>> found = split((1.0, 0.01), (1.9, 0.02, 0.02), (0.1, 0.05))
     >>> round(found.growth, 6), round(found.share, 6), round(found.share_error, 3)
@@ -57,20 +58,24 @@ def split(
         else math.nan
     )
     return Split(
-        growth, growth_error,
-        inputs, math.hypot(before[1], expected[1], expected[2]),
-        concept, math.hypot(surprise[1], expected[2]),
-        share, share_error,
-    )  # fmt: skip
+        growth=growth,
+        growth_error=growth_error,
+        inputs=inputs,
+        inputs_error=math.hypot(before[1], expected[1], expected[2]),
+        concept=concept,
+        concept_error=math.hypot(surprise[1], expected[2]),
+        share=share,
+        share_error=share_error,
+    )
 
 
 def mix_share(reference: npt.NDArray[np.int64], window: npt.NDArray[np.int64]) -> float:
-    """Share of the difference between two distributions that comes from other proportions of the parts; the rest comes from
-    changes within them. About 0 to 1; below 0 where the mix works against the change. NaN when nothing differs.
+    """Return the share of the difference between two distributions that follows from other proportions of segments.
 
-    Rows of the arrays are parts (segments), columns are cells. Each cell's difference is the sum of both effects, averaged over
-    the two orders in which they can be taken (Kitagawa, JASA 50, 1955; Das Gupta 1993); cells are weighed as in a chi-squared
-    statistic. A part that is new, or gone, is mix.
+    The rest follows from changes within segments. About 0 to 1; below 0 when the mix works against the change. NaN
+    when nothing differs. Rows of the arrays are segments, columns are cells. Each cell's difference is the sum of both
+    effects, averaged over their two orders (Kitagawa, JASA 50, 1955; Das Gupta 1993); cells are weighted as in a
+    chi-squared statistic. A new or a vanished segment counts as mix.
 
     >>> then = np.array([[90, 10], [10, 90]])
     >>> mix_share(then, then * [[3], [1]]), mix_share(then, then[:, ::-1] * [[1], [2]]) < 0.3
@@ -89,6 +94,6 @@ def mix_share(reference: npt.NDArray[np.int64], window: npt.NDArray[np.int64]) -
 
 
 def _split(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Proportions of the parts, and the distribution within each."""
+    """Return the proportions of the segments, and the distribution within each."""
     rows = counts.sum(axis=1)
     return rows / max(int(rows.sum()), 1), counts / np.maximum(rows, 1)[:, None]

@@ -1,1 +1,1 @@
-"""Estimated performance: what the reference knew of a model's errors, applied to predictions whose truth is not known."""
+"""Performance estimates without ground truth, from models of the reference: CBPE, DLE, surrogate model."""

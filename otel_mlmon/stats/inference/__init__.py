@@ -1,1 +1,1 @@
-"""How sure a number is: distributions, tests, intervals, design effects."""
+"""Statistical inference: distributions, estimates with intervals, tests, design effects."""

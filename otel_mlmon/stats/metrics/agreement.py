@@ -1,4 +1,4 @@
-"""Two models on the same inputs: where their predictions differ, by how much, and whether one follows from the other."""
+"""Agreement of two models on the same inputs: differences, their size, and a formula that explains them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from otel_mlmon.values import Floats
 
-_EXPLAINS: Final = 0.9  # share of the squared differences from which one formula is said to be what they are about
-_EXACT: Final = 1e-9  # share of the squared differences that is rounding
+_EXPLAINS: Final = 0.9  # share of the squared differences that a formula must explain
+_EXACT: Final = 1e-9  # share of the squared differences that is rounding error
 _ONE_SIDED: Final = 0.95
 _LEAST_PAIRS: Final = 5
 _LARGEST_EXPONENT: Final = 50.0
 
 
 class Size(NamedTuple):
-    """A mean difference in units of the spread; p-value of its being above the threshold."""
+    """A mean difference in standard deviations, with its interval; the p-value is that of "at most the threshold"."""
 
     value: float
     low: float
@@ -33,9 +33,9 @@ class Size(NamedTuple):
 
 
 def differ(one: Floats, other: Floats, tolerance: float) -> npt.NDArray[np.bool_]:
-    """Where two columns of numbers differ by more than `tolerance`, relative to the larger of the two.
+    """Return where two columns of numbers differ by more than `tolerance`, relative to the larger of the two.
 
-    NaN is what another NaN is, and infinity another infinity of its sign; any number is something else.
+    NaN equals NaN, and infinity equals infinity of the same sign; any other number differs from them.
 
     >>> differ(np.array([1.0, 100.0, np.nan, np.inf]), np.array([1.1, 100.1, np.nan, 5.0]), 0.01).tolist()
     [True, False, False, True]
@@ -44,12 +44,12 @@ def differ(one: Floats, other: Floats, tolerance: float) -> npt.NDArray[np.bool_
         far = np.abs(one - other) > tolerance * np.maximum(np.abs(one), np.abs(other))
     finite = np.isfinite(one) & np.isfinite(other)
     same = (one == other) | (np.isnan(one) & np.isnan(other))
-    found: npt.NDArray[np.bool_] = np.where(finite, far, ~same)
-    return found
+    different: npt.NDArray[np.bool_] = np.where(finite, far, ~same)
+    return different
 
 
 def alike(one: Any, other: Any, tolerance: float) -> bool:
-    """The same for any two values of JSON: numbers within the tolerance, lists and maps element by element.
+    """Return whether two JSON values agree: numbers within the tolerance, lists and maps element by element.
 
     >>> alike([1.0, "a"], [1, "a"], 0.0), alike({"x": 1.0}, {"x": 1.1}, 0.01), alike(True, 1, 0.0), alike(None, 0, 1.0)
     (True, False, False, False)
@@ -57,7 +57,7 @@ def alike(one: Any, other: Any, tolerance: float) -> bool:
     if _is_number(one) and _is_number(other):
         try:
             return not differ(np.array([float(one)]), np.array([float(other)]), tolerance)[0]
-        except OverflowError:  # integers beyond what a float holds
+        except OverflowError:  # integers too large for a float
             return bool(one == other)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(alike(a, b, tolerance) for a, b in zip(one, other, strict=True))
@@ -71,14 +71,14 @@ def _is_number(value: Any) -> bool:
 
 
 def relative_size(predictions: Floats, shadows: Floats, above: float, confidence: float) -> Size:
-    """Mean |prediction - shadow| over the standard deviation of the shadow, with a two-sided interval of `confidence`.
+    """Return mean |prediction - shadow| over the standard deviation of the shadow, with an interval of `confidence`.
 
-    Student's law; standard error of the ratio by the delta method. NaN where fewer than two pairs are finite, or all of the
-    shadow's predictions are the same while others are not.
+    Student's t distribution; standard error of the ratio by the delta method. NaN for fewer than two finite pairs, and
+    when only the shadow's predictions are constant.
 
     >>> shadow = np.arange(100.0)
-    >>> found = relative_size(shadow + 3.0, shadow, above=0.05, confidence=0.95)
-    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3), found.p_value < 1e-6
+    >>> size = relative_size(shadow + 3.0, shadow, above=0.05, confidence=0.95)
+    >>> round(size.value, 3), round(size.low, 3), round(size.high, 3), size.p_value < 1e-6
     (0.103, 0.094, 0.113, True)
     """
     finite = np.isfinite(predictions) & np.isfinite(shadows)
@@ -86,22 +86,23 @@ def relative_size(predictions: Floats, shadows: Floats, above: float, confidence
     n = len(difference)
     if n and not difference.any():
         return Size(0.0, 0.0, 0.0, 1.0, n)
-    spread = float(shadow.std(ddof=1)) if n > 1 else 0.0
-    if spread == 0:
+    deviation = float(shadow.std(ddof=1)) if n > 1 else 0.0
+    if deviation == 0:
         return Size(math.nan, math.nan, math.nan, math.nan, n)
-    value = float(difference.mean()) / spread
-    standardised = (shadow - shadow.mean()) / spread
-    influence = difference / spread - value * (standardised**2 + 1) / 2
+    value = float(difference.mean()) / deviation
+    standardised = (shadow - shadow.mean()) / deviation
+    influence = difference / deviation - value * (standardised**2 + 1) / 2
     error = float(influence.std(ddof=1)) / math.sqrt(n)
     half = t_quantile(confidence, n - 1) * error
     return Size(value, max(0.0, value - half), value + half, t_tail(value - above, error, n - 1), n)
 
 
 def relation(predictions: Floats, shadows: Floats) -> str:
-    """What makes the predictions out of the shadow's: a sign, factor, offset, both, a logarithm; "" if none of these.
+    """Return a formula that turns the shadow's predictions into the model's; "" for none.
 
-    It accounts for nine tenths of the squared differences, corrected for what was fitted, and for about as much as the best of
-    them; the first such in that order. Without one: whether nearly all predictions are on one side.
+    Sign, factor, offset, exponential, logarithm, factor and offset: the first that explains nine tenths of the squared
+    differences, corrected for fitted parameters, and about as much as the best. Without one: whether nearly all
+    predictions are on one side.
 
     >>> shadow = np.linspace(1, 9, 50)
     >>> relation(1.08 * shadow, shadow), relation(shadow - 2, shadow), relation(np.exp(shadow), shadow)
@@ -128,26 +129,26 @@ def relation(predictions: Floats, shadows: Floats) -> str:
 
 
 def _formulas(a: Floats, b: Floats) -> list[tuple[Floats, Callable[[], str], int]]:
-    """(values, text, number of parameters that were fitted), the simplest first."""
+    """Return (values, text, number of fitted parameters), the simplest first."""
     square = float((b**2).sum())
     factor = float((a * b).sum()) / square if square > 0 else math.nan
     offset = float((a - b).mean())
     slope, intercept = math.nan, math.nan
-    spread = float(((b - b.mean()) ** 2).sum())
-    if len(a) > _LEAST_PAIRS and spread > 0:
-        slope = float(((b - b.mean()) * (a - a.mean())).sum()) / spread
+    squares = float(((b - b.mean()) ** 2).sum())
+    if len(a) > _LEAST_PAIRS and squares > 0:
+        slope = float(((b - b.mean()) * (a - a.mean())).sum()) / squares
         intercept = float(a.mean()) - slope * float(b.mean())
-    found = [
+    formulas = [
         (-b, lambda: "prediction ≈ -shadow", 0),
         (factor * b, lambda: f"prediction ≈ {factor:.4g} × shadow", 1),
         (b + offset, lambda: f"prediction ≈ shadow {_signed(offset)}", 1),
     ]
     if (np.abs(b) < _LARGEST_EXPONENT).all():
-        found.append((np.exp(b), lambda: "prediction ≈ exp(shadow)", 0))
+        formulas.append((np.exp(b), lambda: "prediction ≈ exp(shadow)", 0))
     if (b > 0).all():
-        found.append((np.log(b), lambda: "prediction ≈ log(shadow)", 0))
-    found.append((slope * b + intercept, lambda: f"prediction ≈ {slope:.4g} × shadow {_signed(intercept)}", 2))
-    return found
+        formulas.append((np.log(b), lambda: "prediction ≈ log(shadow)", 0))
+    formulas.append((slope * b + intercept, lambda: f"prediction ≈ {slope:.4g} × shadow {_signed(intercept)}", 2))
+    return formulas
 
 
 def _signed(value: float) -> str:

@@ -23,7 +23,8 @@ class Outcomes:
     """Predictions with known ground truth: columns of equal length, NaN or -1 for a value of another kind.
 
     `truth` and `prediction` are numbers; `true_class` and `predicted_class` are codes into `classes`; `scores` are the
-    model's scores by class name; `query` is the group of each row, for a ranking. Raises ValueError when lengths differ.
+    model's scores by class name; `query` is the group of each row, for a ranking. Raises ValueError for unequal
+    lengths.
     """
 
     truth: Floats
@@ -70,7 +71,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """The class in question (None: see the metric), the predicted quantile (0 to 1), places of a ranking (None: all)."""
+    """The class in question (None: see the metric), the predicted quantile (0 to 1), a ranking's places (None: all)."""
 
     positive: str | None = None
     quantile: float = 0.5

@@ -1,4 +1,4 @@
-"""Metrics of predicted probabilities (log loss, Brier score, calibration error), and the rows and classes that count."""
+"""Metrics of predicted probabilities (log loss, Brier score, calibration error), their rows and classes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Where something is concentrated: the values of a feature, or of two together, in which losses are larger than expected.
+"""Slice search: values of one feature, or of two together, in which losses are larger than expected.
 
-All slices are looked at and the best one is taken; then its rows are out of it, and what is left is searched again, so that a slice
-that just overlaps with a bad one is not named. "Best" is the largest likelihood ratio: a part of a bad slice has less of it, and
-so has a slice with rows that are fine. Sources: Kulldorff, A spatial scan statistic (1997); Chung et al., Slice Finder, ICDE 2019.
+All slices are tested and the best one is taken. Then its rows are removed and the rest is searched again, so that a
+slice that only overlaps with a bad one is not reported. The best slice has the largest likelihood ratio: a part of a
+bad slice has a smaller one, and so has a slice with good rows. Sources: Kulldorff, A spatial scan statistic (1997);
+Chung et al., Slice Finder, ICDE 2019.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ if TYPE_CHECKING:
 
     from otel_mlmon.values import Counts, Floats
 
-_ROWS, _LOSS, _EXPECTED, _LIMIT, _SQUARE, _SCORE, _SCALE = range(7)  # of differences, the square
-# The ranks tell that errors are larger as a whole; the mean itself, which the margin is about, need only be so sure of its sign.
+_ROWS, _LOSS, _EXPECTED, _LIMIT, _SQUARE, _SCORE, _SCALE = range(7)  # the square of loss - expected
+# The test of ranks is strict; the mean, which the margin refers to, must only be above the expectation at this level.
 _MEAN_ABOVE: Final = 0.05
 LABELS: Final = 200
-_LEAST: Final = 1e-3  # a row's scale is no smaller than this share of the mean, or ratios would be of nothing
+_LEAST: Final = 1e-3  # a row's scale is at least this share of the mean
 _PASSES: Final = 3
-_COLUMNS: Final = 3  # that are tried without
+_COLUMNS: Final = 3  # reported columns that are tried to do without
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """One column to name slices by: `labels[codes[i]]`, -1 for none of the labels."""
+    """A column that names slices: row i has the label `labels[codes[i]]`; code -1 means none of the labels."""
 
     codes: npt.NDArray[np.int32]
     labels: tuple[str, ...]
@@ -50,12 +51,12 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How well the expectations are known.
+    """How well the expected losses are known.
 
-    They may be off by `tolerance`, relative: a smaller difference is no news, however sure. They were learnt from so many `rows`:
-    what is expected of a slice is no surer than the mean of its part of these would be. `noisy` ones are right for parts of the
-    rows rather than for single ones, and are not used to rank these. `alike` are the design effects of what is unexpected, by
-    number of consecutive rows (`design_effect.design_effects`): neighbours in time say the same twice.
+    - `tolerance`: their relative error; a smaller difference is never reported.
+    - `rows`: the rows that they were learnt from. A slice's expectation is as uncertain as a mean of its part of them.
+    - `noisy`: they are right for groups of rows only, and are not used to rank single rows.
+    - `alike`: design effects of the residuals by number of consecutive rows (`design_effect.design_effects`).
     """
 
     tolerance: float = 0.0
@@ -69,10 +70,10 @@ EXACT: Final = Trust()
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`conditions` are (field, text such as "= INLAND", "3 to 5", "is missing"), one or two, both to hold.
+    """`conditions` are one or two (field, text such as "= INLAND", "3 to 5", "is missing"); both must hold.
 
-    `mean` and `expected` are those of the loss over all its `rows`. `p_value` is for what of them other slices that were named do
-    not hold, against the rows that none of those holds, and corrected for all slices that were looked at.
+    `mean` and `expected` are those of the loss over all its `rows`. `p_value` compares its rows outside the other
+    reported slices with all rows outside them, and is corrected for all slices that were tested.
     """
 
     conditions: tuple[tuple[str, str], ...]
@@ -97,15 +98,15 @@ def search(
     limits: Floats | None = None,
     times: Counts | None = None,
 ) -> list[Slice]:
-    """The slices whose mean loss is more than `margin` (relative) above what is expected and above that of the other rows.
+    """Return the slices whose mean loss is more than `margin` (relative) above expectation and above the other rows'.
 
-    `losses` and `expected` are per row, not negative and finite. With probability `confidence` none is named where losses and
-    features have nothing to do with each other: half of the rest is for slices of one feature, half for those of two (weighted
-    Bonferroni). Of more than 24 columns only the first are looked at in pairs: put those first that matter most. Of a
-    column's labels the 200 most frequent can name a slice, the first 30 of them in pairs, too.
+    `losses` and `expected` are per row, finite and not negative. When losses do not depend on features, no slice is
+    returned with probability `confidence`; half of the error probability is for slices of one feature, half for those
+    of two (weighted Bonferroni). Of more than 24 columns only the first are searched in pairs, so the most important
+    must come first. The 200 most frequent labels of a column can name a slice, the first 30 of them also in pairs.
 
-    `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row. `times` say which rows are neighbours; without
-    them, the rows are in order.
+    `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row. `times` order the rows; without
+    them the rows are in order. Raises ValueError for columns of unequal length and for losses out of range.
 
     >>> rng = np.random.default_rng(0)
     >>> town, age = rng.integers(20, size=4000), rng.integers(4, size=4000)
@@ -114,8 +115,8 @@ def search(
     ...     "town": Codes(town.astype(np.int32), tuple(f"= {i}" for i in range(20))),
     ...     "age": Codes(age.astype(np.int32), ("0", "1", "2", "3")),
     ... }
-    >>> found = search(columns, errors**2, np.ones(4000), margin=0.3, min_rows=50, confidence=0.99)
-    >>> sorted(part.conditions for part in found)
+    >>> slices = search(columns, errors**2, np.ones(4000), margin=0.3, min_rows=50, confidence=0.99)
+    >>> sorted(part.conditions for part in slices)
     [(('town', '= 3'),), (('town', '= 7'),)]
     """
     _check(columns, losses, expected, min_rows)
@@ -124,17 +125,17 @@ def search(
     if len(losses) < 2 * min_rows or not columns or not (losses > 0).any():
         return []
     times = np.arange(len(losses)) if times is None else times
-    hunt = _Hunt(columns, losses, expected, limits, trust, times, max(min_rows, 2), 1 - confidence, pairs)
-    found = hunt.slices(most)
-    # Three towns in a row are two ranges of the longitude, too, and neither range is better on its own if it is replaced. So
-    # what there is without a column that was named is compared as a whole.
-    named = dict.fromkeys(name for part in found for name, _ in part.conditions)
-    for name in list(named)[:_COLUMNS]:
-        hunt.without = (list(columns).index(name),)
-        other = hunt.slices(most)
-        if hunt.fit(other) > hunt.fit(found):
-            found = other
-    kept = [part for part in found if not any(_within(part, other) for other in found if other is not part)]
+    slice_search = SliceSearch(columns, losses, expected, limits, trust, times, max(min_rows, 2), 1 - confidence, pairs)
+    best = slice_search.slices(most)
+    # Three towns in a row may also be two ranges of the longitude, and no single exchange improves the ranges. So the
+    # whole result is compared with that without each reported column.
+    reported = dict.fromkeys(name for part in best for name, _ in part.conditions)
+    for name in list(reported)[:_COLUMNS]:
+        slice_search.without = (list(columns).index(name),)
+        other = slice_search.slices(most)
+        if slice_search.fit(other) > slice_search.fit(best):
+            best = other
+    kept = [part for part in best if not any(_within(part, other) for other in best if other is not part)]
     return sorted(kept, key=lambda part: -part.rows * (part.mean - part.expected))
 
 
@@ -156,10 +157,10 @@ def _check(columns: Mapping[str, Codes], losses: Floats, expected: Floats, min_r
 
 
 def _usable(column: Codes, min_rows: int) -> Codes:
-    """Without the labels that are too rare to be a slice; the choice is made without a look at the losses."""
+    """Drop the labels that are too rare to be a slice, without a look at the losses."""
     counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
     kept = [code for code in np.argsort(-counts, kind="stable")[:LABELS].tolist() if counts[code] >= min_rows]
-    place = np.full(len(column.labels) + 1, -1, np.int32)  # the last is that of -1
+    place = np.full(len(column.labels) + 1, -1, np.int32)  # the last place is that of -1
     place[kept] = np.arange(len(kept))
     return Codes(place[column.codes], tuple(column.labels[code] for code in kept))
 
@@ -168,8 +169,8 @@ def _within(part: Slice, other: Slice) -> bool:
     return part.rows < other.rows and not (part.mask & ~other.mask).any()
 
 
-class _Hunt:
-    """The search, on the rows that no slice has been named for yet."""
+class SliceSearch:
+    """The search on the rows outside the slices that it has already taken."""
 
     def __init__(
         self,
@@ -184,7 +185,7 @@ class _Hunt:
         pairs: bool,
     ) -> None:
         self.columns, self.losses, self.expected = columns, losses, expected
-        self.by, self.worth = 1 + trust.tolerance, 1 / (1 + len(losses) / trust.rows)
+        self.by, self.effective = 1 + trust.tolerance, 1 / (1 + len(losses) / trust.rows)
         self.min_rows, self.alpha = min_rows, alpha
         self.binary = bool(((losses == 0) | (losses == 1)).all())
         codes = [column.codes.astype(np.int64) + 1 for column in columns.values()]
@@ -202,46 +203,44 @@ class _Hunt:
         kinds = (single > 0) + (double > 0)
         self.tests = np.where(self.tables.double, kinds * double, kinds * single)
         self.tested = tested
-        self.costs = (
-            math.log(max(kinds * single, 1)),
-            math.log(max(kinds * double, 1)),
-        )  # of naming one with 1, 2 conditions
-        self.without: tuple[int, ...] = ()  # columns that name nothing
+        # log-likelihood that a slice of one condition, or of two, must gain
+        self.costs = math.log(max(kinds * single, 1)), math.log(max(kinds * double, 1))
+        self.without: tuple[int, ...] = ()  # columns that name no slice
 
     def slices(self, most: int) -> list[Slice]:
-        """One after the other, each on the rows that those before it do not hold, and once more on those of all others."""
-        found: list[Slice] = []
-        while len(found) < most and (best := self.best(found)) is not None:
-            found.append(best)
-        # The first was the best one before the others were known: a range that holds most of two bad towns. Given the others,
-        # it may be one of the towns, or nothing.
+        """Return slices, each the best on the rows outside those before it; then revise each given all others."""
+        taken: list[Slice] = []
+        while len(taken) < most and (best := self.best(taken)) is not None:
+            taken.append(best)
+        # The first was the best before the others were known: a range with most of two bad towns. Given the others, one
+        # of the towns may be better, or nothing.
         for _ in range(_PASSES):
-            before = [part.conditions for part in found]
+            before = [part.conditions for part in taken]
             for conditions in before:
-                at = next(i for i, part in enumerate(found) if part.conditions == conditions)
-                best = self.best([*found[:at], *found[at + 1 :]])
-                found[at : at + 1] = [] if best is None else [best]
-            while len(found) < most and (best := self.best(found)) is not None:
-                found.append(best)
-            if [part.conditions for part in found] == before:
+                at = next(i for i, part in enumerate(taken) if part.conditions == conditions)
+                best = self.best([*taken[:at], *taken[at + 1 :]])
+                taken[at : at + 1] = [] if best is None else [best]
+            while len(taken) < most and (best := self.best(taken)) is not None:
+                taken.append(best)
+            if [part.conditions for part in taken] == before:
                 break
-        return found
+        return taken
 
-    def fit(self, found: Sequence[Slice]) -> float:
-        """Log-likelihood of one scale, or rate, per slice and one for the rest, less what the choice of the slices costs."""
+    def fit(self, slices: Sequence[Slice]) -> float:
+        """Return the log-likelihood of one scale, or rate, per slice and one for the rest, less the slices' costs."""
         left = np.ones(len(self.losses), bool)
         total = 0.0
-        for mask in (*(part.mask for part in found), left):
+        for mask in (*(part.mask for part in slices), left):
             group = mask & left
             amount, n = float(self.score[group].sum()), int(group.sum())
             if amount > 0:
                 usual = float(self.expected[group].sum()) if self.binary else n
                 total += amount * math.log(amount / usual) if self.binary else -n / 2 * math.log(amount / n)
             left = left & ~mask
-        return total - sum(self.costs[len(part.conditions) - 1] for part in found)
+        return total - sum(self.costs[len(part.conditions) - 1] for part in slices)
 
     def best(self, others: Sequence[Slice]) -> Slice | None:
-        """The slice that says most of the rows that no other one holds, and is sure and large enough."""
+        """Return the best significant and large enough slice on the rows outside the others."""
         tables = self.tables
         left = np.ones(len(self.losses), bool)
         for part in others:
@@ -251,7 +250,7 @@ class _Hunt:
         cells = np.flatnonzero(allowed & tables.candidates(self.min_rows))
         if not len(cells):
             return None
-        # The cheap questions first: what is asked next is asked of those that are left.
+        # Cheap filters first: each test runs on the cells that are left.
         cells = cells[self.large(tables.sums[:, cells])]
         p = self.p_values(tables.sums[:, cells])
         cells = cells[np.minimum(p * self.tests[cells], 1.0) <= self.alpha]
@@ -267,18 +266,18 @@ class _Hunt:
         cells, p = cells[order], p[order]
         chosen = 0
         if tables.double[cells[0]]:
-            chosen = next((i for i, c in enumerate(cells) if self.says_it_simpler(int(c), int(cells[0]))), 0)
+            chosen = next((i for i, c in enumerate(cells) if self.replaces(int(c), int(cells[0]))), 0)
         return self.slice(int(cells[chosen]), float(p[chosen]))
 
     def effect_of(self, cell: int) -> float:
-        """Design effect of all rows of a cell."""
+        """Return the design effect of all rows of a cell."""
         if cell not in self.effects:
             self.effects[cell] = self.near.effect(self.tables.mask(cell))
         return self.effects[cell]
 
     def p_values(self, sums: Floats, effects: Floats | float = 1.0) -> Floats:
-        """Of the hypothesis that the losses are what is expected, times what they are for all rows that are left."""
-        totals, worth = self.tables.totals, self.worth / effects
+        """Return p-values of "the cell's losses exceed expectation as much as those of all rows that are left"."""
+        totals, effective = self.tables.totals, self.effective / effects
         if not self.binary:
             return larger(
                 sums[_SCORE],
@@ -287,23 +286,23 @@ class _Hunt:
                 float(self.score_squares[self.tables.left].sum()),
                 round(totals[_ROWS]),
                 self.by * self.beyond_scale(sums),
-                worth,
+                effective,
             )
         level = self.by * (max(1.0, totals[_LOSS] / totals[_EXPECTED]) if totals[_EXPECTED] > 0 else 1.0)
-        hits, rows = worth * sums[_LOSS], worth * sums[_ROWS]
+        hits, rows = effective * sums[_LOSS], effective * sums[_ROWS]
         return more_often(hits, rows, level * sums[_EXPECTED] / sums[_ROWS])
 
     def beyond_scale(self, sums: Floats) -> Floats:
-        """How much more is expected of cells than the scale by which their rows were ranked, at least 1.
+        """Return the ratio of a cell's expectation to the scale that its rows were ranked by, at least 1.
 
-        That scale has one factor per label: of working days at eight it knows the working days and the hour.
+        The scale has one factor per label: it knows working days and the hour of eight, not their combination.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             more: Floats = np.maximum(np.nan_to_num(sums[_EXPECTED] / sums[_SCALE], nan=1.0, posinf=1.0), 1.0)
         return more
 
     def large(self, sums: Floats) -> npt.NDArray[np.bool_]:
-        """Beyond the margin, also where all other rows are worse than expected."""
+        """Return whether the losses exceed the margin, also when all other rows are worse than expected."""
         others = np.maximum(self.tables.totals[:, None] - sums, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             level = np.nan_to_num(others[_LOSS] / others[_EXPECTED], nan=1.0, posinf=1.0)
@@ -313,10 +312,10 @@ class _Hunt:
     def mean_is_above(self, sums: Floats, effects: Floats | float = 1.0) -> npt.NDArray[np.bool_]:
         if self.binary:
             return np.ones(sums.shape[1], bool)
-        worth = 1 / effects
-        p = mean_above_zero(worth * (sums[_LOSS] - sums[_EXPECTED]), worth * sums[_SQUARE], worth * sums[_ROWS])
-        found: npt.NDArray[np.bool_] = p <= max(_MEAN_ABOVE, self.alpha)
-        return found
+        differences = sums[_LOSS] - sums[_EXPECTED]
+        p = mean_above_zero(differences / effects, sums[_SQUARE] / effects, sums[_ROWS] / effects)
+        above: npt.NDArray[np.bool_] = p <= max(_MEAN_ABOVE, self.alpha)
+        return above
 
     def gain(self, sums: Floats) -> Floats:
         totals = self.tables.totals
@@ -327,8 +326,8 @@ class _Hunt:
         usual = totals[_LOSS] * sums[_EXPECTED] / max(totals[_EXPECTED], math.ulp(0.0))
         return gain_of_rate(sums[_LOSS], usual, totals[_LOSS])
 
-    def says_it_simpler(self, cell: int, pair: int) -> bool:
-        """Whether one condition may stand for two: what it has more is no better, and what it lacks is nothing bad."""
+    def replaces(self, cell: int, pair: int) -> bool:
+        """Return whether one condition may replace two: its extra rows are no better, the missing rows are not bad."""
         if self.tables.double[cell]:
             return False
         left = self.tables.left
@@ -340,16 +339,16 @@ class _Hunt:
             return False
         if not extra.any() or (extra.sum() >= self.min_rows and self.bad(extra)):
             return True
-        # The pair is the best of those that were looked at in this slice, and must differ by more than that.
+        # The pair is the best of all pairs in this slice, and must differ by more than the best by chance.
         tests = 1 + int((self.tested & (self.tables.parents == cell).any(axis=1)).sum())
         inside, rest = self.score[both], self.score[extra]
-        spread = np.concatenate([inside - inside.mean(), rest - rest.mean()]).std()
-        error = spread * math.sqrt(1 / len(inside) + 1 / len(rest))
+        deviation = np.concatenate([inside - inside.mean(), rest - rest.mean()]).std()
+        error = deviation * math.sqrt(1 / len(inside) + 1 / len(rest))
         z = (inside.mean() - rest.mean()) / error if error > 0 else math.inf
         return tests * math.erfc(z / math.sqrt(2)) / 2 > max(self.alpha, 1e-4)
 
     def bad(self, rows: npt.NDArray[np.bool_]) -> bool:
-        """Whether these rows alone would be a slice, without correction."""
+        """Return whether these rows alone would be a slice, without correction for multiple testing."""
         sums = self.tables.measures[:, rows].sum(axis=1)[:, None]
         effect = self.near.effect(rows) if self.near else 1.0
         return bool(self.large(sums)[0] and self.p_values(sums, effect)[0] <= min(self.alpha, 0.05))

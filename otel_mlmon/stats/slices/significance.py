@@ -1,9 +1,9 @@
-"""Whether the losses of some rows are larger than those of the others, for many groups of rows at once.
+"""Tests of larger losses in some rows than in the others, for many groups of rows at once.
 
-Two laws. Losses that are 0 or 1 are counted. All others are ranked and given the scores that squared normal errors of that
-rank would have, so that no tail is too heavy: without a difference, the scores of n rows sum up to a chi-square of n degrees of
-freedom (Klotz, Nonparametric tests for scale, Annals of Mathematical Statistics 33, 1962). That a few of thousands of groups
-are looked for is what these tests are for: a t test needs the groups' own spread, which grows with the very losses in question.
+Losses of 0 or 1 are counted. All other losses are ranked; each rank gets the score of a squared normal error of that
+rank, so that no tail is too heavy. Without a difference, the scores of n rows add up to chi-squared with n degrees of
+freedom (Klotz, Nonparametric tests for scale, Annals of Mathematical Statistics 33, 1962). A t test would need the
+groups' own variance, which grows with the losses in question.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ROUNDS: Final = 10
 
 
 def scores(ratios: Floats) -> Floats:
-    """Squared normal scores by rank; equal ratios have the mean rank.
+    """Return squared normal scores by rank; equal ratios have the mean rank.
 
     >>> scores(np.array([10.0, 0.1, 1e9])).round(2).tolist()
     [0.45, 0.1, 1.32]
@@ -36,19 +36,20 @@ def scores(ratios: Floats) -> Floats:
 
 
 def by_label(values: Floats, codes: Sequence[npt.NDArray[np.int64]]) -> Floats:
-    """`values` without their noise: a product of one factor per label of each column, with the same sum over the rows of each label.
+    """Return smoothed `values`: a product of one factor per label of each column, with the same sum over each label.
 
-    Iterative proportional fitting (Deming and Stephan, Annals of Mathematical Statistics 11, 1940). Values are not negative.
+    Iterative proportional fitting (Deming and Stephan, Annals of Mathematical Statistics 11, 1940). Values must not be
+    negative.
 
     >>> by_label(np.array([1.0, 3.0, 4.0, 4.0]), [np.array([0, 0, 1, 1])]).tolist()
     [2.0, 2.0, 4.0, 4.0]
     """
-    found = np.full(len(values), float(values.mean()))
+    smoothed = np.full(len(values), float(values.mean()))
     for _ in range(_ROUNDS):
         for column in codes:
-            wanted, now = np.bincount(column, weights=values), np.bincount(column, weights=found)
-            found *= np.divide(wanted, now, out=np.ones_like(now), where=now > 0)[column]
-    return found
+            wanted, now = np.bincount(column, weights=values), np.bincount(column, weights=smoothed)
+            smoothed *= np.divide(wanted, now, out=np.ones_like(now), where=now > 0)[column]
+    return smoothed
 
 
 def larger(
@@ -58,12 +59,13 @@ def larger(
     squares: float,
     n: int,
     by: Floats | float = 1.0,
-    worth: Floats | float = 1.0,
+    effective: Floats | float = 1.0,
 ) -> Floats:
-    """P-values of sums of scores over `rows` rows each, drawn from `n` whose scores and their squares have these totals.
+    """Return p-values of "these rows' scores are at most `by` times the usual ones", from sums over `rows` rows each.
 
-    The hypothesis is that these rows' scores are at most `by` times the usual ones; each is worth
-    `worth` independent rows. Gamma law of the mean and the variance of a draw without replacement, which is the chi-square where the draw is small.
+    They are drawn from `n` rows; `total` and `squares` are the sums of their scores and squared scores. Each row counts
+    as `effective` independent rows. Gamma distribution with mean and variance of a draw without replacement; for a
+    small draw it is chi-squared.
 
     >>> all_scores = scores(np.arange(10_000.0))
     >>> whole = float(all_scores.sum()), float((all_scores**2).sum())
@@ -73,19 +75,19 @@ def larger(
     from scipy.special import gammaincc
 
     mean = total / n
-    spread = max(squares / n - mean * mean, 0.0)
+    of_score = max(squares / n - mean * mean, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = rows * spread * (n - rows) / max(n - 1, 1)
+        variance = rows * of_score * (n - rows) / max(n - 1, 1)
         scale = variance / (rows * mean)
-        found = gammaincc(worth * rows * mean / scale, worth * np.maximum(sums, 0.0) / (by * scale))
-    return np.where(variance > 0, found, 1.0)
+        p_values = gammaincc(effective * rows * mean / scale, effective * np.maximum(sums, 0.0) / (by * scale))
+    return np.where(variance > 0, p_values, 1.0)
 
 
 def more_often(hits: Floats, rows: Floats, probability: Floats) -> Floats:
-    """P-values of at least so many hits in so many rows, each with this probability on average (binomial, exact; by the incomplete beta function, so that
-    neither needs to be whole).
+    """Return P(at least so many hits in so many rows) with this mean probability: binomial, exact.
 
-    Rows that differ in their probability only make it smaller: Hoeffding, Annals of Mathematical Statistics 27 (1956).
+    By the incomplete beta function, so that neither count needs to be whole. Rows with unequal probabilities only make
+    it smaller: Hoeffding, Annals of Mathematical Statistics 27 (1956).
 
     >>> more_often(np.array([8.0, 0.0]), np.array([10.0, 10.0]), np.array([0.5, 0.5])).round(4).tolist()
     [0.0547, 1.0]
@@ -97,10 +99,10 @@ def more_often(hits: Floats, rows: Floats, probability: Floats) -> Floats:
 
 
 def gain_of_scale(sums: Floats, rows: Floats, total: float, n: int) -> Floats:
-    """Log-likelihood ratio of two scales, of these rows and of the others, against one; 0 where these have the smaller one.
+    """Return the log-likelihood ratio of two scales, these rows' and the others', against one; 0 if theirs is smaller.
 
-    Kulldorff's scan statistic (Communications in Statistics 26, 1997) for normal errors: a group that holds all of what is
-    worse and nothing else has the largest one, be it small or large.
+    Kulldorff's scan statistic (Communications in Statistics 26, 1997) for normal errors. It is largest for a group of
+    all worse rows and no others, be it small or large.
 
     >>> gain_of_scale(np.array([300.0, 300.0]), np.array([100.0, 300.0]), 1200.0, 1000).round(1).tolist()
     [36.2, 0.0]
@@ -112,7 +114,7 @@ def gain_of_scale(sums: Floats, rows: Floats, total: float, n: int) -> Floats:
 
 
 def gain_of_rate(hits: Floats, expected: Floats, total: float) -> Floats:
-    """Kulldorff's scan statistic for counts: `hits` of `total` in a group where `expected` of as many would be usual.
+    """Return Kulldorff's scan statistic for counts: `hits` of `total` in a group where `expected` would be usual.
 
     >>> gain_of_rate(np.array([30.0, 10.0]), np.array([10.0, 10.0]), 100.0).round(1).tolist()
     [15.4, 0.0]
@@ -125,16 +127,16 @@ def gain_of_rate(hits: Floats, expected: Floats, total: float) -> Floats:
 
 
 def mean_above_zero(sums: Floats, squares: Floats, rows: Floats) -> Floats:
-    """P-values of one-sample t tests of a mean above 0, from sums and sums of squares over two or more rows.
+    """Return p-values of one-sample t tests of a mean above 0, from sums and sums of squares over two or more rows.
 
     >>> mean_above_zero(np.array([10.0, 10.0]), np.array([101.0, 1.0]), np.array([100.0, 100.0])).round(4).tolist()
     [0.1611, 0.0]
     """
     from scipy.special import stdtr
 
-    freedom = np.maximum(rows - 1, 1)
+    df = np.maximum(rows - 1, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.sqrt(np.maximum(squares - sums * sums / rows, 0.0) / freedom)
-        t = sums / (spread * np.sqrt(rows))
-    p: npt.NDArray[np.float64] = stdtr(freedom, -np.nan_to_num(t, nan=0.0))
+        deviation = np.sqrt(np.maximum(squares - sums * sums / rows, 0.0) / df)
+        t = sums / (deviation * np.sqrt(rows))
+    p: Floats = stdtr(df, -np.nan_to_num(t, nan=0.0))
     return p

@@ -1,4 +1,4 @@
-"""Sums of every cell of every feature and pair of features, that rows can be taken out of again."""
+"""Sums of every cell of every feature and pair of features; rows can be removed again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from otel_mlmon.values import Counts, Floats
 
-PAIRED: Final = 24  # columns that are looked at in pairs, the first of them; 276 pairs
-PAIRED_LABELS: Final = 30  # of a column that are looked at in pairs, the first of them
+PAIRED: Final = 24  # first columns that are searched in pairs; 276 pairs
+PAIRED_LABELS: Final = 30  # first labels of a column that are searched in pairs
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """`places` are the columns; cells `start` to `stop` of the sums, row by row of the first column's codes."""
+    """The columns `places` have the cells `start` to `stop`, row by row of the first column's codes."""
 
     places: tuple[int, ...]
     start: int
@@ -28,12 +28,12 @@ class _Table:
 
 
 class Tables:
-    """`sums` has a line per measure and a column per cell. Code 0 of a column is "none of its labels" and names no slice."""
+    """`sums` is measures × cells. Code 0 of a column means none of its labels, and names no slice."""
 
     def __init__(
         self, codes: Sequence[npt.NDArray[np.int64]], widths: Sequence[int], measures: Floats, *, pairs: bool
     ) -> None:
-        """`codes` of each column are in 0 … width - 1; `measures` is measures × rows, the first of them all ones."""
+        """Add up `measures` (measures × rows, the first all ones); `codes` of each column are 0 … width - 1."""
         self._codes, self._widths, self.measures = codes, widths, measures
         self._paired = [np.where(column <= PAIRED_LABELS, column, 0) for column in codes]
         self._tables: list[_Table] = []
@@ -50,8 +50,8 @@ class Tables:
         self.sums = np.zeros((len(measures), start))
         self._add(np.arange(measures.shape[1]), 1.0)
         self.double = np.zeros(start, bool)  # cells of two conditions
-        self.parents = np.full((start, 2), -1, np.int64)  # of those, the cells of each condition alone
-        self.columns = np.full((start, 2), -1, np.int64)  # whose labels a cell's conditions are
+        self.parents = np.full((start, 2), -1, np.int64)  # of a double cell, the cells of each condition alone
+        self.columns = np.full((start, 2), -1, np.int64)  # of each condition of a cell
         self._named = np.zeros(start, bool)
         for table in self._tables:
             self._describe(table)
@@ -86,29 +86,28 @@ class Tables:
                 self.sums[line, table.start : table.stop] += sign * np.bincount(key, weights=weight, minlength=size)
 
     def candidates(self, min_rows: int) -> npt.NDArray[np.bool_]:
-        """Cells that are a slice: enough rows in it and outside of it, and fewer than either condition alone has."""
+        """Return the cells that are a slice: enough rows inside and outside, and fewer than either condition alone."""
         rows = self.sums[0]
-        found = self._named & (rows >= min_rows) & (self.totals[0] - rows >= min_rows)
-        pair = np.flatnonzero(found & self.double)
-        found[pair] = (rows[self.parents[pair]] > rows[pair, None]).all(axis=1)
-        of_slices: npt.NDArray[np.bool_] = found
-        return of_slices
+        slices: npt.NDArray[np.bool_] = self._named & (rows >= min_rows) & (self.totals[0] - rows >= min_rows)
+        pair = np.flatnonzero(slices & self.double)
+        slices[pair] = (rows[self.parents[pair]] > rows[pair, None]).all(axis=1)
+        return slices
 
     def places(self, cell: int) -> tuple[tuple[int, int], ...]:
-        """(column, code) of each condition of a cell."""
+        """Return (column, code) of each condition of a cell."""
         table = next(table for table in self._tables if table.start <= cell < table.stop)
         shape = self._shape(table.places)
         return tuple(zip(table.places, (int(i) for i in np.unravel_index(cell - table.start, shape)), strict=True))
 
     def mask(self, cell: int) -> npt.NDArray[np.bool_]:
-        """All rows of a cell, those that were taken out too."""
-        found = np.ones(len(self.left), bool)
+        """Return all rows of a cell, removed ones too."""
+        rows = np.ones(len(self.left), bool)
         for place, code in self.places(cell):
-            found &= self._codes[place] == code
-        return found
+            rows &= self._codes[place] == code
+        return rows
 
     def leave(self, mask: npt.NDArray[np.bool_]) -> None:
-        """From now on these rows are counted, and no others."""
+        """Count these rows from now on, and no others."""
         for rows, sign in ((np.flatnonzero(self.left & ~mask), -1.0), (np.flatnonzero(mask & ~self.left), 1.0)):
             if len(rows):
                 self._add(rows, sign)
