@@ -122,21 +122,21 @@ PREDICTIONS: Final = MetricName(
     "mlmon.predictions", "counter", "{prediction}", "Predictions made.", (*_MODEL, ERROR_TYPE)
 )
 SDK_DROPPED: Final = MetricName(
-    "mlmon.sdk.dropped", "counter", "{row}", "Rows that the SDK had to drop, by reason.", (MODEL_NAME, REASON)
+    "mlmon.sdk.dropped", "counter", "{row}", "Rows that the SDK dropped, by reason.", (MODEL_NAME, REASON)
 )
 SDK_SHADOW_MISSED: Final = MetricName(
     "mlmon.sdk.shadow.missed",
     "counter",
     "{prediction}",
-    "Predictions that were to have a shadow and went without it, by reason.",
+    "Predictions without their shadow's answer, by reason.",
     (MODEL_NAME, REASON),
 )
 # From the processor: models.
 DURATION: Final = MetricName(
-    "mlmon.prediction.duration", "histogram", "s", "How long predictions took, as the application measured.", _MODEL
+    "mlmon.prediction.duration", "histogram", "s", "Duration of predictions, measured by the application.", _MODEL
 )
 RULE_VALUE: Final = MetricName(
-    "mlmon.rule.value", "gauge", "{score}", "What the rule measured in the last closed window.", _RULE
+    "mlmon.rule.value", "gauge", "{score}", "Value of the rule in the last closed window.", _RULE
 )
 RULE_VALUE_LOW: Final = MetricName(
     "mlmon.rule.value.low", "gauge", "{score}", "Lower end of the confidence interval of the rule's value.", _RULE
@@ -148,7 +148,7 @@ RULE_MATURE: Final = MetricName(
     "mlmon.rule.mature",
     "gauge",
     "{maturity}",
-    "1 if next to no more ground truth is to be expected for the judged window (final), 0 if some is (provisional).",
+    "1 if the ground truth of the judged window is nearly complete (final), 0 if more is expected (provisional).",
     _RULE,
 )
 BUDGET_REMAINING: Final = MetricName(
@@ -162,21 +162,21 @@ ESTIMATE_REALISED: Final = MetricName(
     "mlmon.estimate.realised",
     "gauge",
     "{score}",
-    "What the ground truth said of the newest window whose estimate could be checked.",
+    "Value from the ground truth, in the newest window whose estimate could be checked.",
     _RULE,
 )
 ESTIMATE_CHECKED: Final = MetricName(
-    "mlmon.estimate.checked", "gauge", "{score}", "What had been estimated of that window.", _RULE
+    "mlmon.estimate.checked", "gauge", "{score}", "Estimate for the same window.", _RULE
 )
 ESTIMATE_TRUSTED: Final = MetricName(
     "mlmon.estimate.trusted",
     "gauge",
     "{trust}",
-    "1 while estimates are borne out by the ground truth, 0 when they are wrong beyond their band: they raise no alerts then.",
+    "1 while the ground truth confirms the estimates, 0 when they are wrong beyond their band and raise no alerts.",
     _RULE,
 )
 RULE_THRESHOLD: Final = MetricName(
-    "mlmon.rule.threshold", "gauge", "{score}", "The value beyond which the rule is in breach.", _RULE
+    "mlmon.rule.threshold", "gauge", "{score}", "Value beyond which the rule is in breach.", _RULE
 )
 RULE_P_VALUE: Final = MetricName(
     "mlmon.rule.p_value", "gauge", "{probability}", "Probability of a value this extreme if nothing had changed.", _RULE
@@ -184,7 +184,7 @@ RULE_P_VALUE: Final = MetricName(
 RULE_STATUS: Final = MetricName(
     "mlmon.rule.status", "gauge", "{status}", "Verdict: 0 ok, 1 breach, 2 no_data, 3 error.", _RULE
 )
-RULE_ROWS: Final = MetricName("mlmon.rule.rows", "gauge", "{row}", "Rows that the verdict rests on.", _RULE)
+RULE_ROWS: Final = MetricName("mlmon.rule.rows", "gauge", "{row}", "Rows behind the verdict.", _RULE)
 ALERT_STATE: Final = MetricName(
     "mlmon.alert.state",
     "gauge",
@@ -199,7 +199,7 @@ WINDOW_LOST: Final = MetricName(
     "mlmon.window.lost.rows",
     "gauge",
     "{row}",
-    "Predictions known to be missing from, or cut short in, the last closed window.",
+    "Predictions of the last closed window that were lost or cut short on the way.",
     (*_MODEL, RULE_GROUP),
 )
 WINDOW_END: Final = MetricName(
@@ -216,28 +216,28 @@ GROUND_TRUTH_ROWS: Final = MetricName(
     "mlmon.ground_truth.rows",
     "counter",
     "{row}",
-    "Ground truths by what became of them, since the store was made.",
+    "Ground-truth rows received since the store was made, by result (joined, duplicate, expired …).",
     (MODEL_NAME, OUTCOME),
 )
 GROUND_TRUTH_WAITING: Final = MetricName(
     "mlmon.ground_truth.waiting.rows",
     "gauge",
     "{row}",
-    "Ground truths whose prediction has not come so far.",
+    "Ground-truth rows whose prediction has not arrived yet.",
     (MODEL_NAME,),
 )
 GROUND_TRUTH_DELAY: Final = MetricName(
     "mlmon.ground_truth.delay",
     "gauge",
     "s",
-    "How long after its prediction a share of the ground truth has come, as learnt so far.",
+    "Delay of the ground truth after its prediction, by quantile.",
     (*_MODEL, RULE_GROUP, QUANTILE),
 )
 GROUND_TRUTH_SELECTION: Final = MetricName(
     "mlmon.ground_truth.selection",
     "gauge",
     "{selection}",
-    "1 if the predictions with ground truth do not look like those without (figures are biased), else 0.",
+    "1 if predictions with ground truth differ from those without (figures are biased), else 0.",
     (*_MODEL, RULE_GROUP),
 )
 # From the processor: its own health.
@@ -248,7 +248,7 @@ INGEST_ROWS: Final = MetricName(
     "mlmon.ingest.rows",
     "counter",
     "{row}",
-    "Predictions and ground truths received, by what became of them: stored, duplicate or rejected.",
+    "Predictions and ground truths received, by result: stored, duplicate or rejected.",
     (OUTCOME, REASON),
 )
 INGEST_RECEIVED: Final = MetricName(
@@ -282,7 +282,7 @@ EVALUATION_FAILURES: Final = MetricName(
     (RULE_GROUP, RULE_NAME),
 )
 EVALUATION_TIME: Final = MetricName(
-    "mlmon.evaluation.last.time", "gauge", "s", "When rules were last evaluated, Unix time.", ()
+    "mlmon.evaluation.last.time", "gauge", "s", "Time of the last evaluation of rules, Unix time.", ()
 )
 RULES_LOADED: Final = MetricName("mlmon.rules.loaded", "gauge", "{rule}", "Rules in force.", (RULE_GROUP,))
 RULES_RELOAD_OK: Final = MetricName(
@@ -296,7 +296,11 @@ SOURCE_RUNS: Final = MetricName(
     (SOURCE, OUTCOME),
 )
 NOTIFICATIONS: Final = MetricName(
-    "mlmon.notifications", "counter", "{notification}", "Deliveries to the outside.", (DESTINATION, OUTCOME)
+    "mlmon.notifications",
+    "counter",
+    "{notification}",
+    "Deliveries to Alertmanagers, webhooks and the OTLP endpoint.",
+    (DESTINATION, OUTCOME),
 )
 
 METRICS: Final = (

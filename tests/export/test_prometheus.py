@@ -18,7 +18,7 @@ from otel_mlmon.wire import semconv
 from otel_mlmon.wire.semconv import MetricName
 
 GOLDEN = """\
-# HELP mlmon_rule_value What the rule measured in the last closed window.
+# HELP mlmon_rule_value Value of the rule in the last closed window.
 # TYPE mlmon_rule_value gauge
 mlmon_rule_value{mlmon_model_name="house-prices",mlmon_feature_name="median_income"} 0.4271
 # HELP mlmon_window_end_time_seconds End of the last closed window, Unix time.
@@ -27,7 +27,7 @@ mlmon_window_end_time_seconds 1763953200
 # HELP mlmon_store_size_bytes Size of the DuckDB file and its log.
 # TYPE mlmon_store_size_bytes gauge
 mlmon_store_size_bytes 221300000
-# HELP mlmon_ingest_rows_total Predictions and ground truths received, by what became of them: stored, duplicate or rejected.
+# HELP mlmon_ingest_rows_total Predictions and ground truths received, by result: stored, duplicate or rejected.
 # TYPE mlmon_ingest_rows_total counter
 mlmon_ingest_rows_total{mlmon_outcome="stored"} 1301710
 # HELP mlmon_store_commit_duration_seconds Duration of commits.
