@@ -14,6 +14,7 @@ from otel_mlmon.lab.simulate.faults import inject
 from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.rulefile import Group, parse_text
 from otel_mlmon.values import Alert, Reference, RowBlock
+from otel_mlmon.values.evidence import SchemaEvidence
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 AT_ONCE = 20  # windows per reference
@@ -73,7 +74,8 @@ def _on_field(alert: Alert, scenario: Scenario) -> bool:
         return (
             alert.check == "performance" or alert.target.field == FIELD_PREDICTION
         )  # predictions that are off have moved
-    about = alert.verdict.result.evidence.get("fields", [alert.target.field])
+    evidence = alert.verdict.result.evidence
+    about = evidence.fields if isinstance(evidence, SchemaEvidence) else [alert.target.field]
     return scenario.fault.field in about
 
 

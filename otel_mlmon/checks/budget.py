@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from otel_mlmon.checks.context import (
     ModelView,
@@ -23,6 +23,7 @@ from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, PerformanceCounts, Reference, WindowProfile
+from otel_mlmon.values.evidence import BudgetEvidence, BurnWindow
 
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
 PAIRS: Final = ((1 / 720, 14.4, True), (1 / 120, 6.0, True), (1 / 30, 3.0, False), (1 / 10, 1.0, False))
@@ -65,7 +66,7 @@ def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
     end = context.time if integrity else context.end
     overall = context.history.windows(end - rule.over, end).get("")
     used = found.burn(overall) if overall else math.nan
-    lines: list[dict[str, Any]] = []
+    lines: list[BurnWindow] = []
     for part, factor, wakes in PAIRS:
         span = int(rule.over * part)
         long, short = (context.history.windows(end - length, end).get("") for length in (span, span // SHORT))
@@ -75,37 +76,43 @@ def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
         burning = found.burn(long) > factor and found.burn(short) > factor
         p_value = found.sure(long, limit)
         lines.append(
-            {
-                "window": format_duration(span), "short": format_duration(span // SHORT), "burn": found.burn(long),
-                "short_burn": found.burn(short), "factor": factor, "p_value": p_value, "rows": found.rows(long),
-                "breach": burning and p_value * len(PAIRS) < _SURE, "wakes": wakes,
-            }
-        )  # fmt: skip
+            BurnWindow(
+                window=format_duration(span),
+                short=format_duration(span // SHORT),
+                burn=found.burn(long),
+                short_burn=found.burn(short),
+                factor=factor,
+                p_value=p_value,
+                rows=found.rows(long),
+                breach=burning and p_value * len(PAIRS) < _SURE,
+                wakes=wakes,
+            )
+        )
     if not lines:
         return no_data("too_few_rows", f"no window of the objective has {rule.min_ground_truth} predictions to judge by",
                        rows=counts.with_truth)  # fmt: skip
     return _outcome(rule, lines, used, found.rows(overall) if overall else 0)
 
 
-def _outcome(rule: BudgetRule, lines: list[dict[str, Any]], used: float, rows: int) -> CheckResult:
-    breached = [line for line in lines if line["breach"]]
-    worst = breached[0] if breached else max(lines, key=lambda line: line["burn"] / line["factor"])
+def _outcome(rule: BudgetRule, lines: list[BurnWindow], used: float, rows: int) -> CheckResult:
+    breached = [line for line in lines if line.breach]
+    worst = breached[0] if breached else max(lines, key=lambda line: line.burn / line.factor)
     left = 1 - used
     message = (
-        f"the error budget of {rule.budget} burns {worst['burn']:.3g} times as fast as {format_duration(rule.over)} allow, over "
-        f"{worst['window']} and {worst['short_burn']:.3g} times over {worst['short']}; {left:.0%} of it is left"
+        f"the error budget of {rule.budget} burns {worst.burn:.3g} times as fast as {format_duration(rule.over)} allow, over "
+        f"{worst.window} and {worst.short_burn:.3g} times over {worst.short}; {left:.0%} of it is left"
     )
     return CheckResult(
         "breach" if breached else "ok",
         "beyond_threshold" if breached else "within_threshold",
-        value=worst["burn"],
-        threshold=worst["factor"],
-        rows=worst["rows"],
+        value=worst.burn,
+        threshold=worst.factor,
+        rows=worst.rows,
         reference_rows=rows,
         message=message,
         finding="budget" if breached else "",
-        level="critical" if breached and worst["wakes"] else "",
-        evidence={"budget": {"left": left, "over": format_duration(rule.over), "windows": lines}},
+        level="critical" if breached and worst.wakes else "",
+        evidence=BudgetEvidence(left, format_duration(rule.over), tuple(lines)),
     )
 
 

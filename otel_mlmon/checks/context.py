@@ -30,6 +30,7 @@ from otel_mlmon.values import (
     Target,
     WindowProfile,
 )
+from otel_mlmon.values.evidence import Evidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -376,7 +377,7 @@ def compare(
     message: str,
     finding: str = "",
     critical: float | None = None,
-    evidence: Callable[[], Mapping[str, Any]] = dict,
+    evidence: Callable[[], Evidence | None] = lambda: None,
     higher_is_worse: bool = True,
 ) -> CheckResult:
     """Compare a value with its threshold. NaN is no data, never ok.
@@ -400,5 +401,5 @@ def compare(
         message=message,
         finding=finding if beyond else "",
         level="critical" if beyond and severe else "",
-        evidence=evidence() if beyond and not p_value > _CHANCE else {},
+        evidence=evidence() if beyond and not p_value > _CHANCE else None,
     )

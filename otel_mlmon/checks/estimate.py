@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from otel_mlmon.stats.inference.estimate import Estimate, worse
 from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, Reference, RowBlock
 from otel_mlmon.values.estimators import LOSS_OF, Calibration, LossModel
+from otel_mlmon.values.evidence import EstimateEvidence, Line
 from otel_mlmon.window.outcome_rows import class_texts, coded, scores_of
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -72,7 +73,7 @@ def estimate(rule: EstimateRule, view: ModelView) -> CheckResult:
         f"{found.rows} predictions is known, in the reference {before:.4g}",
         finding="worse",
         higher_is_worse=higher_is_worse,
-        evidence=lambda: {"numbers": _numbers(metric, before, reference_rows, found, limit)},
+        evidence=lambda: EstimateEvidence(_numbers(metric, before, reference_rows, found, limit)),
     )
     return outcome if outcome.value is None else replace(outcome, low=found.low, high=found.high)
 
@@ -131,11 +132,11 @@ def _of_scores(
     )
 
 
-def _numbers(metric: str, before: float, reference_rows: int, found: Estimate, limit: float) -> list[list[Any]]:
-    return [
-        ["predictions", reference_rows, found.rows],
-        [metric, before, found.value],
-        [f"{metric}, at least", None, found.low],
-        [f"{metric}, at most", None, found.high],
-        ["threshold", None, limit],
-    ]
+def _numbers(metric: str, before: float, reference_rows: int, found: Estimate, limit: float) -> tuple[Line, ...]:
+    return (
+        Line("predictions", reference_rows, found.rows),
+        Line(metric, before, found.value),
+        Line(f"{metric}, at least", None, found.low),
+        Line(f"{metric}, at most", None, found.high),
+        Line("threshold", None, limit),
+    )

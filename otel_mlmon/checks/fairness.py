@@ -18,6 +18,7 @@ from otel_mlmon.stats.inference.estimate import Estimate
 from otel_mlmon.stats.metrics.disparity import largest_disparity
 from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import CheckResult, PerformanceCounts
+from otel_mlmon.values.evidence import FairnessEvidence, SegmentValue
 
 ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
 
@@ -56,13 +57,13 @@ def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
         message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({rows[most.higher]} predictions) and {low.value:.4g} "
         f"with {most.lower} ({rows[most.lower]}); {sum(gap.pairs for gap in gaps)} pairs compared",
         finding="gap",
-        evidence=lambda: {
-            "segments": [
-                {"segment": segment, "rows": rows[segment], "value": one.value, "standard_error": one.standard_error}
+        evidence=lambda: FairnessEvidence(
+            tuple(
+                SegmentValue(segment, one.value, rows[segment], one.standard_error)
                 for by in figures.values()
                 for segment, one in sorted(by.items(), key=lambda item: -item[1].value)
-            ]
-        },
+            )
+        ),
     )
 
 

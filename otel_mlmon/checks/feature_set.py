@@ -8,6 +8,7 @@ from otel_mlmon.rulefile import FeatureSetDrift, chosen
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS, NEEDS_ORDERED_BINS
 from otel_mlmon.values import CheckResult
+from otel_mlmon.values.evidence import FieldEvidence, Line
 
 
 def weighted_drift(rule: FeatureSetDrift, view: ModelView) -> CheckResult:
@@ -46,5 +47,5 @@ def weighted_drift(rule: FeatureSetDrift, view: ModelView) -> CheckResult:
         message="mostly " + ", ".join(f"{name} ({found[name][0]:.2g})" for name in order[:3]),
         finding="shift",
         critical=rule.critical,
-        evidence=lambda: {"numbers": [[name, found[name][1] / total, found[name][0]] for name in order[:12]]},
+        evidence=lambda: FieldEvidence(tuple(Line(n, found[n][1] / total, found[n][0]) for n in order[:12])),
     )

@@ -17,6 +17,7 @@ from otel_mlmon.stats.inference.proportion import exceeds, wilson
 from otel_mlmon.stats.metrics.agreement import Size, alike, differ, relation, relative_size
 from otel_mlmon.stats.slices.search import Slice, search
 from otel_mlmon.values import CheckResult, FieldCells, Reference, RowBlock
+from otel_mlmon.values.evidence import Line, ParityEvidence, ParityExample, SliceValue
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 if TYPE_CHECKING:
@@ -161,23 +162,20 @@ def place(part: Slice) -> str:
     return " and ".join(f"{name} {text}" for name, text in part.conditions)
 
 
-def _evidence(found: Pairs, size: Size, how: str, slices: list[Slice], interval: tuple[float, float]) -> dict[str, Any]:
+def _evidence(found: Pairs, size: Size, how: str, slices: list[Slice], interval: tuple[float, float]) -> ParityEvidence:
     a, b = found.predictions[found.numeric], found.shadows[found.numeric]
-    numbers: list[list[Any]] = [["predictions with a shadow", len(found), len(found)]]
-    numbers.append(["not what the shadow says", 0, int(found.apart.sum())])
+    numbers = [Line("predictions with a shadow", len(found), len(found))]
+    numbers.append(Line("not what the shadow says", 0, int(found.apart.sum())))
     if len(a):
-        numbers += [[name, _finite(of, b), _finite(of, a)] for name, of in _SUMMARY.items()]
-    return {
-        "numbers": numbers,
-        "interval": list(interval),
-        "size": float(found.apart.mean()) if size.value != size.value else size.value,
-        "relation": how,
-        "slices": [
-            {"where": place(s), "rows": s.rows, "value": s.mean, "expected": s.expected, "p_value": s.p_value}
-            for s in slices
-        ],
-        "examples": _examples(found),
-    }
+        numbers += [Line(name, _finite(of, b), _finite(of, a)) for name, of in _SUMMARY.items()]
+    return ParityEvidence(
+        numbers=tuple(numbers),
+        interval=interval,
+        size=float(found.apart.mean()) if size.value != size.value else size.value,
+        relation=how,
+        slices=tuple(SliceValue(place(s), s.rows, s.mean, s.expected, s.p_value) for s in slices),
+        examples=_examples(found),
+    )
 
 
 _SUMMARY: Final = {"mean": np.mean, "standard deviation": np.std, "minimum": np.min, "maximum": np.max}
@@ -188,7 +186,7 @@ def _finite(of: Any, values: Floats) -> float | None:
     return float(of(known)) if len(known) else None
 
 
-def _examples(found: Pairs) -> list[dict[str, Any]]:
+def _examples(found: Pairs) -> tuple[ParityExample, ...]:
     """Those that are furthest apart."""
     apart = np.flatnonzero(found.apart)
     order = apart[np.argsort(-_distances(found)[apart], kind="stable")][:EXAMPLES]
@@ -197,14 +195,14 @@ def _examples(found: Pairs) -> list[dict[str, Any]]:
         row = int(found.rows[index])
         prediction, shadow = map(_shown, found.values(index))
         lines.append(
-            {
-                "prediction_id": "" if found.block.ids is None else found.block.ids[row].as_py(),
-                "time": int(found.block.times[row]),
-                "prediction": prediction,
-                "shadow": shadow,
-            }
+            ParityExample(
+                prediction_id="" if found.block.ids is None else found.block.ids[row].as_py(),
+                time=int(found.block.times[row]),
+                prediction=prediction,
+                shadow=shadow,
+            )
         )
-    return lines
+    return tuple(lines)
 
 
 def _shown(value: Any) -> str:

@@ -27,6 +27,7 @@ from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes
 from otel_mlmon.stats.metrics.paired import paired_worse
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS, worse_than_reference
 from otel_mlmon.values import CheckResult, Figure, PerformanceCounts, RowBlock
+from otel_mlmon.values.evidence import Line, PerformanceEvidence
 from otel_mlmon.window.outcome_rows import outcomes
 
 # With a budget of false alarms: how much worse than the reference matters, however sure.
@@ -83,7 +84,7 @@ def performance(rule: PerformanceRule, view: ModelView) -> CheckResult:
         rows=counts.with_truth,
         reference_rows=before.with_truth if before else 0,
         message=f"{rule.method} {measured.value:.4g}{sure} over {counts.with_truth} predictions with known outcome{against}{note}",
-        evidence=lambda: {"numbers": _numbers(view, getattr(rule, "positive", None))},
+        evidence=lambda: PerformanceEvidence(_numbers(view, getattr(rule, "positive", None))),
         finding="worse",
         critical=_critical(rule, measured),
         higher_is_worse=measured.better == "lower",
@@ -122,19 +123,19 @@ def _p_value(rule: PerformanceRule, view: ModelView, measured: Measured, limit: 
     return measured.worse_than_reference() if budgeted and view.expected_counts else measured.worse(limit), ""
 
 
-def _numbers(view: ModelView, positive: str | None) -> list[list[Any]]:
+def _numbers(view: ModelView, positive: str | None) -> tuple[Line, ...]:
     counts, before = view.counts, view.expected_counts
 
     def side(of: PerformanceCounts | None, name: str) -> float | None:
         return None if of is None else METRICS[name].value(of, positive)
 
-    lines = [[name, side(before, name), side(counts, name)] for name in METRICS]
+    lines = [Line(name, side(before, name), side(counts, name)) for name in METRICS]
     known = [line for line in lines if any(isinstance(v, float) and v == v for v in line[1:])]
-    return [
-        ["predictions", before.predictions if before else None, counts.predictions],
-        ["with ground truth", before.with_truth if before else None, counts.with_truth],
+    return (
+        Line("predictions", before.predictions if before else None, counts.predictions),
+        Line("with ground truth", before.with_truth if before else None, counts.with_truth),
         *known,
-    ]
+    )
 
 
 def measure(rule: PerformanceRule, view: ModelView) -> Measured:

@@ -17,6 +17,7 @@ from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
 from otel_mlmon.stats.inference.proportion import beyond_extremes, fisher_greater
 from otel_mlmon.values import CheckResult, FieldProfile, FieldReference
+from otel_mlmon.values.evidence import Line, SchemaEvidence
 
 _GONE = 0.999  # share of rows without the field, from which it is removed
 _USED = 0.5  # share of the reference's rows that have a field, from which its absence is news
@@ -56,7 +57,7 @@ def schema_change(rule: Schema, view: ModelView) -> CheckResult:
         reference_rows=view.reference.rows,
         message=message,
         finding=changes[0].kind if changes else "",
-        evidence=lambda: {"fields": fields, "numbers": [[str(change), None, None] for change in changes]},
+        evidence=lambda: SchemaEvidence(tuple(fields), tuple(Line(str(change), None, None) for change in changes)),
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value
 from otel_mlmon.stats.inference.proportion import fisher_greater
 from otel_mlmon.values import FREQUENT_VALUES, CheckResult
+from otel_mlmon.values.evidence import FieldEvidence, Line
 from otel_mlmon.wire.columns import json_text, number_text
 
 _STUCK: Final = 0.999
@@ -138,13 +139,13 @@ def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
     if value is None:  # all shares have moved: that is drift, and for the drift rules to say
         size, p_value, message = 0.0, 1.0, f"{message}; so have the other values: no single value stands out"
 
-    def details() -> dict[str, Any]:
+    def details() -> FieldEvidence:
         lines = [
-            [f"share of {evidence.shown(v)}", before.counts.get(v, 0) / max(before.rows, 1), now[v] / rows]
+            Line(f"share of {evidence.shown(v)}", before.counts.get(v, 0) / max(before.rows, 1), now[v] / rows)
             for v in order[:8]
         ]
-        found = dict(evidence.of_field(field))
-        return {**found, "numbers": [*lines, *found["numbers"]]}
+        of_field = evidence.of_field(field)
+        return replace(of_field, numbers=(*lines, *of_field.numbers))
 
     return compare(
         size, limit, p_value,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,6 +34,7 @@ from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.inference.student import t_tail
 from otel_mlmon.stats.slices.search import EXACT, Codes, Slice, Trust, search
 from otel_mlmon.values import CheckResult, FieldCells, FieldReference, Reference, RowBlock, Texts
+from otel_mlmon.values.evidence import SliceEvidence, SliceValue
 from otel_mlmon.wire.columns import number_text
 
 if TYPE_CHECKING:
@@ -78,16 +79,16 @@ class _Search:
     def worse(self, part: Slice) -> float:
         return worse_by(part.mean, part.expected, self.metric)
 
-    def shown(self, part: Slice) -> dict[str, Any]:
-        return {
-            "where": where(part),
-            "conditions": [list(condition) for condition in part.conditions],
-            "rows": part.rows,
-            "value": figure(part.mean, self.metric),
-            "expected": figure(part.expected, self.metric),
-            "worse": self.worse(part),
-            "p_value": part.p_value,
-        }
+    def shown(self, part: Slice) -> SliceValue:
+        return SliceValue(
+            where=where(part),
+            rows=part.rows,
+            value=figure(part.mean, self.metric),
+            expected=figure(part.expected, self.metric),
+            p_value=part.p_value,
+            conditions=tuple(part.conditions),
+            worse=self.worse(part),
+        )
 
 
 def where(part: Slice) -> str:
@@ -213,7 +214,7 @@ def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) 
         reference_rows=known,
         message=f"{rule.slices} is {', '.join(named[:_SHOWN])}{more}{doubt}",
         finding="slice",
-        evidence=lambda: {"slices": [one.shown(part) for one, part in found]},
+        evidence=lambda: SliceEvidence(tuple(one.shown(part) for one, part in found)),
     )
 
 
@@ -264,7 +265,7 @@ def concentrated(
     columns = slice_columns(block, known, reference, features)
     one = _Search(metric, columns, losses, expected, block.times[known], by, trust)
     found = one.found(margin=margin, min_rows=min_rows, confidence=confidence, most=most)
-    return [{**one.shown(part), "expected_by": by} for part in found]
+    return [{**asdict(one.shown(part)), "expected_by": by} for part in found]
 
 
 _RANGES: Final = 8  # of a number, each with about as many rows of the reference

@@ -26,6 +26,7 @@ from otel_mlmon.rulefile import ParityRule, parse_duration
 from otel_mlmon.server.prediction_routes import PATH
 from otel_mlmon.store import Store
 from otel_mlmon.values import CheckResult
+from otel_mlmon.values.evidence import ParityEvidence
 from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
@@ -222,19 +223,18 @@ def _show(
     console.print(table)
     for version, outcome in outcomes.items():
         console.print(f"{version or model}: {outcome.message}", markup=False)
-        slices = outcome.evidence.get("slices", [])
-        if slices:
+        evidence = outcome.evidence
+        if not isinstance(evidence, ParityEvidence):
+            continue
+        if evidence.slices:
             where = Table("where", "predictions", "different", "of all", title="on which inputs")
-            for part in slices:
-                where.add_row(
-                    escape(part["where"]), str(part["rows"]), f"{part['value']:.3g}", f"{part['expected']:.3g}"
-                )
+            for part in evidence.slices:
+                where.add_row(escape(part.where), str(part.rows), f"{part.value:.3g}", f"{part.expected:.3g}")
             console.print(where)
-        examples = outcome.evidence.get("examples", [])
-        if examples:
+        if evidence.examples:
             shown = Table("time", "prediction id", "trace id", "prediction", "intended", title="furthest apart")
-            for line in examples:
-                at = datetime.fromtimestamp(line["time"] / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
-                id_, prediction, shadow = line["prediction_id"], line["prediction"], line["shadow"]
+            for line in evidence.examples:
+                at = datetime.fromtimestamp(line.time / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
+                id_, prediction, shadow = line.prediction_id, line.prediction, line.shadow
                 shown.add_row(at, *map(escape, (id_, traces.get(id_, ""), prediction, shadow)))
             console.print(shown)

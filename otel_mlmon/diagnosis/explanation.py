@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from otel_mlmon.values.evidence import EstimatedWindow
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -202,25 +204,13 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimated:
-    """What was estimated of the window [start, end), before its truth was known, with its band; and what it `realised` (None: not yet)."""
-
-    start: int
-    end: int
-    estimate: float
-    low: float
-    high: float
-    realised: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcomes:
     """What came of the predictions. Up to a delay of `old_enough` ns all of them are old enough to count in `arrived`."""
 
     arrived: tuple[Arrived, ...]
     old_enough: int
     confusion: tuple[Cell, ...]
-    ledger: tuple[Estimated, ...]
+    ledger: tuple[EstimatedWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from otel_mlmon.diagnosis.explanation import Note
 from otel_mlmon.diagnosis.losses import metric_of
 from otel_mlmon.diagnosis.selection import Corrigible, selection
 from otel_mlmon.diagnosis.shift_kind import shift_kind
 from otel_mlmon.diagnosis.subject import Evidence, Subject
+from otel_mlmon.values.evidence import PerformanceEvidence, Selection
 
 _KINDS: Final = {
     "model": "another model",
@@ -29,27 +29,28 @@ def notes(subject: Subject, evidence: Evidence, seed: int) -> list[Note]:
     alert = subject.alert
     if alert.check not in _ABOUT or alert.method == "integrity" or not len(evidence.known):
         return []
-    told = alert.verdict.result.evidence
-    shift, chosen = told.get("shift"), told.get("selection")
-    if not isinstance(shift, Mapping):
-        shift = asdict(shift_kind(evidence.block, evidence.known, subject.reference, metric_of(subject, evidence)))
-    judged = (
+    evidence_of_verdict = alert.verdict.result.evidence
+    known = evidence_of_verdict if isinstance(evidence_of_verdict, PerformanceEvidence) else PerformanceEvidence()
+    metric = metric_of(subject, evidence)
+    shift = known.shift or shift_kind(evidence.block, evidence.known, subject.reference, metric)
+    chosen = known.selection
+    compared = (
         alert.verdict.result.status == "breach"
         and alert.method in get_args(Corrigible)
         and alert.check == "performance"
     )
-    if not isinstance(chosen, Mapping):
-        chosen = {} if judged else _selection(subject, evidence, seed)
+    if chosen is None and not compared:
+        chosen = _selection(subject, evidence, seed)
     found: list[Note] = []
-    name = _KINDS.get(str(shift.get("kind")))
+    name = _KINDS.get(shift.kind)
     if name:
-        found.append(Note(name, str(shift.get("message")), shift))
-    if chosen.get("biased"):
-        found.append(Note("label selection", str(chosen.get("message")), chosen))
+        found.append(Note(name, shift.message, asdict(shift)))
+    if chosen is not None and chosen.biased:
+        found.append(Note("label selection", chosen.message, asdict(chosen)))
     return found
 
 
-def _selection(subject: Subject, evidence: Evidence, seed: int) -> Mapping[str, Any]:
+def _selection(subject: Subject, evidence: Evidence, seed: int) -> Selection:
     method = subject.alert.method
     metric: Corrigible = method if method in get_args(Corrigible) else metric_of(subject, evidence)  # type: ignore[assignment]
-    return asdict(selection(evidence.block, evidence.rows, subject.reference, metric, seed=seed))
+    return selection(evidence.block, evidence.rows, subject.reference, metric, seed=seed)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar, get_args
 
 from otel_mlmon.checks.context import WindowRows
 from otel_mlmon.checks.losses import Metric
-from otel_mlmon.diagnosis.selection import Corrigible, Selection, selection
-from otel_mlmon.diagnosis.shift_kind import ShiftKind, shift_kind
+from otel_mlmon.diagnosis.selection import Corrigible, selection
+from otel_mlmon.diagnosis.shift_kind import shift_kind
 from otel_mlmon.rulefile import PerformanceRule
 from otel_mlmon.values import Reference, Verdict
+from otel_mlmon.values.evidence import PerformanceEvidence, Selection, ShiftKind
 
 _log = logging.getLogger(__name__)
 _COMPLETE: Final = 0.95  # coverage from which on the rest is too little to matter
@@ -54,7 +55,7 @@ class Diagnosis:
                 lambda: selection(*rows.select(target.version, ""), reference, method),  # type: ignore[arg-type]
             )  # fmt: skip
         if selected is not None and selected.biased:
-            verdict = _with(verdict, selected.message, selection=_plain(selected))
+            verdict = _with(verdict, selected.message, selection=selected)
         if (
             verdict.result.status == "breach"
             and not (verdict.result.p_value or 0.0) > _NEWS
@@ -64,7 +65,7 @@ class Diagnosis:
                 ("shift", rule.alert, target), verdict,
                 lambda: shift_kind(*rows.select(target.version, target.segment), reference, method),  # type: ignore[arg-type]
             )  # fmt: skip
-            verdict = _with(verdict, "" if kind.kind == "unknown" else kind.message, shift=_plain(kind))
+            verdict = _with(verdict, "" if kind.kind == "unknown" else kind.message, shift=kind)
         return verdict, selected is not None and selected.biased
 
     def _once(self, key: tuple[object, ...], verdict: Verdict, ask: Callable[[], _T]) -> _T:
@@ -88,12 +89,12 @@ class Diagnosis:
         return found
 
 
-def _with(verdict: Verdict, message: str, **evidence: Any) -> Verdict:
+def _with(
+    verdict: Verdict, message: str, *, selection: Selection | None = None, shift: ShiftKind | None = None
+) -> Verdict:
+    """Add a message and a finding to the verdict; a finding that is None leaves the one before."""
     result = verdict.result
     text = f"{result.message}; {message}" if message else result.message
-    return replace(verdict, result=replace(result, message=text, evidence={**result.evidence, **evidence}))
-
-
-def _plain(found: Selection | ShiftKind) -> dict[str, Any]:
-    """JSON knows no NaN."""
-    return {k: None if isinstance(v, float) and v != v else v for k, v in asdict(found).items()}
+    before = result.evidence if isinstance(result.evidence, PerformanceEvidence) else PerformanceEvidence()
+    evidence = replace(before, selection=selection or before.selection, shift=shift or before.shift)
+    return replace(verdict, result=replace(result, message=text, evidence=evidence))

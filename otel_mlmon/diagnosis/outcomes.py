@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from otel_mlmon.diagnosis.explanation import Arrived, Cell, Estimated, Outcomes
+from otel_mlmon.diagnosis.explanation import Arrived, Cell, Outcomes
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.values import RowBlock
+from otel_mlmon.values.evidence import EstimatedWindow, EstimateEvidence
+from otel_mlmon.values.evidence import Evidence as CheckEvidence
 from otel_mlmon.window.outcome_rows import outcomes as outcomes_of
 
 CHECKS: Final = frozenset({"performance", "fairness", "slices", "budget", "estimate"})
@@ -33,7 +35,7 @@ def outcomes(subject: Subject, evidence: Evidence | None) -> Outcomes | None:
         arrived, cells = arrivals(evidence.block, evidence.rows), _cells(subject, evidence)
         last = subject.known_by or int(evidence.block.truth_times.max())
         old_enough = max(0, last - int(evidence.block.times[evidence.rows].max()))
-    found = Outcomes(arrived, old_enough, cells, _ledger(subject.alert.verdict.result.evidence.get("ledger")))
+    found = Outcomes(arrived, old_enough, cells, _ledger(subject.alert.verdict.result.evidence))
     return found if found.arrived or found.confusion or found.ledger else None
 
 
@@ -117,9 +119,5 @@ def _by_truth(counts: Confusion) -> Counter[str]:
     return found
 
 
-def _ledger(found: Any) -> tuple[Estimated, ...]:
-    entries: Sequence[Mapping[str, Any]] = found if isinstance(found, Sequence) else ()
-    return tuple(
-        Estimated(one["start"], one["end"], one["estimate"], one["low"], one["high"], one["realised"])
-        for one in entries
-    )
+def _ledger(evidence: CheckEvidence | None) -> tuple[EstimatedWindow, ...]:
+    return evidence.ledger if isinstance(evidence, EstimateEvidence) else ()

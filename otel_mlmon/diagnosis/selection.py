@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from otel_mlmon.stats.drift.selection import Corrected, compare, corrected_mean,
 from otel_mlmon.stats.estimation.trees import available
 from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values.evidence import SelectedField, Selection
 from otel_mlmon.window.outcome_rows import outcomes
 
 if TYPE_CHECKING:
@@ -26,28 +26,6 @@ _AUC: Final = 0.53  # from which on labelled rows differ enough to matter
 _SHOWN: Final = 3
 _WORTH_SHOWING: Final = 0.1  # standard deviations, or share of rows
 _MODELLED: Final[dict[Corrigible, Metric]] = {"rmse": "rmse", "mae": "mae", "accuracy": "accuracy"}
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """`biased`: labelled rows do not look like the others. `fields` that differ most, as plain data.
-
-    `plain` is the metric over labelled rows, `corrected` the one to expect over all rows if all were labelled (None without a
-    bias), `low` and `high` its 95 % interval, `effective_rows` what the weights leave of the labelled rows. `message` is "" where
-    nothing is wrong; `reason` says why nothing was compared ("" where it was).
-    """
-
-    biased: bool
-    auc: float = math.nan
-    p_value: float = math.nan
-    fields: tuple[dict[str, Any], ...] = ()
-    plain: float | None = None
-    corrected: float | None = None
-    low: float | None = None
-    high: float | None = None
-    effective_rows: float = 0.0
-    message: str = ""
-    reason: str = ""
 
 
 def selection(
@@ -88,7 +66,7 @@ def selection(
     plain = _figure(float(np.nanmean(losses)) if np.isfinite(losses).any() else math.nan, metric)
     corrected, low, high = _interval(mean, metric, interval)
     fields = _fields(inputs, labelled)
-    shown = "; ".join(field["text"] for field in fields[:_SHOWN])
+    shown = "; ".join(field.text for field in fields[:_SHOWN])
     estimate = (
         f"{metric} {plain:.4g} of what is known; corrected for that {corrected:.4g} ({low:.4g} to {high:.4g}), "
         "but not for reasons that no feature shows"
@@ -151,8 +129,8 @@ def _interval(found: Corrected, metric: Corrigible, interval: float) -> tuple[fl
     return _figure(min(mean, 1.0) if metric == "accuracy" else mean, metric), low, high
 
 
-def _fields(inputs: Matrix, labelled: Any) -> list[dict[str, Any]]:
-    """Those that differ most between rows with and without ground truth, as plain data, the largest difference first."""
+def _fields(inputs: Matrix, labelled: Any) -> list[SelectedField]:
+    """Those that differ most between rows with and without ground truth, the largest difference first."""
     found = []
     for name, column, labels in zip(inputs.names, inputs.values.T, inputs.labels, strict=True):
         there = np.isfinite(column)
@@ -169,11 +147,9 @@ def _fields(inputs: Matrix, labelled: Any) -> list[dict[str, Any]]:
         if abs(shift) > abs(difference):
             means = float(np.median(column[labelled & there])), float(np.median(column[~labelled & there]))
             described = f"{name} {means[0]:.4g} in the middle of those with, {means[1]:.4g} of those without"
-            found.append({"field": name, "kind": "numbers", "difference": shift, "labelled": means[0],
-                          "others": means[1], "text": described})  # fmt: skip
+            found.append(SelectedField(name, "numbers", shift, means[0], means[1], described))
         else:
             described = f"{name} {text} in {shares[0]:.0%} of those with, {shares[1]:.0%} of those without"
-            found.append({"field": name, "kind": "share", "difference": difference, "labelled": shares[0],
-                          "others": shares[1], "text": described})  # fmt: skip
-    found.sort(key=lambda field: -abs(float(str(field["difference"]))))
-    return [field for field in found if abs(float(str(field["difference"]))) >= _WORTH_SHOWING]
+            found.append(SelectedField(name, "share", difference, shares[0], shares[1], described))
+    found.sort(key=lambda field: -abs(field.difference))
+    return [field for field in found if abs(field.difference) >= _WORTH_SHOWING]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from otel_mlmon.checks.losses import (
     Metric,
@@ -22,36 +21,14 @@ from otel_mlmon.stats.estimation.dle import mean_loss_uncertainty, predict_losse
 from otel_mlmon.stats.inference.design_effect import design_effect_of
 from otel_mlmon.stats.inference.student import t_quantile, t_tail
 from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values.evidence import Kind, ShiftKind
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
-Kind = Literal["covariate", "concept", "both", "model", "unknown"]
 MOSTLY: Final = 0.8  # share of the growth from which on it is the inputs, and up to 1 minus which it is the concept
 _WIDEST: Final = 0.3  # half of the share's 90 % interval, beyond which nothing is said
 _SURE: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class ShiftKind:
-    """`share` of the growth that the inputs explain, or another model where that is the `kind`, and its 90 % interval.
-
-    `growth` of the mean loss is inputs + concept, or `model` (what other answers cost) and the rest. `moved` and `usual` say how far the
-    model's answers are from those it used to give: typical difference, or share of other classes.
-    """
-
-    kind: Kind
-    message: str
-    share: float | None = None
-    low: float | None = None
-    high: float | None = None
-    growth: float | None = None
-    inputs: float | None = None
-    concept: float | None = None
-    rows: int = 0
-    model: float | None = None
-    moved: float | None = None
-    usual: float | None = None
 
 
 def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, metric: Metric) -> ShiftKind:

@@ -12,6 +12,7 @@ from typing import Final
 
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import Alert
+from otel_mlmon.values.evidence import ParityEvidence, SchemaEvidence
 
 # From cause to symptom: what stands further left explains what stands further right, on the same field.
 _ORDER: Final = ("schema", "missing", "type", "stuck", "format", "default_value", "range", "unit")
@@ -88,10 +89,12 @@ def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str],
     if "parity" in (cause.check, symptom.check):
         # Both models have the same inputs, so that nothing that is wrong with these explains it; and another model
         # explains all that comes out, if its predictions are different enough.
-        different = cause.verdict.result.evidence.get("size", 0.0) >= _ENOUGH
+        evidence = cause.verdict.result.evidence
+        different = isinstance(evidence, ParityEvidence) and evidence.size >= _ENOUGH
         return cause.check == "parity" and (symptom.check == "parity" or (different and _rank(symptom) >= _OUTPUT))
     if cause.method == "schema":
-        fields = cause.verdict.result.evidence.get("fields", ())
+        changed = cause.verdict.result.evidence
+        fields = changed.fields if isinstance(changed, SchemaEvidence) else ()
         return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
     if cause.target.field and cause.target.field == symptom.target.field:
         return True

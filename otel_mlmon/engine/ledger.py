@@ -17,6 +17,7 @@ from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.stats.metrics.outcomes import MetricOptions
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import CheckResult, Target, Verdict
+from otel_mlmon.values.evidence import EstimatedWindow, EstimateEvidence
 from otel_mlmon.values.history import LedgerEntry
 from otel_mlmon.values.storage import TickStorage
 
@@ -51,7 +52,8 @@ class Ledger:
             self._store.append_estimates([fresh])
             self._known[alert] = [*entries, fresh][-_KEPT:]
         result = judged(verdict.result, trusted(self.of(alert)))
-        evidence = {**result.evidence, "ledger": _shown(self.of(alert))}
+        numbers = result.evidence.numbers if isinstance(result.evidence, EstimateEvidence) else ()
+        evidence = EstimateEvidence(numbers, _shown(self.of(alert)))
         return replace(verdict, result=replace(result, evidence=evidence))
 
     def _score(self, alert: str, rule: EstimateRule, matured: MaturedWindows, time: int) -> None:
@@ -84,15 +86,19 @@ def _realised(rule: EstimateRule, view: ModelView) -> Estimate:
     return METRICS[rule.estimate].estimate(view.counts, rule.positive, CONFIDENCE)
 
 
-def _shown(entries: Sequence[LedgerEntry]) -> list[dict[str, float | int | None]]:
-    """The newest estimates with their realised metric, for reports and metrics."""
-    return [
-        {
-            "start": kept.start, "end": kept.end, "estimate": kept.estimate, "low": kept.low, "high": kept.high,
-            "realised": kept.realised if kept.scored and kept.realised == kept.realised else None,
-        }
+def _shown(entries: Sequence[LedgerEntry]) -> tuple[EstimatedWindow, ...]:
+    """Return the newest estimates with their realised metric, for reports and metrics."""
+    return tuple(
+        EstimatedWindow(
+            start=kept.start,
+            end=kept.end,
+            estimate=kept.estimate,
+            low=kept.low,
+            high=kept.high,
+            realised=kept.realised if kept.scored and kept.realised == kept.realised else None,
+        )
         for kept in entries[-_SHOWN:]
-    ]  # fmt: skip
+    )
 
 
 class Trust(NamedTuple):

@@ -105,6 +105,6 @@ def _family(verdicts: Sequence[Verdict], level: float) -> list[Verdict]:
     for i, q_value in zip(tested, adjusted, strict=True):
         result = replace(results[i], q_value=q_value)
         if result.status == "breach" and q_value >= level:
-            result = replace(result, status="ok", reason="not_significant", finding="", level="", evidence={})
+            result = replace(result, status="ok", reason="not_significant", finding="", level="", evidence=None)
         corrected[i] = replace(verdicts[i], result=result)
     return corrected

@@ -9,6 +9,7 @@ from typing import Final
 from otel_mlmon.engine.tick import Engine
 from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.values import PHASE_CODE, STATUS_CODE, Alert, Point
+from otel_mlmon.values.evidence import BudgetEvidence, EstimateEvidence
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.semconv import MetricName
 
@@ -67,12 +68,13 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
     }  # fmt: skip
     for alert in alerts:
         about, verdict = attributes(alert), alert.verdict
+        evidence = verdict.result.evidence
         measured = (
             (semconv.RULE_VALUE, verdict.result.value),
             (semconv.RULE_VALUE_LOW, verdict.result.low),
             (semconv.RULE_VALUE_HIGH, verdict.result.high),
             (semconv.RULE_MATURE, _MATURE.get(verdict.result.maturity)),
-            (semconv.BUDGET_REMAINING, verdict.result.evidence.get("budget", {}).get("left")),
+            (semconv.BUDGET_REMAINING, evidence.left if isinstance(evidence, BudgetEvidence) else None),
             *_of_ledger(alert),
             (semconv.RULE_THRESHOLD, verdict.result.threshold),
             (semconv.RULE_P_VALUE, verdict.result.p_value),
@@ -89,13 +91,13 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
 
 def _of_ledger(alert: Alert) -> list[tuple[MetricName, float | None]]:
     """What was estimated of the newest window whose truth is known by now, and what came of it."""
-    entries = alert.verdict.result.evidence.get("ledger")
-    if entries is None:
+    evidence = alert.verdict.result.evidence
+    if not isinstance(evidence, EstimateEvidence):
         return []
-    scored = next((entry for entry in reversed(entries) if entry["realised"] is not None), None)
+    scored = next((window for window in reversed(evidence.ledger) if window.realised is not None), None)
     return [
-        (semconv.ESTIMATE_CHECKED, scored["estimate"] if scored else None),
-        (semconv.ESTIMATE_REALISED, scored["realised"] if scored else None),
+        (semconv.ESTIMATE_CHECKED, scored.estimate if scored else None),
+        (semconv.ESTIMATE_REALISED, scored.realised if scored else None),
         (semconv.ESTIMATE_TRUSTED, float(alert.verdict.result.reason != "estimator_unreliable") if scored else None),
     ]
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any, Final
 
 from otel_mlmon.values.alerts import Alert, AlertState
+from otel_mlmon.values.evidence_documents import evidence_from_document, evidence_to_document
 from otel_mlmon.values.verdicts import CheckResult, Target, Verdict
 
 # The documents hold a verdict's window between the reason and the value.
@@ -18,13 +19,15 @@ _RESULT_FIELDS: Final = tuple(field.name for field in fields(CheckResult))
 def verdict_to_document(verdict: Verdict) -> dict[str, Any]:
     """Return target, window and result in one flat mapping."""
     result = {name: getattr(verdict.result, name) for name in _RESULT_FIELDS}
+    result["evidence"] = evidence_to_document(verdict.result.evidence)
     first = {name: result.pop(name) for name in _BEFORE_WINDOW}
     return {"target": asdict(verdict.target), **first, "start": verdict.start, "end": verdict.end, **result}
 
 
-def verdict_from_document(document: Mapping[str, Any]) -> Verdict:
-    """Read a document of `verdict_to_document`."""
+def verdict_from_document(check: str, document: Mapping[str, Any]) -> Verdict:
+    """Read a document of `verdict_to_document`; `check` is the family of the rule."""
     result = {name: document[name] for name in _RESULT_FIELDS if name in document}
+    result["evidence"] = evidence_from_document(check, document["evidence"])
     return Verdict(Target(**document["target"]), document["start"], document["end"], CheckResult(**result))
 
 
@@ -40,7 +43,8 @@ def alert_to_document(alert: Alert) -> dict[str, Any]:
 def alert_to_json(alert: Alert) -> dict[str, Any]:
     """Return the alert as the HTTP API answers it: the evidence also holds the rule as configured."""
     verdict = verdict_to_document(alert.verdict)
-    verdict["evidence"] = {**verdict["evidence"], **({"rule": dict(alert.configured)} if alert.configured else {})}
+    if alert.configured:
+        verdict["evidence"]["rule"] = dict(alert.configured)
     return {
         "id": alert.id,
         "group": alert.group,
@@ -69,11 +73,11 @@ def alert_from_document(id_: str, document: Mapping[str, Any]) -> Alert:
         method=document["method"],
         target=Target(**document["target"]),
         state=AlertState(**document["state"]),
-        verdict=verdict_from_document(verdict),
+        verdict=verdict_from_document(document["check"], verdict),
         labels=document["labels"],
         annotations=document["annotations"],
         cause=document.get("cause", ""),
-        last_breach=None if breach is None else verdict_from_document(_last_breach(verdict, breach)),
+        last_breach=None if breach is None else verdict_from_document(document["check"], _last_breach(verdict, breach)),
         configured=configured,
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from otel_mlmon.values.evidence import Evidence
 
 Status = Literal["ok", "breach", "no_data", "error"]
 STATUS_CODE: Mapping[Status, int] = {"ok": 0, "breach": 1, "no_data": 2, "error": 3}
@@ -33,7 +35,7 @@ class CheckResult:
     - `level`: "critical" beyond the rule's second limit.
     - `coverage`: share of the window's predictions with ground truth.
     - `maturity`: "provisional" while more ground truth is expected, else "final".
-    - `evidence`: JSON-able details for the report page.
+    - `evidence`: details for people and for the causes of other alerts; breaches have it, estimates and budgets always.
     """
 
     status: Status
@@ -47,7 +49,7 @@ class CheckResult:
     message: str = ""
     finding: str = ""
     level: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = None
     low: float | None = None
     high: float | None = None
     coverage: float | None = None

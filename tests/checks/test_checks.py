@@ -21,6 +21,7 @@ from otel_mlmon.rulefile import DriftRule, parse_text
 from otel_mlmon.store import Store
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference
+from otel_mlmon.values.evidence_documents import evidence_to_document
 from otel_mlmon.window import Plan, Windows
 
 WINDOW = 1000 * SECOND
@@ -152,7 +153,7 @@ def test_a_fault_in_a_fifth_of_the_rows_is_found_and_named(spoil: Any, rule: str
     found = world.tick()
     assert found[rule, field, ""].verdict.result.status == "breach", found[rule, field, ""].verdict
     assert {f for (r, f, _), a in found.items() if r == rule and a.verdict.result.status == "breach"} == {field}
-    json.dumps(found[rule, field, ""].verdict.result.evidence)
+    json.dumps(evidence_to_document(found[rule, field, ""].verdict.result.evidence))
 
 
 def test_a_shift_of_the_distribution_is_found_by_every_method() -> None:
@@ -328,7 +329,7 @@ def test_a_firing_alert_survives_a_restart_with_its_evidence() -> None:
         before.labels,
         before.verdict.result.message,
     )
-    assert json.dumps(after.verdict.result.evidence) == json.dumps(before.verdict.result.evidence)
+    assert after.verdict.result.evidence == before.verdict.result.evidence
     world.send(_good(random.Random(15), 1000), window=1)
     resolved = world.tick(1)["missing", "rooms", ""]
     assert resolved.state.resolved_at == 2 * WINDOW

@@ -60,7 +60,7 @@ def test_a_window_of_harder_rows_is_expected_to_be_worse(metric: str) -> None:
     assert hard.threshold < hard.low < hard.value
     before = METRICS[metric].value(_houses().performance, None)  # type: ignore[arg-type]
     assert hard.threshold == pytest.approx(1.1 * before)
-    assert hard.evidence["numbers"][1] == [metric, before, hard.value]
+    assert hard.evidence.numbers[1] == (metric, before, hard.value)
     assert "once the truth of 2000 predictions is known, in the reference" in hard.message
 
 

@@ -17,6 +17,7 @@ from otel_mlmon.ingest.decode.single import PredictionRow
 from otel_mlmon.rulefile import DriftRule, Missing, ParityRule
 from otel_mlmon.store import Store
 from otel_mlmon.values import Alert, AlertState, CheckResult, RowBlock, Target, Verdict
+from otel_mlmon.values.evidence_documents import evidence_from_document, evidence_to_document
 from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire import semconv
 
@@ -66,21 +67,21 @@ def test_a_town_of_its_own_model_is_named_with_examples() -> None:
     assert (found.status, found.finding, found.p_value) == ("breach", "disagreement", pytest.approx(0.0))
     assert found.value == pytest.approx(0.2, abs=0.04)
     assert "prediction ≈ shadow + 5" in found.message
-    assert [part["where"] for part in found.evidence["slices"]] == ["town = c"]
-    assert found.evidence["slices"][0]["value"] == 1.0
-    examples = found.evidence["examples"]
+    assert [part.where for part in found.evidence.slices] == ["town = c"]
+    assert found.evidence.slices[0].value == 1.0
+    examples = found.evidence.examples
     assert len(examples) == 10
     for line in examples:
-        assert float(line["prediction"]) - float(line["shadow"]) == pytest.approx(5)
-        assert line["prediction_id"] == f"id{line['time']}"
-    json.dumps(found.evidence)
+        assert float(line.prediction) - float(line.shadow) == pytest.approx(5)
+        assert line.prediction_id == f"id{line.time}"
+    json.dumps(evidence_to_document(found.evidence))
 
 
 def test_a_difference_that_grows_with_a_feature_is_found_on_that_feature() -> None:
     # All predictions differ; the scale of one feature is what is wrong.
     found = judged(lambda f: price(f) + 0.002 * (f["area"] - 80) ** 2 * (f["area"] > 80), price)
-    assert found.evidence["slices"]
-    assert all(part["where"].startswith("area") for part in found.evidence["slices"])
+    assert found.evidence.slices
+    assert all(part.where.startswith("area") for part in found.evidence.slices)
 
 
 def test_a_few_shadow_calls_that_all_disagree_are_enough_and_one_of_many_is_not() -> None:
@@ -94,7 +95,7 @@ def test_a_few_shadow_calls_that_all_disagree_are_enough_and_one_of_many_is_not(
     assert (found.status, found.value) == ("breach", 0.01)
     assert found.p_value is not None
     assert found.p_value > 0.3
-    assert found.evidence["slices"] == [], "nobody needs to know where, when it may be chance"
+    assert found.evidence.slices == (), "nobody needs to know where, when it may be chance"
 
 
 def test_too_few_shadows_are_no_data() -> None:
@@ -127,13 +128,13 @@ def test_the_size_is_relative_to_the_spread_of_the_shadow() -> None:
 def test_another_factor_is_the_same_everywhere_and_no_place_is_named() -> None:
     found = judged(lambda f: 1.08 * price(f), price)
     assert "prediction ≈ 1.08 × shadow" in found.message
-    assert found.evidence["slices"] == []
+    assert found.evidence.slices == ()
 
 
 def test_classes_are_compared_as_names() -> None:
     found = judged(lambda f: "high" if f["area"] > 110 else "low", lambda f: "high" if f["area"] > 100 else "low")
     assert "most often 'low' in place of 'high'" in found.message
-    assert all(part["where"].startswith("area") for part in found.evidence["slices"])
+    assert all(part.where.startswith("area") for part in found.evidence.slices)
     assert judged(lambda f: "x", lambda f: "x", parity="size").reason == "no_values"
     found = judged(lambda f: int(f["area"] > 110), lambda f: int(f["area"] > 100))
     assert "most often 0 in place of 1" in found.message
@@ -203,7 +204,14 @@ def test_a_shadow_comes_from_any_language() -> None:
 
 def _alert(check: str, method: str, field: str = "", **evidence: Any) -> Alert:
     target = Target("m", "1", "", field)
-    result = CheckResult("breach", "beyond_threshold", value=0.5, threshold=0.1, rows=1_000, evidence=evidence)
+    result = CheckResult(
+        "breach",
+        "beyond_threshold",
+        value=0.5,
+        threshold=0.1,
+        rows=1_000,
+        evidence=evidence_from_document(check, evidence),
+    )
     verdict = Verdict(target, 0, 60, result)
     return Alert(
         f"{check} {method}", "g", method, check, method, target, AlertState("firing", 60, 60, 60), verdict, {}, {}

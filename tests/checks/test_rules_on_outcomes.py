@@ -54,7 +54,7 @@ def test_the_largest_gap_between_segments_is_named() -> None:
     assert verdict.result.status == "breach" and verdict.result.finding == "gap"
     assert verdict.result.value == pytest.approx(0.3, abs=0.06)
     assert "town=c" in verdict.result.message
-    assert [s["segment"] for s in verdict.result.evidence["segments"]][-1] == "town=c"
+    assert [s.segment for s in verdict.result.evidence.segments][-1] == "town=c"
 
 
 def test_a_gap_that_small_segments_have_by_chance_is_none() -> None:
@@ -84,7 +84,7 @@ def test_an_error_budget_is_left_alone_by_normal_errors_and_burns_with_large_one
         world.send(_prices(rng, 2000, day * DAY, (day + 1) * DAY))
         found = world.tick((day + 1) * DAY)["Budget", ""]
         assert found.verdict.result.status in ("ok", "no_data"), found.verdict.result.message
-    left = found.verdict.result.evidence["budget"]["left"]
+    left = found.verdict.result.evidence.left
     assert abs(left - 1) < 0.25, "normal errors are free"
     world.send(_prices(rng, 2000, 20 * DAY, 21 * DAY, sigma=40))
     found = world.tick(21 * DAY)["Budget", ""]
@@ -92,7 +92,7 @@ def test_an_error_budget_is_left_alone_by_normal_errors_and_burns_with_large_one
     assert found.verdict.result.status == "breach" and found.verdict.result.level == "critical"
     assert found.verdict.result.value == pytest.approx(15 / 0.44, rel=0.2)
     assert found.labels["severity"] == "critical"
-    assert found.verdict.result.evidence["budget"]["left"] < left - 1
+    assert found.verdict.result.evidence.left < left - 1
 
 
 def test_a_slow_burn_is_a_ticket_and_wakes_nobody() -> None:
@@ -114,7 +114,7 @@ def test_an_integrity_objective_counts_predictions_with_a_broken_feature() -> No
         world.predict(_prices(rng, 2000, day * DAY, (day + 1) * DAY))
     found = world.tick(6 * DAY)["Broken", ""]
     assert found.verdict.result.status == "ok"
-    assert found.verdict.result.evidence["budget"]["left"] > 0.9
+    assert found.verdict.result.evidence.left > 0.9
     frame = _prices(rng, 2000, 6 * DAY, 7 * DAY)
     frame["town"] = frame["town"].where(rng.random(2000) > 0.3, None)
     world.predict(frame)

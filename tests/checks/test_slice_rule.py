@@ -13,6 +13,7 @@ from checks.houses import NAMES, all_of, case, houses, reference, rows
 from otel_mlmon.checks.slices import concentrated, slices
 from otel_mlmon.rulefile import SliceRule
 from otel_mlmon.values import Reference
+from otel_mlmon.values.evidence_documents import evidence_from_document, evidence_to_document
 
 BAD = ("town-03", "town-08", "town-15")
 
@@ -41,7 +42,7 @@ def test_three_towns_that_are_off_by_a_third_are_named_and_nothing_else(known: R
     for seed in range(1, 11):
         found = slices(_rule(), case(rows(_off(houses(np.random.default_rng(seed)), *BAD)), known))
         assert (found.status, found.finding) == ("breach", "slice")
-        assert {part["where"] for part in found.evidence["slices"]} == {f"town = {town}" for town in BAD}
+        assert {part.where for part in found.evidence.slices} == {f"town = {town}" for town in BAD}
         assert found.value is not None and found.value > 1
         assert found.p_value is not None and found.p_value < 1e-6
         assert found.threshold == 0.15
@@ -64,7 +65,7 @@ def test_three_of_many_neighbourhoods_are_named_though_the_whole_is_within_three
     for seed in range(1, 11):
         columns = market(seed, 10_000, *BAD)
         found = slices(_rule(), case(rows(columns), known))
-        assert {part["where"] for part in found.evidence["slices"]} == {f"town = {town}" for town in BAD}
+        assert {part.where for part in found.evidence.slices} == {f"town = {town}" for town in BAD}
         assert found.p_value is not None and found.p_value < 0.001
         grown.append(np.sqrt(np.mean((columns["predicted"] - columns["price"]) ** 2)) / before - 1)
     assert 0 < np.mean(grown) < 0.03
@@ -74,16 +75,18 @@ def test_what_is_said_has_the_figures_and_is_json(known: Reference) -> None:
     columns = _off(houses(np.random.default_rng(1)), "town-03")
     found = slices(_rule(), case(rows(columns), known))
     there = columns["town"] == "town-03"
-    (part,) = found.evidence["slices"]
-    assert part["rows"] == there.sum()
-    assert part["value"] == pytest.approx(np.sqrt(np.mean((columns["predicted"] - columns["price"])[there] ** 2)))
-    assert part["worse"] == pytest.approx(part["value"] / part["expected"] - 1) == pytest.approx(found.value)
-    assert part["expected"] == pytest.approx(0.1 * np.sqrt(np.mean(columns["price"][there] ** 2)), rel=0.25)
+    (part,) = found.evidence.slices
+    assert part.rows == there.sum()
+    assert part.value == pytest.approx(np.sqrt(np.mean((columns["predicted"] - columns["price"])[there] ** 2)))
+    assert part.worse == pytest.approx(part.value / part.expected - 1) == pytest.approx(found.value)
+    assert part.expected == pytest.approx(0.1 * np.sqrt(np.mean(columns["price"][there] ** 2)), rel=0.25)
     assert (
         found.message
         == f"rmse is {found.value:.0%} worse than expected where town = town-03 ({there.sum()} predictions)"
     )
-    assert json.loads(json.dumps(found.evidence)) == found.evidence
+    assert (
+        evidence_from_document("slices", json.loads(json.dumps(evidence_to_document(found.evidence)))) == found.evidence
+    )
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae"])
@@ -105,7 +108,7 @@ def test_a_window_that_is_worse_everywhere_is_said_to_be(known: Reference) -> No
 def test_features_that_the_rule_leaves_out_name_nothing(known: Reference) -> None:
     columns = _off(houses(np.random.default_rng(1)), *BAD)
     found = slices(_rule(features=["*", "!town", "!l*itude"]), case(rows(columns), known))
-    assert not {name for part in found.evidence.get("slices", []) for name, _ in part["conditions"]} & {
+    assert not {name for part in (found.evidence.slices if found.evidence else ()) for name, _ in part.conditions} & {
         "town", "latitude", "longitude",
     }  # fmt: skip
 
@@ -113,7 +116,7 @@ def test_features_that_the_rule_leaves_out_name_nothing(known: Reference) -> Non
 def test_forty_of_a_hundred_truths_missing_by_chance_change_nothing_but_the_rows(known: Reference) -> None:
     columns = _unknown(_off(houses(np.random.default_rng(1), 7000), *BAD), 0.4)
     found = slices(_rule(), case(rows(columns), known))
-    assert {part["where"] for part in found.evidence["slices"]} == {f"town = {town}" for town in BAD}
+    assert {part.where for part in found.evidence.slices} == {f"town = {town}" for town in BAD}
     assert found.rows == np.isfinite(columns["price"]).sum()
 
 
@@ -136,7 +139,7 @@ def test_without_a_model_of_the_losses_only_segments_are_compared_with_what_they
         fine = slices(_rule(), case(rows(houses(np.random.default_rng(seed)), names), known, "town"))
         assert fine.status == "ok" or (fine.p_value is not None and fine.p_value > 0.01), fine
         found = slices(_rule(), case(rows(_off(houses(np.random.default_rng(seed)), *BAD), names), known, "town"))
-        assert {part["where"] for part in found.evidence["slices"]} == {f"town = {town}" for town in BAD}
+        assert {part.where for part in found.evidence.slices} == {f"town = {town}" for town in BAD}
     without = reference(houses(np.random.default_rng(0), 4000), estimators=False)
     none = slices(_rule(), case(rows(houses(np.random.default_rng(1))), without))
     assert (none.status, none.reason) == ("no_data", "no_loss_model")
@@ -155,7 +158,7 @@ def test_a_segment_that_is_no_feature_is_named() -> None:
     columns = with_channel(houses(np.random.default_rng(1)), 1)
     columns["predicted"] = np.where(columns["channel"] == "phone", columns["predicted"] * 1.3, columns["predicted"])
     found = slices(_rule(segments=["channel"]), case(rows(columns, names), known, "channel"))
-    assert [part["where"] for part in found.evidence["slices"]] == ["channel = phone"]
+    assert [part.where for part in found.evidence.slices] == ["channel = phone"]
 
 
 def test_classes_that_are_wrong_more_often_are_found() -> None:
@@ -170,11 +173,11 @@ def test_classes_that_are_wrong_more_often_are_found() -> None:
     fine = slices(_rule(slices="accuracy"), case(rows(classes(np.random.default_rng(1), ())), known))
     assert fine.status == "ok" or (fine.p_value is not None and fine.p_value > 0.01)
     found = slices(_rule(slices="accuracy"), case(rows(classes(np.random.default_rng(2), ("town-05",))), known))
-    (part,) = found.evidence["slices"]
-    assert part["where"] == "town = town-05"
-    assert part["value"] == pytest.approx(0.6, abs=0.1)
-    assert part["expected"] == pytest.approx(0.9, abs=0.05)
-    assert found.value == pytest.approx(1 - part["value"] / part["expected"])
+    (part,) = found.evidence.slices
+    assert part.where == "town = town-05"
+    assert part.value == pytest.approx(0.6, abs=0.1)
+    assert part.expected == pytest.approx(0.9, abs=0.05)
+    assert found.value == pytest.approx(1 - part.value / part.expected)
 
 
 def test_where_errors_are_concentrated_is_told_with_and_without_a_reference(known: Reference) -> None:

@@ -15,9 +15,10 @@ from checks.houses import all_of, reference, rows
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from otel_mlmon.diagnosis.shift_kind import ShiftKind, shift_kind
+from otel_mlmon.diagnosis.shift_kind import shift_kind
 from otel_mlmon.reference.artefact import from_document, to_document
 from otel_mlmon.values import Reference
+from otel_mlmon.values.evidence import ShiftKind
 
 DATA = Path(os.environ.get("MLMON_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 Numbers = npt.NDArray[np.float64]

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pytest
 from diagnosis.models import FILES, Data, data, rows
 
-from otel_mlmon.diagnosis.selection import Selection, selection
+from otel_mlmon.diagnosis.selection import selection
 from otel_mlmon.stats.metrics.table import METRICS
 from otel_mlmon.values import PerformanceCounts
+from otel_mlmon.values.evidence import Selection
 
 N = 4000
 Floats = npt.NDArray[np.float64]
@@ -102,7 +103,7 @@ def test_truths_missing_by_what_features_show_are_corrected_to_the_truth(name: s
         covered += found.low <= truth <= found.high
         off.append(found.corrected / truth - 1)
         before.append(found.plain / truth - 1)
-        assert found.fields[0]["field"] == "prediction"
+        assert found.fields[0].field == "prediction"
     assert np.mean(before) < -0.08
     assert abs(float(np.mean(off))) < 0.03
     assert covered >= 12
@@ -149,8 +150,8 @@ def test_the_message_says_which_rows_how_many_and_what_follows() -> None:
     assert "ocean_proximity = INLAND in" in found.message
     assert "100% of those without" in found.message
     assert "not for reasons that no feature shows" in found.message
-    (field,) = [f for f in found.fields if f["field"] == "ocean_proximity"]
-    assert (field["kind"], field["others"]) == ("share", 1.0)
+    (field,) = [f for f in found.fields if f.field == "ocean_proximity"]
+    assert (field.kind, field.others) == ("share", 1.0)
     assert found.effective_rows < known.sum()
 
 

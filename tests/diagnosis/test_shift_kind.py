@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from checks.houses import all_of, reference, rows
 
-from otel_mlmon.diagnosis.shift_kind import ShiftKind, shift_kind
+from otel_mlmon.diagnosis.shift_kind import shift_kind
 from otel_mlmon.values import Reference
+from otel_mlmon.values.evidence import ShiftKind
 
 
 def _predictions(seed: int, n: int = 4000, *, low: float = 0.0, concept: float = 1.0) -> dict[str, Any]:

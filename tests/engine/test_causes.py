@@ -20,6 +20,7 @@ from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import Rule, parse_text
 from otel_mlmon.stats.inference.p_values import combined_p_value
 from otel_mlmon.values import Alert, AlertState, CheckResult, Reference, RowBlock, Target, Verdict
+from otel_mlmon.values.evidence import FieldEvidence, SchemaEvidence
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 
 HOUR = 3_600_000_000_000
@@ -75,7 +76,7 @@ def _fine(method: str, field: str, segment: str, **named: Any) -> Alert:
 
 
 DROPPED = _alert("missing", "x")
-SCHEMA = _alert("schema", evidence={"fields": ["x"]}, value=1.0, threshold=0.0)
+SCHEMA = _alert("schema", evidence=SchemaEvidence(("x",), ()), value=1.0, threshold=0.0)
 FEET, RANGE = _alert("range", "x", finding="unit"), _alert("range", "x", finding="range")
 
 # What may be a cause, what may follow from it, and whether it does.
@@ -372,7 +373,7 @@ def _rules(*rules: str, head: str = "") -> tuple[Rule, ...]:
 
 def _verdict(p_value: float | None, status: Any = "breach", **named: Any) -> Verdict:
     result = CheckResult(status, "beyond_threshold", p_value=p_value, finding="shift", level="critical", rows=1000)
-    result = replace(result, evidence={"numbers": []}, **named)
+    result = replace(result, evidence=FieldEvidence(()), **named)
     return Verdict(Target("m", "v1", "", "x"), 9 * HOUR, 10 * HOUR, result)
 
 
@@ -459,7 +460,7 @@ def test_what_is_fine_by_size_stays_fine_and_what_may_be_chance_loses_its_findin
         "",
         "",
     )
-    assert chance.result.evidence == {}
+    assert chance.result.evidence is None
     assert (chance.result.p_value, chance.result.q_value) == (0.2, 0.2)
 
 

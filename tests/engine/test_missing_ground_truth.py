@@ -79,12 +79,12 @@ def test_missing_where_the_error_is_large_is_warned_of_and_corrected_for() -> No
         assert verdict.result.coverage == pytest.approx(0.6, abs=0.05)
         assert world.engine.groups["g", "m"].biased["1"]
         assert "are not like" in verdict.result.message
-        told = verdict.result.evidence["selection"]
-        assert told["biased"] and told["fields"]
+        told = verdict.result.evidence.selection
+        assert told.biased and told.fields
         part = frame[(frame["time"] >= verdict.start) & (frame["time"] < verdict.end)]
         truth = _rmse(part)
         plain.append(abs(verdict.result.value / truth - 1))
-        corrected.append(abs(told["corrected"] / truth - 1))
+        corrected.append(abs(told.corrected / truth - 1))
         world.store.close()
     # What no feature shows cannot be corrected for: better, not right.
     assert np.mean(corrected) < np.mean(plain)

@@ -8,6 +8,7 @@ from typing import Any
 
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.values import Alert, AlertState, CheckResult, HistogramValue, Point, Target, Verdict
+from otel_mlmon.values.evidence_documents import evidence_from_document
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.semconv import MetricName
 
@@ -79,7 +80,7 @@ def alert(**changes: Any) -> Alert:
             rows=4980,
             reference_rows=16512,
             message="psi 0.427 between 4980 values and the reference's 16512",
-            evidence=evidence,
+            evidence=evidence_from_document("drift", evidence),
         ),
     )
     made = Alert(
@@ -92,6 +93,9 @@ def alert(**changes: Any) -> Alert:
 
 
 def changed(made: Alert, **changes: Any) -> Alert:
+    if isinstance(changes.get("evidence"), Mapping):
+        changes["evidence"] = evidence_from_document(changes.get("check", made.check), changes["evidence"])
+
     def mine(part: Any) -> dict[str, Any]:
         return {k: changes.pop(k) for k in list(changes) if k in type(part).__dataclass_fields__}
 

@@ -37,6 +37,8 @@ from otel_mlmon.export.pages.report import report_page
 from otel_mlmon.export.pages.svg import percent, round_steps
 from otel_mlmon.export.pages.wording import length, shown, sure, when
 from otel_mlmon.export.source import HistoryPoint
+from otel_mlmon.values.evidence import FieldEvidence
+from otel_mlmon.values.evidence_documents import evidence_from_document
 
 VOID = {"meta", "br", "rect", "circle", "polyline"}
 HOUR = 3600 * 10**9
@@ -130,6 +132,12 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in {"style", "title"}:
             self.words.append(data)
+
+
+def _drawn(found: Mapping[str, Any]) -> tuple[str, str]:
+    evidence = evidence_from_document("drift", {"distribution": found})
+    assert isinstance(evidence, FieldEvidence)
+    return distributions.draw(evidence.distribution)
 
 
 def report(one=None, history=HISTORY, examples=EXAMPLES, explanation=None, **changes) -> Page:
@@ -370,7 +378,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
 
 
 def test_a_picture_of_numbers_has_a_pair_of_bars_per_bin_and_its_edges() -> None:
-    picture, caption = distributions.draw(DISTRIBUTION)
+    picture, caption = _drawn(DISTRIBUTION)
     assert picture.count('class="ref"') == picture.count('class="win"') == 12
     assert "1.904 to 2.352" not in picture
     assert "<title>1.9035 to 2.3523: reference 10.10%, window 3.50%</title>" in picture
@@ -380,7 +388,7 @@ def test_a_picture_of_numbers_has_a_pair_of_bars_per_bin_and_its_edges() -> None
 
 
 def test_a_picture_of_few_values_has_a_bar_per_value() -> None:
-    picture, caption = distributions.draw(
+    picture, caption = _drawn(
         {
             "kind": "numeric",
             "edges": [1.0, 2.0, 3.0, 3.0],
@@ -395,7 +403,7 @@ def test_a_picture_of_few_values_has_a_bar_per_value() -> None:
 def test_small_categories_are_summed_not_hidden() -> None:
     n = 200
     labels = [f"c{i}" for i in range(n)]
-    picture, _ = distributions.draw(
+    picture, _ = _drawn(
         {"kind": "categorical", "labels": labels, "reference": [1 / n] * n, "window": [0.5, *[0.5 / (n - 1)] * (n - 1)]}
     )
     assert "180 smaller ones: reference 90.00%, window 45.23%" in picture

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from otel_mlmon.export.pages import svg
 from otel_mlmon.export.pages.wording import number
+from otel_mlmon.values.evidence import Distribution
 
 MOST_CATEGORIES = 20
 _MOST_BINS = 60
 _Pair = tuple[float, float]  # shares: reference, window
 
 
-def draw(found: Any) -> tuple[Markup, str]:
-    """Picture and caption; both empty when `found`, from a verdict's evidence, does not hold two distributions."""
-    if not isinstance(found, Mapping):
+def draw(found: Distribution | None) -> tuple[Markup, str]:
+    """Return picture and caption, both empty where there is nothing to draw."""
+    if found is None:
         return Markup(""), ""
-    pairs = list(zip(_shares(found.get("reference")), _shares(found.get("window")), strict=False))
-    edges = [edge for edge in map(number, _list(found.get("edges"))) if edge is not None]
+    pairs = list(zip(_shares(found.reference), _shares(found.window), strict=False))
+    edges = [edge for edge in map(number, found.edges or ()) if edge is not None]
     if not pairs or not any(map(any, pairs)):
         return Markup(""), ""
-    if found.get("kind") == "numeric" and 0 < len(edges) == len(pairs) - 1 <= _MOST_BINS:
+    if found.kind == "numeric" and 0 < len(edges) == len(pairs) - 1 <= _MOST_BINS:
         return _numeric(edges, pairs)
-    labels = [str(label) for label in _list(found.get("labels"))]
+    labels = list(found.labels)
     labels += [f"bin {place + 1}" for place in range(len(labels), len(pairs))]
     return _categories(labels, pairs)
 
@@ -108,9 +108,5 @@ def _grid(left: float, top: float, plot: float, most: float) -> list[str]:
     return parts
 
 
-def _shares(found: Any) -> list[float]:
-    return [max(number(value) or 0.0, 0.0) for value in _list(found)]
-
-
-def _list(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, (list, tuple)) else []
+def _shares(shares: Sequence[float]) -> list[float]:
+    return [max(number(share) or 0.0, 0.0) for share in shares]

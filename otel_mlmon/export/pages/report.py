@@ -14,15 +14,20 @@ from otel_mlmon.export.plain import plain
 from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.values import Alert
 from otel_mlmon.values.alert_documents import verdict_to_document
+from otel_mlmon.values.evidence import (
+    BudgetEvidence,
+    Evidence,
+    FairnessEvidence,
+    FieldEvidence,
+    Line,
+    ParityEvidence,
+    SchemaEvidence,
+    SliceEvidence,
+)
 
-_KNOWN_EVIDENCE = frozenset(
-    {"distribution", "numbers", "segments", "sql", "selection", "shift", "slices", "ledger", "budget", "examples",
-     "interval", "size"}
-)  # fmt: skip
 _EXAMPLE_COLUMNS = ("slice", "prediction_id", "time", "value", "prediction", "shadow", "ground_truth", "trace_id")
 _FIGURES = ("value", "low", "high", "threshold", "p_value", "q_value", "rows", "reference_rows", "coverage", "maturity", "start",
             "end", "message")  # fmt: skip
-_BURN = ("window", "burn", "short", "short_burn", "factor", "rows", "breach")
 _MOST_COLUMNS = 12
 _LONG_NUMBER = re.compile(r"-?\d{1,12}\.\d{4,}(e-?\d{1,2})?")
 _MOST_ROWS = 200
@@ -45,7 +50,7 @@ def report_page(
     said = as_share if is_share(alert.check, alert.method) else shown
     judged = _judged(alert, explanation)
     evidence = alert.verdict.result.evidence
-    picture, caption = distributions.draw(evidence.get("distribution"))
+    picture, caption = distributions.draw(evidence.distribution if isinstance(evidence, FieldEvidence) else None)
     found = explained.example_rows(explanation)
     rows = [_example(row) for row in (examples if found is None else found) if isinstance(row, Mapping)]
     return environment.get_template("report.html").render(
@@ -67,10 +72,10 @@ def report_page(
         else "",
         picture=picture,
         caption=caption,
-        numbers=_numbers(_rows(evidence.get("numbers"))),
-        segments=_rows(evidence.get("segments")),
-        budget=_budget(evidence.get("budget")),
-        further={str(k): _short(v) for k, v in evidence.items() if k not in _KNOWN_EVIDENCE and v not in ("", None)},
+        numbers=_numbers(_lines_of(evidence)),
+        segments=_segments_of(evidence),
+        budget=_budget(evidence) if isinstance(evidence, BudgetEvidence) else {},
+        further=_further(evidence),
         rule={str(k): _short(v) for k, v in alert.configured.items()},
         interval=explained.between(judged["low"], judged["high"], said),
         message=explained.message_of(str(judged["message"] or ""), explanation),
@@ -83,7 +88,7 @@ def report_page(
         examples=rows,
         columns=_columns(rows, bool(alert.target.field)),
         missing=missing,
-        sql=evidence["sql"] if isinstance(evidence.get("sql"), str) else _sql(alert),
+        sql=_sql(alert),
     )
 
 
@@ -106,20 +111,15 @@ def _headline(alert: Alert) -> str:
     return f"{alert.rule}: {measured(alert.check, alert.method)}{about}{where}"
 
 
-def _budget(found: Any) -> dict[str, Any]:
-    """How much of an error budget is left, and how fast it burns; {} where the alert is about none."""
-    lines = found.get("windows") if isinstance(found, Mapping) else None
-    rows = (
-        [{name: line.get(name) for name in _BURN} for line in lines or () if isinstance(line, Mapping)]
-        if isinstance(lines, list)
-        else []
-    )
-    if not rows:
+def _budget(evidence: BudgetEvidence) -> dict[str, Any]:
+    """How much of an error budget is left, and how fast it burns; {} without windows."""
+    if not evidence.windows:
         return {}
-    left, over = number(found.get("left")), shown(found.get("over"))
+    left, over = number(evidence.left), shown(evidence.over)
     used = left is not None and left < 0
     said = f"The budget for {over} is used up" if used else f"{as_share(left)} of the budget for {over} is left"
-    return {"said": f"{said}: {as_share(1 - (left or 0.0))} of it is gone." if used else f"{said}.", "lines": rows}
+    text = f"{said}: {as_share(1 - (left or 0.0))} of it is gone." if used else f"{said}."
+    return {"said": text, "lines": evidence.windows}
 
 
 def _times(value: float | None, threshold: float | None) -> str:
@@ -130,19 +130,30 @@ def _times(value: float | None, threshold: float | None) -> str:
     return f"{much / limit:.1f} × the limit" if much / limit < 1000 else "far beyond the limit"
 
 
-def _rows(found: Any) -> Sequence[Sequence[Any]]:
-    """Rows of three, whatever else the evidence holds; segments with more to them are name, value and rows."""
-    rows = found if isinstance(found, (list, tuple)) else ()
-    rows = [[row.get(key) for key in ("segment", "value", "rows")] if isinstance(row, Mapping) else row for row in rows]
-    return [row for row in rows if isinstance(row, (list, tuple)) and len(row) == 3][:_MOST_ROWS]
+def _lines_of(evidence: Evidence | None) -> Sequence[Line]:
+    if evidence is None or isinstance(evidence, (FairnessEvidence, SliceEvidence, BudgetEvidence)):
+        return ()
+    return evidence.numbers[:_MOST_ROWS]
 
 
-def _numbers(rows: Sequence[Sequence[Any]]) -> list[tuple[str, str, str]]:
+def _segments_of(evidence: Evidence | None) -> list[tuple[str, float | None, int]]:
+    if not isinstance(evidence, (FieldEvidence, FairnessEvidence)):
+        return []
+    return [(one.segment, one.value, one.rows) for one in evidence.segments[:_MOST_ROWS]]
+
+
+def _further(evidence: Evidence | None) -> dict[str, str]:
+    if isinstance(evidence, SchemaEvidence):
+        return {"fields": _short(evidence.fields)}
+    return {"relation": _short(evidence.relation)} if isinstance(evidence, ParityEvidence) and evidence.relation else {}
+
+
+def _numbers(lines: Sequence[Line]) -> list[tuple[str, str, str]]:
     """Name, reference, window; counts with their share of the rows, since the two have different numbers of rows."""
-    totals: Sequence[Any] = next((row for row in rows if row[0] == "rows"), (None, None, None))
+    totals = next((line for line in lines if line.name == "rows"), Line("rows", None, None))
     return [
-        (str(row[0]), *(_with_share(row[side], None if row is totals else totals[side]) for side in (1, 2)))  # type: ignore[misc]
-        for row in rows
+        (line.name, *(_with_share(line[side], None if line is totals else totals[side]) for side in (1, 2)))  # type: ignore[misc]
+        for line in lines
     ]
 
 
