@@ -16,9 +16,9 @@ from otel_mlmon.errors import EvaluationError
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import FieldCells, RowBlock
 
+_MEMORY: Final = "512MB"
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "enable_external_access": "false",
-    "memory_limit": "512MB",
     "threads": 1,
     "allow_community_extensions": "false",
     "autoinstall_known_extensions": "false",
@@ -75,7 +75,7 @@ def _sandbox(text: str, table: pa.Table) -> Iterator[Callable[[str], tuple[Any, 
     """Run queries with one result row over `table`, named `predictions`, for the user's `text`."""
     if ";" in text:
         raise EvaluationError(f"expression {text!r}: found ';', allowed is one expression")
-    connection = duckdb.connect(":memory:", config=_CONFIG)
+    connection = duckdb.connect(":memory:", config={**_CONFIG, "memory_limit": _MEMORY})
     timer = threading.Timer(_SECONDS, connection.interrupt)
     try:
         connection.register("predictions", table)

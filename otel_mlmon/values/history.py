@@ -81,10 +81,11 @@ class LedgerEntry(NamedTuple):
         widens the estimate's, by their share of the variance.
 
         >>> entry = LedgerEntry("a", "m", "1", "", "mae", 0, 1, 2, 5.0, 4.0, 6.0)
-        >>> kept = [entry._replace(realised=x, realised_low=x - 1, realised_high=x + 1, coverage=1) for x in (3.5, 5.5, 6.5)]
-        >>> [one.side() for one in kept]
+        >>> def scored(x, coverage):
+        ...     return entry._replace(realised=x, realised_low=x - 1, realised_high=x + 1, coverage=coverage)
+        >>> [scored(x, 1.0).side() for x in (3.5, 5.5, 6.5)]
         [-1, 0, 1]
-        >>> entry._replace(realised=6.2, realised_low=5.2, realised_high=7.2, coverage=0.5).side()
+        >>> scored(6.2, 0.5).side()
         0
         """
         if math.isnan(self.realised) or math.isnan(self.low) or math.isnan(self.high):
