@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from otel_mlmon.diagnosis.explanation import Change, Changes
 from otel_mlmon.values import ChangeEvent
+from otel_mlmon.values.explanation import Change, Changes
 
 _DAY: Final = 86_400 * 10**9
 _MOST: Final = 50

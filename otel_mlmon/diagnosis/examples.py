@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from otel_mlmon.checks.parity import pairs
-from otel_mlmon.diagnosis.explanation import Examples
 from otel_mlmon.diagnosis.losses import Losses
 from otel_mlmon.diagnosis.outcomes import CHECKS
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.values import Target
+from otel_mlmon.values.explanation import Examples
 
 MOST: Final = 10
 _AT_ONCE: Final = 500  # predictions of one nanosecond (of one batch) that are searched for an id

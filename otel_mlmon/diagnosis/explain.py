@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from otel_mlmon.diagnosis.changes import changes, span
 from otel_mlmon.diagnosis.examples import examples
-from otel_mlmon.diagnosis.explanation import Changes, Explanation, Features, History
 from otel_mlmon.diagnosis.features import features
 from otel_mlmon.diagnosis.fired import fired
 from otel_mlmon.diagnosis.history import MOST, first_breach, history
@@ -17,6 +16,7 @@ from otel_mlmon.diagnosis.notes import notes
 from otel_mlmon.diagnosis.outcomes import outcomes
 from otel_mlmon.diagnosis.subject import Evidence, Subject, Unknown, read
 from otel_mlmon.diagnosis.where import Found, where
+from otel_mlmon.values.explanation import Changes, Explanation, Features, History
 from otel_mlmon.values.storage import Storage
 
 _log = logging.getLogger(__name__)

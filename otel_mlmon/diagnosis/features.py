@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from otel_mlmon.checks.context import expected_profile
-from otel_mlmon.diagnosis.explanation import Features, Moved
 from otel_mlmon.diagnosis.losses import absolute_errors
 from otel_mlmon.diagnosis.subject import Evidence, Rows
 from otel_mlmon.rulefile.patterns import output_name
@@ -16,6 +15,7 @@ from otel_mlmon.stats.drift.distribution import Distribution, bin_index, coarse
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.values import FieldCells, FieldProfile, FieldReference, Reference
+from otel_mlmon.values.explanation import Features, Moved
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from otel_mlmon.diagnosis.explanation import Fired
 from otel_mlmon.rulefile import RuleBase
 from otel_mlmon.values import Alert
+from otel_mlmon.values.explanation import Fired
 
 
 def fired(alert: Alert, rule: RuleBase | None) -> Fired:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from otel_mlmon.diagnosis.explanation import History, Revision, Tick
 from otel_mlmon.diagnosis.what_if import direction, what_if
 from otel_mlmon.rulefile import RuleBase
+from otel_mlmon.values.explanation import History, Revision, Tick
 from otel_mlmon.values.history import RevisionRow, VerdictRow
 
 MOST: Final = 2000  # verdicts that are looked at

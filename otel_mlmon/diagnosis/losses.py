@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from otel_mlmon.checks.losses import Metric, row_losses
-from otel_mlmon.diagnosis.explanation import Part
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.stats.inference.proportion import wilson
 from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.values import RowBlock
+from otel_mlmon.values.explanation import Part
 from otel_mlmon.window.outcome_rows import outcomes
 
 if TYPE_CHECKING:

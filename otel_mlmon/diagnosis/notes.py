@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final, get_args
 
-from otel_mlmon.diagnosis.explanation import Note
 from otel_mlmon.diagnosis.losses import metric_of
 from otel_mlmon.diagnosis.selection import Corrigible, selection
 from otel_mlmon.diagnosis.shift_kind import shift_kind
 from otel_mlmon.diagnosis.subject import Evidence, Subject
 from otel_mlmon.values.evidence import PerformanceEvidence, Selection
+from otel_mlmon.values.explanation import Note
 
 _KINDS: Final = {
     "model": "another model",

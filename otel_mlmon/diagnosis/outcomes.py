@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from otel_mlmon.diagnosis.explanation import Arrived, Cell, Outcomes
 from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.values import RowBlock
 from otel_mlmon.values.evidence import EstimatedWindow, EstimateEvidence
 from otel_mlmon.values.evidence import Evidence as CheckEvidence
+from otel_mlmon.values.explanation import Arrived, Cell, Outcomes
 from otel_mlmon.window.outcome_rows import outcomes as outcomes_of
 
 CHECKS: Final = frozenset({"performance", "fairness", "slices", "budget", "estimate"})

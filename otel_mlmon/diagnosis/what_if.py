@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from otel_mlmon.diagnosis.explanation import Tick, WhatIf
 from otel_mlmon.rulefile import EstimateRule, PerformanceRule, RuleBase
 from otel_mlmon.values import AlertState, Status
 from otel_mlmon.values.alert_state import step
+from otel_mlmon.values.explanation import Tick, WhatIf
 
 FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _AT_MOST_ONE: Final = frozenset(

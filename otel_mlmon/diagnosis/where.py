@@ -14,7 +14,6 @@ import numpy.typing as npt
 from otel_mlmon.checks.losses import counted_loss, expected_losses, figure, row_losses
 from otel_mlmon.checks.parity import pairs
 from otel_mlmon.checks.slices import concentrated, slice_columns
-from otel_mlmon.diagnosis.explanation import Part, Where
 from otel_mlmon.diagnosis.faults import fault
 from otel_mlmon.diagnosis.features import surprise
 from otel_mlmon.diagnosis.losses import Losses, metric_of, share_part
@@ -23,6 +22,7 @@ from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.stats.slices.search import Codes, search
 from otel_mlmon.values import RowBlock
+from otel_mlmon.values.explanation import Part, Where
 
 MIN_ROWS: Final = 30
 CONFIDENCE: Final = 0.99

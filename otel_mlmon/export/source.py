@@ -46,7 +46,7 @@ class AlertSource(Protocol):
         ...
 
     def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
-        """Why it fires, JSON-able, as `why.Explanation`. None for an unknown alert, and when it takes longer than `wait` seconds to
+        """Why it fires, JSON-able, as `values.explanation.Explanation`. None for an unknown alert, and when it takes longer than `wait` seconds to
         find out; then it goes on, and is there when asked again.
         """
         ...

@@ -13,10 +13,10 @@ import pytest
 from diagnosis.towns import HOUR, PRICES_OFF, World, houses, reference
 
 from otel_mlmon.diagnosis import Limits, Subject, explain, subject
-from otel_mlmon.diagnosis.explanation import Revision
 from otel_mlmon.diagnosis.history import windows_of
 from otel_mlmon.diagnosis.subject import sample_ranges
 from otel_mlmon.server.explanations import Explanations
+from otel_mlmon.values.explanation import Revision
 from otel_mlmon.values.history import VerdictRow
 from otel_mlmon.wire.semconv import FIELD_SHADOW
 

@@ -12,10 +12,10 @@ from diagnosis.towns import HOUR, World, houses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.diagnosis.explanation import Tick
 from otel_mlmon.diagnosis.history import first_breach, history
 from otel_mlmon.diagnosis.what_if import FACTORS, what_if
 from otel_mlmon.rulefile import Rule, parse_text
+from otel_mlmon.values.explanation import Tick
 
 
 def _rule(text: str) -> Rule:

@@ -1,7 +1,7 @@
-"""What is behind an alert, as plain values: the answers to six questions, in the order in which a person asks them.
+"""The explanation of an alert: the answers to six questions, in the order in which a person asks them. Frozen.
 
-All times are ns since the epoch, all lengths of time ns. What is not known is None. A part that could not be found out is None, too,
-and named in `Explanation.missing`.
+All times are ns since the epoch, all lengths of time ns. Unknown figures are None. A part that fails is None, too, and named in
+`Explanation.missing`.
 """
 
 from __future__ import annotations
