@@ -14,7 +14,7 @@ from otel_mlmon.checks import evidence
 from otel_mlmon.checks.context import FieldView, compare, no_data
 from otel_mlmon.checks.drift import cells
 from otel_mlmon.checks.integrity import MARGIN, not_in_reference, percent, too_few
-from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, explain
+from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import DefaultValue, Stuck
 from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value
@@ -28,7 +28,9 @@ _REST_CHANGED: Final = 0.02  # p-value of all the other values, from which it is
 _REST_CHANGED_BY_A_NEW_ONE: Final = 1e-3  # of a value beyond all others: what has moved as a whole brings several
 _REST_CHANGED_BY_A_FALL: Final = 0.05
 _REST_CHANGED_FOR_A_NAME: Final = 0.2
-_SURE: Final = 1e-3
+_SURE_OF_ALL: Final = 1e-3  # p-value below which the change is certain, though no value stands alone
+_CANDIDATES: Final = 3  # values that may be the one that stands alone
+_SHOWN: Final = 8  # shares in the evidence
 _WAS_THERE: Final = 0.01  # share of the reference's rows from which it is news that a value is gone
 _SEVERAL: Final = 2  # times as many values as have this one are in another unit, when it is one of them
 # What people write for "not known"; any other new category is a new category.
@@ -81,6 +83,16 @@ def few_values(field: FieldView) -> bool:
     return len(edges) > 1 and edges[-1] == edges[-2]
 
 
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """The watched values, as JSON text: rows now, and the change of their share with its p-value; most certain first."""
+
+    order: Sequence[str]
+    now: Mapping[str, int]
+    change: Mapping[str, float]
+    p_values: Mapping[str, float]
+
+
 def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
     """Largest change of any single value's share of the rows, the other values keeping their proportions."""
     if field.reference is None or field.expected is None:
@@ -88,70 +100,103 @@ def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
     rows, before = field.profile.rows, _before(field)
     if rows < rule.min_rows:
         return too_few(rule, rows, "rows")
+    watched = _watched(rule, field, before)
+    if not watched:
+        return no_data("no_values", f"{field.name} has no value at all", rows=rows, reference_rows=before.rows)
+    limit = MARGIN if rule.above is None else rule.above
+    changes = _changes(field, before, watched, limit)
+    value = _single_value(field, before, changes)
+    likeliest = changes.order[0]
+    p_value = changes.p_values[likeliest if value is None else value]
+    value = likeliest if value is None and p_value > _SURE_OF_ALL else value
+    shown = value or likeliest
+    message = (
+        f"{field.name} is {evidence.shown(shown)} in {changes.now[shown] / rows:.1%} of the rows, "
+        f"in the reference {before.counts.get(shown, 0) / max(before.rows, 1):.1%}"
+    )
+    size, finding = abs(changes.change[shown]), "default"
+    if value is not None and value not in before.counts and size > limit and p_value < WORTH_A_LOOK:
+        unit = _one_of_several(field, size)
+        if unit is not None:
+            finding, message = unit.finding, f"{message}; {unit.message}"
+    if value is None:  # all shares have moved: that is drift, and for the drift rules to say
+        size, p_value, message = 0.0, 1.0, f"{message}; so have the other values: no single value stands out"
+    return compare(
+        size,
+        limit,
+        p_value,
+        rows=rows,
+        reference_rows=before.rows,
+        message=message,
+        finding=finding,
+        critical=rule.critical,
+        evidence=lambda: _details(field, before, changes),
+    )
+
+
+def _watched(rule: DefaultValue, field: FieldView, before: _Before) -> set[str]:
+    """The values that the rule names, or all frequent ones; of names, the known ones and those for "not known"."""
     watched = {json_text(v) for v in rule.values} if rule.values else {*before.counts, *field.profile.heavy}
     if len(before.counts) == 2 and rule.values is None and before.others == 0:
         watched -= set(before.counts)  # of two values, one's share is the other's: that is the distribution
-    watched = {v for v in watched if v in before.counts or not v.startswith('"') or _stands_for_unknown(v)}
-    if not watched:
-        return no_data("no_values", f"{field.name} has no value at all", rows=rows, reference_rows=before.rows)
+    return {v for v in watched if v in before.counts or not v.startswith('"') or _stands_for_unknown(v)}
+
+
+def _changes(field: FieldView, before: _Before, watched: set[str], limit: float) -> _Changes:
+    """How the share of each watched value has changed, and how certain that is.
+
+    A change that is too small to matter is not tested, but counts as a test. The values that stand in for others most often share
+    one half of the error between them, all others the other half (weighted Bonferroni: Genovese, Roeder and Wasserman, Biometrika
+    93, 2006).
+    """
+    rows = field.profile.rows
     now = {v: _now(field, v) for v in watched}
     most = {v: _at_most(field, before, v) for v in watched}
     change = {v: n / rows - most[v] / max(before.rows, 1) for v, n in now.items()}
     # Of a value that the reference does not list, only the most that it may have had is known: it can rise, not fall.
     change |= {v: max(c, 0.0) for v, c in change.items() if v not in before.counts}
-    limit = MARGIN if rule.above is None else rule.above
-    # What is too small a change to matter need not be tested, but counts as tested. The values that stand in for others most
-    # often share one half of the error between them, all others the other half (weighted Bonferroni: Genovese, Roeder and
-    # Wasserman, Biometrika 93, 2006).
     likely = watched & _likely(field, before)
-    p_values = {
-        v: min(1.0, 2 * len(likely if v in likely else watched - likely)
-               * _p_value(field, now[v], most[v], rows, before.rows)) if abs(c) > limit else 1.0
-        for v, c in change.items()
-    }  # fmt: skip
-    order = sorted(watched, key=lambda v: (p_values[v], -abs(change[v]), v))
-    left = [
+
+    def p_value(v: str) -> float:
+        tests = 2 * len(likely if v in likely else watched - likely)
+        return min(1.0, tests * _p_value(field, now[v], most[v], rows, before.rows))
+
+    p_values = {v: p_value(v) if abs(c) > limit else 1.0 for v, c in change.items()}
+    return _Changes(sorted(watched, key=lambda v: (p_values[v], -abs(change[v]), v)), now, change, p_values)
+
+
+def _single_value(field: FieldView, before: _Before, changes: _Changes) -> str | None:
+    """The first of the most certain changes that stands alone; None where all values have moved."""
+    gone = [
         v
         for v, n in before.counts.items()
-        if n >= _WAS_THERE * before.rows and now.get(v, n) * before.rows < n * rows / 10
+        if n >= _WAS_THERE * before.rows and changes.now.get(v, n) * before.rows < n * field.profile.rows / 10
     ]
-    value = next(
-        (
-            v
-            for v in order[:3]
-            if not _shifted(field, left, v) and _alone(field, before, {v, *left[: len(left) == 1]}, v)
-        ),
-        None,
-    )
-    p_value = p_values[order[0] if value is None else value]
-    value = order[0] if value is None and p_value > _SURE else value
-    shown = value or order[0]
-    message = (
-        f"{field.name} is {evidence.shown(shown)} in {now[shown] / rows:.1%} of the rows, "
-        f"in the reference {before.counts.get(shown, 0) / max(before.rows, 1):.1%}"
-    )
-    size, finding = abs(change[shown]), "default"
-    if value is not None and value not in before.counts and size > limit and p_value < WORTH_A_LOOK:
-        # A new value may be one of several: those of values that are in another unit.
-        found = explain(field) if field.reference.kind == "numeric" else None
-        if found is not None and found.finding in TRANSFORMED and found.share > _SEVERAL * size:
-            finding, message = found.finding, f"{message}; {found.message}"
-    if value is None:  # all shares have moved: that is drift, and for the drift rules to say
-        size, p_value, message = 0.0, 1.0, f"{message}; so have the other values: no single value stands out"
+    for value in changes.order[:_CANDIDATES]:
+        if not _shifted(field, gone, value) and _alone(field, before, {value, *gone[: len(gone) == 1]}, value):
+            return value
+    return None
 
-    def details() -> FieldEvidence:
-        lines = [
-            Line(f"share of {evidence.shown(v)}", before.counts.get(v, 0) / max(before.rows, 1), now[v] / rows)
-            for v in order[:8]
-        ]
-        of_field = evidence.of_field(field)
-        return replace(of_field, numbers=(*lines, *of_field.numbers))
 
-    return compare(
-        size, limit, p_value,
-        rows=rows, reference_rows=before.rows, message=message, finding=finding, critical=rule.critical,
-        evidence=details,
-    )  # fmt: skip
+def _one_of_several(field: FieldView, size: float) -> Found | None:
+    """A new value may be one of several: those of values that are in another unit."""
+    assert field.reference is not None
+    found = explain(field) if field.reference.kind == "numeric" else None
+    another_unit = found is not None and found.finding in TRANSFORMED and found.share > _SEVERAL * size
+    return found if another_unit else None
+
+
+def _details(field: FieldView, before: _Before, changes: _Changes) -> FieldEvidence:
+    lines = [
+        Line(
+            f"share of {evidence.shown(v)}",
+            before.counts.get(v, 0) / max(before.rows, 1),
+            changes.now[v] / field.profile.rows,
+        )
+        for v in changes.order[:_SHOWN]
+    ]
+    of_field = evidence.of_field(field)
+    return replace(of_field, numbers=(*lines, *of_field.numbers))
 
 
 def _likely(field: FieldView, before: _Before) -> set[str]:

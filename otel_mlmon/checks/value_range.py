@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from otel_mlmon.checks import evidence
@@ -18,54 +19,44 @@ from otel_mlmon.stats.inference.proportion import beyond_extremes, exceeds, fish
 from otel_mlmon.values import FREQUENT_VALUES, CheckResult, FieldProfile
 
 _SAME_VALUE: Final = 0.9  # share of the values outside from which on they are one value
-_REST_CHANGED: Final = 1e-3  # p-value of the values inside the range, from which one value outside is no default
+_INSIDE_CHANGED: Final = 1e-3  # p-value of the values inside the range, from which one value outside is no default
 _LONGEST: Final = 60  # characters of a category that a message shows
-_MOVED: Final = 1e-6  # p-value of the values inside the range, from which all of them have moved
+_ALL_MOVED: Final = 1e-6  # p-value of the values inside the range, below which all of them have moved
 
 
 def out_of_range(rule: OutOfRange, field: FieldView) -> CheckResult:
     """Share of numbers outside the range, or of texts that are no known category."""
     if rule.categories is not None or (field.reference is not None and field.reference.kind == "categorical"):
         return _unknown_categories(rule, field)
-    low, high = rule.minimum, rule.maximum
-    stated = low is not None or high is not None
+    stated = rule.minimum is not None or rule.maximum is not None
     if not stated and (field.reference is None or not field.reference.edges):
         return no_data("not_in_reference", f"{field.name} has no range in the reference and the rule states none")
     numbers = field.profile.numbers
     if numbers < rule.min_rows:
         return too_few(rule, numbers, "numbers")
-    if field.reference is not None and field.reference.edges:
-        low = field.reference.edges[0] if low is None else low
-        high = field.reference.edges[-1] if high is None else high
+    low, high = _range(rule, field)
     bins = field.profile.bins
     bad = field.count_outside(low, high) if stated or bins is None else int(bins[0] + bins[-1])
+    limit = MARGIN if rule.above is None else rule.above
+    from_reference = not stated and rule.above is None
+    p_value = _p_value(field, bad) if from_reference else exceeds(bad, numbers, limit)
+    inside = _other_unit(field, field.design_effect(numbers)) if from_reference else None
+    size = bad / numbers
     message = (
         f"{percent(bad, numbers)} of {numbers} numbers outside {_bound(low)} to {_bound(high)} "
         f"(seen {field.profile.minimum:g} to {field.profile.maximum:g})"
     )
-    limit = MARGIN if rule.above is None else rule.above
-    share_outside, inside = bad / numbers, None
-    if stated or rule.above is not None or field.reference is None:
-        p_value = exceeds(bad, numbers, limit)
-    else:
-        known = field.reference.profile.numbers
-        worth = field.design_effect(numbers, "tails")
-        p_value = beyond_extremes(round(bad / worth), round(numbers / worth), max(round(known / worth), 2))
-        inside = _other_unit(field, field.design_effect(numbers))
-    news = share_outside > limit and p_value < WORTH_A_LOOK
+    news = size > limit and p_value < WORTH_A_LOOK
     found = _one_value(field, low, high, bad) if news else None
     if found is None and (news or inside):
         found = explain(field)
     if inside is not None:
-        if share_outside <= limit and inside.share > limit and found and found.finding in TRANSFORMED:
-            share_outside, message = (
-                inside.share,
-                f"{inside.share:.1%} of {numbers} numbers, all inside the known range",
-            )
-            p_value = min(p_value, inside.p_value)
+        if size <= limit and inside.share > limit and found and found.finding in TRANSFORMED:
+            size, p_value = inside.share, min(p_value, inside.p_value)
+            message = f"{size:.1%} of {numbers} numbers, all inside the known range"
         p_value = min(1.0, 2 * p_value)
     return compare(
-        share_outside,
+        size,
         limit,
         p_value,
         rows=numbers,
@@ -75,6 +66,23 @@ def out_of_range(rule: OutOfRange, field: FieldView) -> CheckResult:
         critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
+
+
+def _range(rule: OutOfRange, field: FieldView) -> tuple[float | None, float | None]:
+    """The range that the rule states; a bound that it does not state is the reference's, where that has one."""
+    low, high = rule.minimum, rule.maximum
+    if field.reference is not None and field.reference.edges:
+        low = field.reference.edges[0] if low is None else low
+        high = field.reference.edges[-1] if high is None else high
+    return low, high
+
+
+def _p_value(field: FieldView, bad: int) -> float:
+    """Of so many numbers beyond the reference's extremes, rows that resemble their neighbours counting for less."""
+    assert field.reference is not None
+    numbers, known = field.profile.numbers, field.reference.profile.numbers
+    effect = field.design_effect(numbers, "tails")
+    return beyond_extremes(round(bad / effect), round(numbers / effect), max(round(known / effect), 2))
 
 
 def _other_unit(field: FieldView, worth: float) -> UnitScore | None:
@@ -94,7 +102,7 @@ def _one_value(field: FieldView, low: float | None, high: float | None, bad: int
 
     beyond = {v: n for v, n in field.profile.heavy.items() if not v.startswith('"') and outside(v)}
     value = max(beyond, key=lambda v: beyond[v], default="")
-    if beyond.get(value, 0) < max(_SAME_VALUE * bad, CONSTANT) or _inside_moved(field) < _REST_CHANGED:
+    if beyond.get(value, 0) < max(_SAME_VALUE * bad, CONSTANT) or _inside_moved(field) < _INSIDE_CHANGED:
         return None
     return Found("default", f"{beyond[value]} of them are {value}: another default?")
 
@@ -104,7 +112,7 @@ def _finding(field: FieldView, found: Found | None) -> str:
         return found.finding
     # Where the values inside the range have moved as well, those beyond it are the tail of a shift.
     all_moved = found is not None and found.finding == "shift"
-    return "shift" if _inside_moved(field) < (WORTH_A_LOOK if all_moved else _MOVED) else "range"
+    return "shift" if _inside_moved(field) < (WORTH_A_LOOK if all_moved else _ALL_MOVED) else "range"
 
 
 def _inside_moved(field: FieldView) -> float:
@@ -116,46 +124,27 @@ def _inside_moved(field: FieldView) -> float:
 
 
 def _unknown_categories(rule: OutOfRange, field: FieldView) -> CheckResult:
-    known = () if field.reference is None else field.reference.categories
-
-    def texts(profile: FieldProfile) -> int:
-        return profile.types.get("string", 0) + profile.types.get("bool", 0) - profile.empty
-
-    def unknown(profile: FieldProfile) -> int:
-        counts: dict[str, int] = dict(
-            zip(known, [] if profile.categories is None else profile.categories.tolist(), strict=False)
-        )
-        counts.update(profile.new)
-        allowed = known if rule.categories is None else rule.categories
-        return max(texts(profile) - sum(counts.get(name, 0) for name in allowed if name), 0)
-
-    values = texts(field.profile)
+    profile, expected = field.profile, field.expected
+    values, bad = _texts(profile), _unknown(rule, field, profile)
     if values < rule.min_rows:
         return too_few(rule, values, "texts")
-    allowed = set(known if rule.categories is None else rule.categories)
-    fresh = sorted((n for n in field.profile.new if n not in allowed), key=lambda n: -field.profile.new[n])
-    message = f"{percent(unknown(field.profile), values)} of {values} values in unknown categories"
-    if len(fresh) >= FREQUENT_VALUES:
-        message += f", {len(fresh)} or more different ones"
-    message += ": " + ", ".join(f"{_cut(name)!r} {field.profile.new[name]}" for name in fresh[:5])
-    finding = "cardinality" if len(fresh) >= FREQUENT_VALUES else "new_category"
-    if rule.categories is not None or rule.above is not None or field.expected is None:
-        of = None if rule.categories is not None else lambda p: (unknown(p), texts(p))
-        return share(rule, field, unknown(field.profile), values, message, finding, of)
-    before, rows = unknown(field.expected), texts(field.expected)
+    message, finding = _new_categories(rule, field, bad, values)
+    if rule.categories is not None or rule.above is not None or expected is None:
+        of = None if rule.categories is not None else lambda p: (_unknown(rule, field, p), _texts(p))
+        return share(rule, field, bad, values, message, finding, of)
+    before, rows = _unknown(rule, field, expected), _texts(expected)
     if before > MARGIN * rows:
-        # The names that it keeps are the most frequent of these very rows: elsewhere their share is smaller, none knows by how much.
+        # The reference keeps the names that are most frequent in its own rows: elsewhere their share is smaller, by an unknown part.
         return no_data(
             "too_many_categories",
             f"{percent(before, rows)} of the reference's values are in categories that it does not keep by name",
             rows=values,
             reference_rows=rows,
         )
-    p_value = fisher_greater(unknown(field.profile), values, before + seen_once(field.expected), rows)
     return compare(
-        unknown(field.profile) / values,
+        bad / values,
         before / max(rows, 1) + MARGIN,
-        p_value,
+        fisher_greater(bad, values, before + seen_once(expected), rows),
         rows=values,
         reference_rows=rows,
         message=message,
@@ -163,6 +152,35 @@ def _unknown_categories(rule: OutOfRange, field: FieldView) -> CheckResult:
         critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
+
+
+def _allowed(rule: OutOfRange, field: FieldView) -> Sequence[str]:
+    if rule.categories is not None:
+        return rule.categories
+    return () if field.reference is None else field.reference.categories
+
+
+def _texts(profile: FieldProfile) -> int:
+    return profile.types.get("string", 0) + profile.types.get("bool", 0) - profile.empty
+
+
+def _unknown(rule: OutOfRange, field: FieldView, profile: FieldProfile) -> int:
+    """Texts that are no allowed category, the empty text left out."""
+    known = () if field.reference is None else field.reference.categories
+    counts = [] if profile.categories is None else profile.categories.tolist()
+    by_name: dict[str, int] = {**dict(zip(known, counts, strict=False)), **profile.new}
+    return max(_texts(profile) - sum(by_name.get(name, 0) for name in _allowed(rule, field) if name), 0)
+
+
+def _new_categories(rule: OutOfRange, field: FieldView, bad: int, values: int) -> tuple[str, str]:
+    """Message and finding."""
+    allowed, new = set(_allowed(rule, field)), field.profile.new
+    fresh = sorted((name for name in new if name not in allowed), key=lambda name: -new[name])
+    many = len(fresh) >= FREQUENT_VALUES
+    message = f"{percent(bad, values)} of {values} values in unknown categories"
+    message += f", {len(fresh)} or more different ones" if many else ""
+    message += ": " + ", ".join(f"{_cut(name)!r} {new[name]}" for name in fresh[:5])
+    return message, "cardinality" if many else "new_category"
 
 
 def _cut(name: str) -> str:

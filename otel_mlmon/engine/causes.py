@@ -76,34 +76,50 @@ def _rank(alert: Alert) -> float:
 
 
 def _explains(cause: Alert, symptom: Alert, clear: Mapping[tuple[str, str, str], set[str]]) -> bool:
-    if cause.id == symptom.id or cause.method in _ASIDE or symptom.method in _ASIDE:
-        return False
-    if cause.target.version != symptom.target.version or not _at_the_same_time(cause, symptom):
-        return False
-    if _outranks(symptom, cause):
+    if not _may_explain(cause, symptom):
         return False
     if (cause.group, cause.rule, cause.target.field) == (symptom.group, symptom.rule, symptom.target.field):
         return _whole_and_segment(cause, symptom, clear)
     if not _same_rows(cause, symptom) or not _rank(cause) < _rank(symptom):
         return False
     if "parity" in (cause.check, symptom.check):
-        # Both models have the same inputs, so that nothing that is wrong with these explains it; and another model
-        # explains all that comes out, if its predictions are different enough.
-        evidence = cause.verdict.result.evidence
-        different = isinstance(evidence, ParityEvidence) and evidence.size >= _ENOUGH
-        return cause.check == "parity" and (symptom.check == "parity" or (different and _rank(symptom) >= _OUTPUT))
+        return _other_model_explains(cause, symptom)
     if cause.method == "schema":
-        changed = cause.verdict.result.evidence
-        fields = changed.fields if isinstance(changed, SchemaEvidence) else ()
-        return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
+        return _schema_explains(cause, symptom)
     if cause.target.field and cause.target.field == symptom.target.field:
         return True
+    return _fault_explains(cause, symptom)
+
+
+def _may_explain(cause: Alert, symptom: Alert) -> bool:
+    """Whether they are two alerts about the data or the model of one version, at the same time, the cause as severe."""
+    about_data = cause.method not in _ASIDE and symptom.method not in _ASIDE
+    same_version = cause.target.version == symptom.target.version
+    together = cause.id != symptom.id and about_data and same_version and _at_the_same_time(cause, symptom)
+    return together and not _outranks(symptom, cause)
+
+
+def _other_model_explains(cause: Alert, symptom: Alert) -> bool:
+    """Both models have the same inputs, so no fault of the inputs explains that they differ.
+
+    Another model explains everything about its outputs, if its predictions are different enough.
+    """
+    evidence = cause.verdict.result.evidence
+    different = isinstance(evidence, ParityEvidence) and evidence.size >= _ENOUGH
+    return cause.check == "parity" and (symptom.check == "parity" or (different and _rank(symptom) >= _OUTPUT))
+
+
+def _schema_explains(cause: Alert, symptom: Alert) -> bool:
+    evidence = cause.verdict.result.evidence
+    fields = evidence.fields if isinstance(evidence, SchemaEvidence) else ()
+    return not symptom.target.field or symptom.target.field in fields or _rank(symptom) >= _OUTPUT
+
+
+def _fault_explains(cause: Alert, symptom: Alert) -> bool:
+    """Whether a fault of one field explains an alert on another field, or on the model."""
     if _rank(symptom) == _PERFORMANCE:
-        return (
-            cause.check == "integrity"
-            and _rank(cause) != _DRIFT + 0.5
-            and (cause.verdict.result.value or 0.0) >= _ENOUGH
-        )
+        affected = cause.verdict.result.value or 0.0
+        return cause.check == "integrity" and _rank(cause) != _DRIFT + 0.5 and affected >= _ENOUGH
     if _rank(cause) >= _OUTPUT or (symptom.target.field and _rank(symptom) < _OUTPUT):
         return False  # of two features, neither explains the other
     return _rank(cause) < _DRIFT or _rank(symptom) >= _OUTPUT_DRIFT or not symptom.target.field

@@ -41,7 +41,3 @@ class ModelClocks:
         if newest is None:
             return None
         return min(newest.time + max(wall - newest.received, 0), wall)
-
-    def is_future(self, time: int, received: int) -> bool:
-        """Whether an event's time lies so far ahead that a wrong clock must have made it."""
-        return time > received + self._ahead_ns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -68,25 +68,38 @@ def _baseline(value: object) -> Baseline:
         raise ValueError(f"key {quoted(unknown[0])} is not allowed beside {source}")
     bins, setting = text(value.get("bins", "training")), value[source]
     if source == "trailing":
-        duration = parse_duration(setting)
-        if not duration:
-            raise ValueError("trailing: must be longer than 0s")
-        return Baseline(bins, trailing=duration)
+        return _trailing(bins, setting)
     if source == "same_time_last":
-        count = value.get("count", 4)
-        if setting not in _CYCLES:
-            raise ValueError(f"same_time_last: found {shown(setting)}, allowed is day or week")
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 52:
-            raise ValueError(f"count: found {shown(count)}, allowed is a whole number from 1 to 52")
-        return Baseline(bins, cycle=_CYCLES[setting], count=count)
-    if source == "version":
-        if setting == "previous":
-            return Baseline(bins, previous_version=True)
-        if isinstance(setting, (bool, int, float)):
-            raise ValueError(
-                f"version: found {shown(setting)}, allowed is previous or the name of a version; put it in quotes"
-            )
-        return Baseline(bins, champion=text(setting))
+        return _same_time(bins, setting, value.get("count", 4))
+    return _version(bins, setting) if source == "version" else _segment(bins, setting)
+
+
+def _trailing(bins: str, setting: object) -> Baseline:
+    duration = parse_duration(setting)
+    if not duration:
+        raise ValueError("trailing: must be longer than 0s")
+    return Baseline(bins, trailing=duration)
+
+
+def _same_time(bins: str, setting: Any, count: object) -> Baseline:
+    if setting not in _CYCLES:
+        raise ValueError(f"same_time_last: found {shown(setting)}, allowed is day or week")
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 52:
+        raise ValueError(f"count: found {shown(count)}, allowed is a whole number from 1 to 52")
+    return Baseline(bins, cycle=_CYCLES[setting], count=count)
+
+
+def _version(bins: str, setting: object) -> Baseline:
+    if setting == "previous":
+        return Baseline(bins, previous_version=True)
+    if isinstance(setting, (bool, int, float)):
+        raise ValueError(
+            f"version: found {shown(setting)}, allowed is previous or the name of a version; put it in quotes"
+        )
+    return Baseline(bins, champion=text(setting))
+
+
+def _segment(bins: str, setting: object) -> Baseline:
     segment = text(setting)
     if "=" not in segment:
         raise ValueError(f"segment: found {quoted(segment)}, allowed is key=value")

@@ -32,7 +32,7 @@ _HEADERS = {
 _T = TypeVar("_T")
 
 
-def web_app(
+def web_app(  # noqa: C901 - one small handler per route
     metrics: MetricSource,
     alerts: AlertSource,
     *,

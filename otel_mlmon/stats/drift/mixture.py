@@ -207,17 +207,24 @@ def _candidates(
                 yield Explanation("outliers", 0), uniform, _ODD + 2 * math.log(2 * len(side))
         far = _FAR if abs(offset) > edges[-1] - edges[0] else 0.0
         yield Explanation("outliers", 0, offset=offset), density.transformed(1.0, offset).at(x), half_log + far
+    yield from _shifts(x, density, edges, width, middle)
+    yield (
+        Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)),
+        None,
+        half_log * (len(density.mass) + 1),
+    )
+
+
+def _shifts(
+    x: Floats, density: Density, edges: tuple[float, ...], width: float, middle: float
+) -> Iterator[tuple[Explanation, None, float]]:
+    """All values moved, by the difference of the medians or by that of the means."""
     offset = float(np.median(x)) - middle
     mean = float((density.mass * (density.low + density.high)).sum()) / 2
     for shift in {offset, float(x.mean()) - mean}:
         far = _FAR if abs(shift) > edges[-1] - edges[0] else 0.0  # all values out of the range are seldom a mere shift
         values = density.transformed(1.0, shift).at(x) + _BACKGROUND / width
         yield Explanation("shift", 1.0, offset=shift, score=float(np.log(values).sum())), None, math.log(3) + far
-    yield (
-        Explanation("shift", 1.0, score=_reweighted(x, density, edges, width, whole)),
-        None,
-        half_log * (len(density.mass) + 1),
-    )
 
 
 def _on_grid(values: Floats, x: Floats, factor: float, offset: float) -> Floats:
