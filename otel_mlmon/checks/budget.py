@@ -1,4 +1,4 @@
-"""Error budgets: an objective over weeks, and alerts on how fast what it allows is used up.
+"""Error budgets: an objective over weeks, and alerts on how fast the error budget that it allows is used up.
 
 The alerts are those of the Site Reliability Workbook (chapter 5, multiwindow, multi-burn-rate), scaled from its 30 days to the
 objective's own time: each looks at a long window, which says that it matters, and a short one, which says that it goes on.
@@ -33,7 +33,7 @@ _SURE: Final = 0.01  # p-value below which a burn rate is no accident, for all p
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """`amount` is what each prediction costs on average; `normal` of it is free, and beyond `allowed` the objective is missed.
+    """An objective in costs per prediction: `amount` is the mean, up to `normal` it is free, beyond `allowed` the objective is missed.
 
     `sure` says how sure it is that the cost is above a value: a p-value.
     """
@@ -60,30 +60,30 @@ def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
             if not integrity
             else no_data("no_rows", "no predictions in the window")
         )
-    found = _objective(rule, context.reference)
-    if isinstance(found, CheckResult):
-        return found
+    objective = _objective(rule, context.reference)
+    if isinstance(objective, CheckResult):
+        return objective
     end = context.time if integrity else context.end
     overall = context.history.windows(end - rule.over, end).get("")
-    used = found.burn(overall) if overall else math.nan
+    used = objective.burn(overall) if overall else math.nan
     lines: list[BurnWindow] = []
     for part, factor, wakes in PAIRS:
         span = int(rule.over * part)
         long, short = (context.history.windows(end - length, end).get("") for length in (span, span // SHORT))
-        if long is None or found.rows(long) < rule.min_ground_truth or short is None or not found.rows(short):
+        if long is None or objective.rows(long) < rule.min_ground_truth or short is None or not objective.rows(short):
             continue
-        limit = found.normal + factor * (found.allowed - found.normal)
-        burning = found.burn(long) > factor and found.burn(short) > factor
-        p_value = found.sure(long, limit)
+        limit = objective.normal + factor * (objective.allowed - objective.normal)
+        burning = objective.burn(long) > factor and objective.burn(short) > factor
+        p_value = objective.sure(long, limit)
         lines.append(
             BurnWindow(
                 window=format_duration(span),
                 short=format_duration(span // SHORT),
-                burn=found.burn(long),
-                short_burn=found.burn(short),
+                burn=objective.burn(long),
+                short_burn=objective.burn(short),
                 factor=factor,
                 p_value=p_value,
-                rows=found.rows(long),
+                rows=objective.rows(long),
                 breach=burning and p_value * len(PAIRS) < _SURE,
                 wakes=wakes,
             )
@@ -91,7 +91,7 @@ def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
     if not lines:
         return no_data("too_few_rows", f"no window of the objective has {rule.min_ground_truth} predictions to judge by",
                        rows=counts.with_truth)  # fmt: skip
-    return _outcome(rule, lines, used, found.rows(overall) if overall else 0)
+    return _outcome(rule, lines, used, objective.rows(overall) if overall else 0)
 
 
 def _outcome(rule: BudgetRule, lines: list[BurnWindow], used: float, rows: int) -> CheckResult:

@@ -87,7 +87,7 @@ class History(Protocol):
 
 
 class NoHistory:
-    """The history of a model version of which only one window is known."""
+    """The history of a model version with only one known window."""
 
     def arrivals(self, start: int, end: int) -> Arrivals:
         """Return no panes."""
@@ -132,7 +132,7 @@ class WindowRows:
     _blocks: dict[str, RowBlock | None] = field(default_factory=dict)
 
     def select(self, version: str, segment: str) -> tuple[RowBlock | None, Rows]:
-        """Return the window's rows, and the places of those of this version and segment."""
+        """Return the window's rows, and the places of this version's and segment's rows."""
         key, _, value = segment.partition("=")
         block = self._block(key)
         if block is None or version not in block.versions.labels:

@@ -48,7 +48,7 @@ def applies(rule: DriftRule, reference: FieldReference) -> bool:
 
 
 def threshold(rule: DriftRule) -> float:
-    """What is still fine: as stated, else a convention of the field, else, with a budget, a floor."""
+    """Return the largest distance that is fine: the stated one, else a convention of the field; with a budget a floor."""
     if rule.above is not None:
         return rule.above
     return FLOORS[rule.drift] if rule.false_alarms else DRIFT_THRESHOLDS[rule.drift]

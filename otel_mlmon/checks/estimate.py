@@ -1,4 +1,4 @@
-"""Performance before the ground truth: what the reference knew of the model's errors, applied to the window's predictions."""
+"""Performance before the ground truth: the reference's models of the errors, applied to the window's predictions."""
 
 from __future__ import annotations
 

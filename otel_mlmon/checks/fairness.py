@@ -24,7 +24,7 @@ ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
 
 
 def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
-    """Over the segments of the rule's keys, each key apart; every pair of them is looked at, and the p-value accounts for that."""
+    """Compare every pair of segments of one key, for each of the rule's keys; the p-value accounts for the number of pairs."""
     windows, whole = view.context.windows, view.counts
     if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
         return too_little_ground_truth(rule, whole)

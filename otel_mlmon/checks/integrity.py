@@ -1,4 +1,4 @@
-"""Integrity of one field: is each value what it should be? Each check is judged by the share of rows where it is not."""
+"""Integrity of one field: values that are missing, of another type or in another format, judged by their share of the rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FITTING: Final[Mapping[str, frozenset[str]]] = {
     "bool": frozenset({"bool"}),
 }
 _GONE: Final = ("absent", "null", "nan", "empty")
-# Forms whose share may not rise, and what it is called when it does.
+# Formats whose share may not rise, with the finding when it does.
 _NUMBER_FORMS: Final = {"whole": "precision", "beyond_int53": "big_int", "beyond_int32": "big_int"}
 _TEXT_FORMS: Final = {
     "numeric_text": "numeric_text",
@@ -166,10 +166,10 @@ def share(
     )
 
 
-def too_few(rule: IntegrityRule, found: int, what: str) -> CheckResult:
+def too_few(rule: IntegrityRule, count: int, unit: str) -> CheckResult:
     """The answer to a window with fewer rows than the rule asks for."""
-    reason = "no_values" if found == 0 else "too_few_rows"
-    return no_data(reason, f"{found} {what}, the rule asks for at least {rule.min_rows}", rows=found)
+    reason = "no_values" if count == 0 else "too_few_rows"
+    return no_data(reason, f"{count} {unit}, the rule asks for at least {rule.min_rows}", rows=count)
 
 
 def percent(part: int, whole: int) -> str:

@@ -1,4 +1,4 @@
-"""What each prediction cost, and what the reference expects it to cost."""
+"""Losses of single predictions, and the losses that the reference expects of them."""
 
 from __future__ import annotations
 
@@ -79,21 +79,21 @@ def limit_of(expected: Floats, metric: Metric, margin: float) -> Floats:
 
 
 def loss_model(reference: Reference | None, metric: Metric) -> LossModel | None:
-    """What the reference knows of the losses of single rows."""
+    """Return the reference's model of the losses of single rows; None where it has none."""
     if reference is None or reference.estimators is None:
         return None
     return reference.estimators.losses.get(LOSSES[metric])
 
 
 def model_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossModel | SurrogateModel) -> Floats | None:
-    """What a model of the reference looks at (rows × inputs); None where an input did not come."""
+    """Return the inputs of one of the reference's models (rows × inputs); None where an input did not come."""
     if input_problem(block.fields, reference.fields, model.inputs):
         return None
     return input_rows(block.fields, reference.fields, model.inputs, rows)
 
 
 def expected_losses(block: RowBlock, rows: Rows, reference: Reference | None, metric: Metric) -> Floats | None:
-    """What the reference's model of the losses expects of each of the rows; None where there is none, or its inputs did not come."""
+    """Return the loss that the reference expects of each row; None where it has no model of the losses, or an input did not come."""
     model = loss_model(reference, metric)
     if model is None or reference is None:
         return None

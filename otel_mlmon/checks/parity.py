@@ -99,7 +99,7 @@ def judge_pairs(
 
 
 def _distances(found: Pairs) -> Floats:
-    """Relative to the larger of the two; 1 where one of them is no finite number and they are apart."""
+    """Relative to the larger of prediction and shadow; 1 where one is no finite number and they differ."""
     a, b = found.predictions, found.shadows
     with np.errstate(invalid="ignore", divide="ignore"):
         distances = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
@@ -125,7 +125,7 @@ def _classes(found: Pairs) -> bool:
 
 
 def _how(found: Pairs) -> str:
-    """What makes the one out of the other."""
+    """The relation of prediction and shadow, or the most frequent pair, in words."""
     numbers = found.apart & found.numeric
     if not _classes(found) and numbers.sum() >= found.apart.sum() / 2:
         return relation(found.predictions[numbers], found.shadows[numbers])
@@ -211,7 +211,7 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Rows that have both, as indices of their block; where the two are apart; and both as numbers, NaN for what is none."""
+    """Rows with prediction and shadow, as indices of their block; where the two differ; and both as numbers, NaN for no number."""
 
     block: RowBlock
     rows: npt.NDArray[np.int64]

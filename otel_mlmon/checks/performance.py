@@ -39,8 +39,8 @@ LEAST_BIAS: Final = 0.1  # of the reference's root mean squared error
 class Measured:
     """A metric's value with its two-sided confidence interval; `reference` is NaN where the reference has no value.
 
-    `worse` returns the p-value of the metric not being worse than a limit; `worse_than_reference` that of its not being worse
-    than the reference, which is a sample too.
+    `worse` returns the p-value of the metric not being worse than a limit; `worse_than_reference` the one against the
+    reference, which is a sample too.
     """
 
     value: float
@@ -196,7 +196,7 @@ def _of_sql(rule: CustomMetric, view: ModelView, confidence: float) -> Measured:
     )
 
 
-# Rule models whose metric is not one of those by name.
+# Rule models whose metric is in no table of metrics.
 _OWN_MEASURES: Final[Mapping[type[PerformanceRule], Callable[[Any, ModelView, float], Measured]]] = {
     BusinessValue: _of_values,
     CustomMetric: _of_sql,

@@ -79,7 +79,7 @@ def _changes(rule: Schema, view: ModelView) -> list[_Change]:
 
 
 def _lost(view: ModelView, fields: Mapping[str, FieldView]) -> tuple[list[str], dict[str, int]]:
-    """Return the fields that are gone, and the rows without each field that went missing in a part of them."""
+    """Return the fields that are gone; and by field the number of rows without it, where that has risen."""
     removed, dropped = [], {}
     for name, field in fields.items():
         before = field.expected
@@ -95,7 +95,7 @@ def _lost(view: ModelView, fields: Mapping[str, FieldView]) -> tuple[list[str], 
 
 
 def _renamed(view: ModelView, lost: Sequence[FieldView], added: Sequence[str]) -> dict[str, str]:
-    """Return new names by old ones: the first new field with the values of a lost one, each of them once."""
+    """Return new names by old ones: the first new field with the values of a lost one; each new field once."""
     renamed: dict[str, str] = {}
     for field in lost:
         match = next((new for new in added if new not in renamed.values() and _same(view, field, new)), None)
@@ -138,7 +138,7 @@ def _same(view: ModelView, lost: FieldView, new: str) -> bool:
 
 
 def _swapped(fields: Mapping[str, FieldView]) -> list[_Change]:
-    """Pairs of which each has the other's values."""
+    """Pairs of fields that have each other's values."""
     likeness = {name: other for name, field in fields.items() if (other := _looks_like(field, fields)) is not None}
     return [
         _Change("swapped", (a, b))
@@ -159,7 +159,7 @@ def _looks_like(field: FieldView, fields: Mapping[str, FieldView]) -> str | None
     if expected.bins is None or profile.bins is None or not profile.bins.sum() or not expected.bins.sum():
         return None
     if min(_beyond(expected, profile), kolmogorov_smirnov(expected.bins, profile.bins).p_value) > _SURE:
-        return None  # as ever: what two fields have in common is no news
+        return None  # unchanged: two fields may always have been alike
     found = explain(field)
     return found.other if found is not None and found.finding == "swap" else None
 

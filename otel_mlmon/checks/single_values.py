@@ -25,15 +25,15 @@ from otel_mlmon.wire.columns import json_text, number_text
 
 _STUCK: Final = 0.999
 _REST_CHANGED: Final = 0.02  # p-value of all the other values, from which it is no single value that has changed
-_REST_CHANGED_BY_A_NEW_ONE: Final = 1e-3  # of a value beyond all others: what has moved as a whole brings several
+_REST_CHANGED_BY_A_NEW_ONE: Final = 1e-3  # of a value beyond all others: a distribution that has moved brings several
 _REST_CHANGED_BY_A_FALL: Final = 0.05
 _REST_CHANGED_FOR_A_NAME: Final = 0.2
 _SURE_OF_ALL: Final = 1e-3  # p-value below which the change is certain, though no value stands alone
 _CANDIDATES: Final = 3  # values that may be the one that stands alone
 _SHOWN: Final = 8  # shares in the evidence
 _WAS_THERE: Final = 0.01  # share of the reference's rows from which it is news that a value is gone
-_SEVERAL: Final = 2  # times as many values as have this one are in another unit, when it is one of them
-# What people write for "not known"; any other new category is a new category.
+_SEVERAL: Final = 2  # times as many values must be in another unit, for a new value to be one of them
+# Spellings of "not known"; any other new category is a new category.
 _UNKNOWN: Final = frozenset({
     "", "?", "-", "--", "na", "n/a", "n.a.", "nan", "nil", "none", "null", "unknown", "undefined", "missing", "other",
     "default", "not available", "not known", "0", "-1", "99", "999", "9999",
@@ -63,7 +63,7 @@ def _before(field: FieldView) -> _Before:
         return _Before(dict(zip(names, expected.bins[1:-1].tolist(), strict=True)), expected.rows, 0)
     rows, shares = reference.profile.rows, reference.constants
     others = min(shares.values()) if len(shares) >= FREQUENT_VALUES else 1 / max(rows, 1)
-    # A segment's own counts, where there are any; what is rare in the whole has no more rows in a part of it.
+    # A segment's own counts, where there are any; a value that is rare in the whole has no more rows in a part.
     counts = expected.heavy or {v: round(s * rows) for v, s in shares.items()}
     return _Before(counts, expected.rows if expected.heavy else rows, min(math.ceil(others * rows), expected.rows))
 
@@ -200,7 +200,7 @@ def _details(field: FieldView, before: _Before, changes: _Changes) -> FieldEvide
 
 
 def _likely(field: FieldView, before: _Before) -> set[str]:
-    """0, -1, and the reference's most frequent value and median: what is put in where nothing is known."""
+    """0, -1, and the reference's most frequent value and median: values that stand in for unknown ones."""
     edges = field.reference.edges if field.reference else ()
     median = [number_text(edges[len(edges) // 2])] if edges and not few_values(field) else []
     return {"0", "-1", *sorted(before.counts, key=lambda v: -before.counts[v])[:1], *median}
@@ -219,9 +219,9 @@ def _stands_for_unknown(value: str) -> bool:
 
 
 def _p_value(field: FieldView, now: int, before: int, rows: int, reference_rows: int) -> float:
-    """Two-sided Fisher test, rows counted for what they are worth."""
-    worth = field.design_effect(rows, "single") if before else 1.0  # what was never there has no neighbours
-    n, k, m, c = (round(count / worth) for count in (rows, now, reference_rows, before))
+    """Two-sided Fisher test of the effective numbers of rows."""
+    effect = field.design_effect(rows, "single") if before else 1.0  # a value that was never there has no neighbours
+    n, k, m, c = (round(count / effect) for count in (rows, now, reference_rows, before))
     return min(1.0, 2 * min(fisher_greater(k, n, c, m), fisher_greater(c, m, k, n)))
 
 
@@ -248,7 +248,7 @@ def _alone(field: FieldView, before: _Before, moved: set[str], value: str) -> bo
     now, old = _now(field, value), before.counts.get(value, 0)
     if not then.any() or not seen.any() or inside.sum() < 2:
         return now > old or inside.sum() < 2  # with one other value alone, a rise is a default, a fall is its own
-    # What a value has lost may have gone to one other value: that is drift. What it has gained came from all alike.
+    # Rows that a value has lost may have gone to one other value: that is drift. Rows that it has gained came from all alike.
     rose = now * field.expected.rows > old * field.profile.rows
     least = _REST_CHANGED if rose else _REST_CHANGED_BY_A_FALL
     place = _cell(field, value)
@@ -271,7 +271,7 @@ def _cell(field: FieldView, value: str) -> int | None:
 
 
 def stuck(rule: Stuck, field: FieldView) -> CheckResult:
-    """Share of the most frequent value, which is all of them where a sensor, a join or a cache has stopped."""
+    """Share of the most frequent value: about 1 where a sensor, a join or a cache has stopped."""
     if field.reference is None or field.expected is None:
         return not_in_reference(field)
     values = field.profile.numbers + field.profile.types.get("string", 0) + field.profile.types.get("bool", 0)

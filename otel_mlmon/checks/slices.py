@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 # A boosted model of the losses is off by this much over a part of the rows, even if nothing has changed.
 _TOLERANCE: Final = 0.05
-_SHOWN: Final = 3  # slices in a message; the evidence has all of them
+_SHOWN: Final = 3  # slices in a message; the evidence has all
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """One search: rows with a loss, what is expected of them, and the columns that may name a slice.
+    """One slice search: rows with a loss and an expected loss, and the columns that may name a slice.
 
     `by` says where the expectation is from: model, segments or whole.
     """
@@ -99,8 +99,8 @@ def where(part: Slice) -> str:
 def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     """The slices that are worse than expected by more than the margin; the worst one is the value.
 
-    Where the reference has no model of the losses, only segments that it knows are compared, each with what it was: a feature's
-    ranges always differ, and what is normal for one of them is not known.
+    Where the reference has no model of the losses, only segments that it knows are compared, each with its own past: a feature's
+    ranges always differ, and the reference does not know them one by one.
     """
     whole = view.counts
     if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
@@ -110,9 +110,9 @@ def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     block, rows = _rows(rule, view.context)
     known, losses = (np.zeros(0, np.int64), np.zeros(0)) if block is None else row_losses(block, rows, rule.slices)
     if block is None or len(losses) < max(rule.min_ground_truth, 2):
-        what = "classes" if rule.slices == "accuracy" else "numbers"
+        unit = "classes" if rule.slices == "accuracy" else "numbers"
         return no_data(
-            "no_values", f"{len(losses)} predictions and their ground truth are {what} to compare; the rule asks for "
+            "no_values", f"{len(losses)} predictions and their ground truth are {unit} to compare; the rule asks for "
             f"{rule.min_ground_truth}", rows=len(losses),
         )  # fmt: skip
     searches = _searches(rule, block, known, losses, view.reference)
@@ -223,7 +223,7 @@ def _worse_as_a_whole(one: _Search) -> float:
 
 
 def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | None:
-    """No slice stands out because all of them are worse; None where that is not so."""
+    """The result where all rows are worse, so that no slice stands out; None elsewhere."""
     one = max(searches, key=lambda one: len(one.losses))
     worse, n = _worse_as_a_whole(one), len(one.losses)
     difference = one.losses - (1 + _TOLERANCE) * one.expected
@@ -249,9 +249,9 @@ def concentrated(
     features: Sequence[str] = ("*",),
     most: int = 10,
 ) -> list[dict[str, Any]]:
-    """Where the errors of `rows` are concentrated, as plain data, the most of them first; [] where they are not, or are too few.
+    """Where the errors of `rows` are concentrated, as plain data, the largest excess first; [] where they are not, or are too few.
 
-    `expected_by` is "model" where the reference's model of the losses knows what to expect of each row; else "whole": errors
+    `expected_by` is "model" where the reference's model of the losses gives the expected loss of each row; else "whole": errors
     are compared with those of all the rows, and a slice may have been as bad ever since.
     """
     known, losses = row_losses(block, rows, metric)

@@ -21,7 +21,7 @@ _OTHERS = -(2**40)  # codes of values of other types, away from all other codes
 
 
 def volume(rule: Volume, view: ModelView) -> CheckResult:
-    """Predictions in the window, against what is stated, or against the same time of earlier weeks."""
+    """Predictions in the window, against the stated limits, or against the same time of earlier weeks."""
     n = view.n
     if rule.minimum is not None or rule.maximum is not None:
         few = rule.minimum is not None and n < rule.minimum
@@ -66,7 +66,7 @@ def _usual(view: ModelView) -> tuple[float, float] | None:
     counts = np.array([count(start) for start in starts], dtype=float)
     silent = int(np.argmax(counts > 0)) if counts.any() else len(counts)
     if not (counts[silent:] == 0).any():
-        counts = counts[silent:]  # where there were always some, the silence up to now does not become what is usual
+        counts = counts[silent:]  # silence up to now does not become usual where there were always some
     if len(counts) < _LEAST:
         return None
     middle = float(np.median(counts))

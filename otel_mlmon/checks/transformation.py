@@ -1,4 +1,4 @@
-"""What happened to a field's values, in words: another unit, another sign, another field's values, or a shift."""
+"""A change of a field's values in words: another unit, another sign, another field's values, or a shift."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_mlmon.values import FieldProfile
 
 _READ: Final = 5_000  # values are enough to tell
 WORTH_A_LOOK: Final = 0.02  # p-value from which the rows are read for the best explanation
-TRANSFORMED: Final = frozenset({"unit", "sign"})  # findings that are causes, whichever check they come from
+TRANSFORMED: Final = frozenset({"unit", "sign"})  # findings that are causes, from any check
 _FINDINGS = {"unit": "unit", "sign": "sign", "swap": "swap", "outliers": "outliers", "shift": "shift"}
 
 

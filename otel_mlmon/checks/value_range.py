@@ -21,7 +21,7 @@ from otel_mlmon.values import FREQUENT_VALUES, CheckResult, FieldProfile
 _SAME_VALUE: Final = 0.9  # share of the values outside from which on they are one value
 _INSIDE_CHANGED: Final = 1e-3  # p-value of the values inside the range, from which one value outside is no default
 _LONGEST: Final = 60  # characters of a category that a message shows
-_ALL_MOVED: Final = 1e-6  # p-value of the values inside the range, below which all of them have moved
+_ALL_MOVED: Final = 1e-6  # p-value of the values inside the range, below which all have moved
 
 
 def out_of_range(rule: OutOfRange, field: FieldView) -> CheckResult:
@@ -116,7 +116,7 @@ def _finding(field: FieldView, found: Found | None) -> str:
 
 
 def _inside_moved(field: FieldView) -> float:
-    """P-value of the values inside the range being distributed as in the reference; 1 when nothing is known of them."""
+    """P-value of the values inside the range being distributed as in the reference; 1 when nothing is known."""
     if field.expected is None or field.expected.bins is None or field.profile.bins is None:
         return 1.0
     p_value = kolmogorov_smirnov(field.expected.bins[1:-1], field.profile.bins[1:-1]).p_value

@@ -1,4 +1,4 @@
-"""Alerts: each verdict moves one on; those that another one explains are suppressed; all of them are kept in the store."""
+"""Alerts: a verdict moves its alert on, an alert that another one explains is suppressed, the store keeps every alert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is normal for a group: a stored reference, or other predictions measured on its bins."""
+"""The reference of a group at one tick: a stored reference, or other predictions measured on its bins."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Baselines:
     def reference(
         self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> Reference | None:
-        """The stored reference, with counts of other predictions in place of its own where the group asks for them.
+        """Return the stored reference; with the counts of other predictions in place of its own, where the group asks for that.
 
-        Ground truth of those is what was known by `known_by`. None when there is no stored reference, or no such predictions.
+        Only ground truth that was known by `known_by` counts. None when there is no stored reference, or no such predictions.
         """
         stored = self._reference_for(model, version, baseline.name)
         if stored is None or baseline.stored:
             return stored
         if baseline.segment:
             return _of_segment(stored, baseline.segment)
-        found = self._profiles(baseline, model, version, start, end, segments, known_by)
-        return _measured(stored, found) if found and "" in found else None
+        profiles = self._profiles(baseline, model, version, start, end, segments, known_by)
+        return _measured(stored, profiles) if profiles and "" in profiles else None
 
     def _profiles(
         self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int

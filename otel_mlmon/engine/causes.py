@@ -1,7 +1,7 @@
 """Causes before symptoms: which alert explains which other one. Pure.
 
 A field that is dropped, retyped or in another unit also drifts, moves the predictions and costs accuracy. That is one incident;
-whoever is on call is told of the cause, and finds the rest under it.
+the person on call is notified of the cause, and finds the rest under it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.values import Alert
 from otel_mlmon.values.evidence import ParityEvidence, SchemaEvidence
 
-# From cause to symptom: what stands further left explains what stands further right, on the same field.
+# From cause to symptom: a fault explains every fault to its right, on the same field.
 _ORDER: Final = ("schema", "missing", "type", "stuck", "format", "default_value", "range", "unit")
 _DRIFT: Final = len(_ORDER)
-_OUTPUT: Final = _DRIFT + 2  # from here on: outputs, first what is wrong with them, then their drift
+_OUTPUT: Final = _DRIFT + 2  # from here on outputs: first their faults, then their drift
 _OUTPUT_DRIFT: Final = _OUTPUT + 1
 _PARITY: Final = _OUTPUT - 0.5
 _PERFORMANCE: Final = _OUTPUT + 2
 _ABOUT_OUTCOMES: Final = frozenset({"performance", "estimate", "fairness", "slices", "budget"})
 # Share of the rows that a fault of a feature must affect to explain that the model does worse.
-_ENOUGH: Final = 0.05
+_ENOUGH_ROWS: Final = 0.05
 _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2, "critical": 3, "page": 3}
 _CLEAR_ROWS: Final = 100  # rows of a segment from which on its being in order says something
 _ASIDE: Final = frozenset({"volume", "freshness", "latency", "duplicates", "expression"})
 
 
 def causes(alerts: Iterable[Alert]) -> dict[str, str]:
-    """Id of the explaining alert by id of the explained one, both of one model version; roots are in no key."""
+    """Return the id of the explaining alert by id of the explained one, both of one model version; roots are in no key."""
     every = list(alerts)
     clear = _clear_segments(every)
     alive = [replace(a, verdict=a.decisive) for a in every if a.state.phase != "inactive" or a.state.last_breach]
@@ -38,10 +38,10 @@ def causes(alerts: Iterable[Alert]) -> dict[str, str]:
     for symptom in alive:
         if symptom.state.phase == "inactive":
             continue
-        found = [cause for cause in alive if _explains(cause, symptom, clear)]
-        if found:
+        explain = [cause for cause in alive if _explains(cause, symptom, clear)]
+        if explain:
             explaining[symptom.id] = min(
-                found, key=lambda cause: (_rank(cause), bool(cause.target.segment), cause.id)
+                explain, key=lambda cause: (_rank(cause), bool(cause.target.segment), cause.id)
             ).id
     by_id = {alert.id: alert for alert in alive}
     roots = {symptom: _root(cause, explaining) for symptom, cause in explaining.items()}
@@ -105,7 +105,7 @@ def _other_model_explains(cause: Alert, symptom: Alert) -> bool:
     Another model explains everything about its outputs, if its predictions are different enough.
     """
     evidence = cause.verdict.result.evidence
-    different = isinstance(evidence, ParityEvidence) and evidence.size >= _ENOUGH
+    different = isinstance(evidence, ParityEvidence) and evidence.size >= _ENOUGH_ROWS
     return cause.check == "parity" and (symptom.check == "parity" or (different and _rank(symptom) >= _OUTPUT))
 
 
@@ -119,19 +119,19 @@ def _fault_explains(cause: Alert, symptom: Alert) -> bool:
     """Whether a fault of one field explains an alert on another field, or on the model."""
     if _rank(symptom) == _PERFORMANCE:
         affected = cause.verdict.result.value or 0.0
-        return cause.check == "integrity" and _rank(cause) != _DRIFT + 0.5 and affected >= _ENOUGH
+        return cause.check == "integrity" and _rank(cause) != _DRIFT + 0.5 and affected >= _ENOUGH_ROWS
     if _rank(cause) >= _OUTPUT or (symptom.target.field and _rank(symptom) < _OUTPUT):
         return False  # of two features, neither explains the other
     return _rank(cause) < _DRIFT or _rank(symptom) >= _OUTPUT_DRIFT or not symptom.target.field
 
 
 def _outranks(symptom: Alert, cause: Alert) -> bool:
-    """A warning about one thing is no reason to keep something critical about another one from anybody."""
+    """A warning about one field does not suppress a critical alert about another field."""
     return cause.target.field != symptom.target.field and _severity(cause) < _severity(symptom)
 
 
 def _severity(alert: Alert) -> float:
-    """As labelled; what has no known severity may explain, and be explained by, anything."""
+    """As labelled. An alert without a known severity may explain any other, and be explained by any other."""
     return _SEVERITIES.get(alert.labels.get("severity", ""), float("nan"))
 
 
@@ -151,12 +151,12 @@ def _same_rows(cause: Alert, symptom: Alert) -> bool:
 
 
 def _clear_segments(alerts: Iterable[Alert]) -> dict[tuple[str, str, str], set[str]]:
-    """Segment keys by (group, rule, field) of which some value is clearly in order."""
+    """Segment keys by (group, rule, field) with at least one value that is clearly in order."""
     found: dict[tuple[str, str, str], set[str]] = {}
     for alert in alerts:
         verdict = alert.verdict
         if alert.target.segment and alert.state.phase == "inactive" and verdict.result.reason == "within_threshold":
-            # A metric is as large as the model's errors are; of a share, half of what is allowed is clearly fine.
+            # A metric is as large as the model's errors are; a share is clearly fine up to half of its threshold.
             fine = (
                 alert.check in _ABOUT_OUTCOMES or (verdict.result.value or 0.0) <= (verdict.result.threshold or 0.0) / 2
             )

@@ -1,4 +1,4 @@
-"""What time it is for a model: the event time up to which its windows may be closed.
+"""The time of a model: the event time up to which its windows may be closed.
 
 The clock stands at the newest event time and runs on at wall speed from the moment that event arrived. A live
 model's clock is therefore the wall clock, and silence closes windows (as no_data); the clock of a replayed history

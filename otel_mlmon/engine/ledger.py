@@ -22,7 +22,7 @@ from otel_mlmon.values.history import LedgerEntry
 from otel_mlmon.values.storage import TickStorage
 
 _KEPT: Final = 200  # of the newest estimates of an alert, in memory
-_SHOWN: Final = 60  # of them, in reports
+_SHOWN: Final = 60  # newest ones, in reports
 _LOOKED_AT: Final = 20  # of the newest scored estimates, for trust
 _FEWEST_SCORED: Final = 5  # below which misses are not counted
 _MISSES_BY_CHANCE: Final = 0.01  # p-value of the misses, below which the estimator is not trusted

@@ -90,7 +90,7 @@ def maturity(known: pa.Table, version: str, time: int, step: int) -> Maturity:
 
 @dataclass(frozen=True, slots=True)
 class _Upto:
-    """Running sums over a version's panes: how many predictions, and how many of them with ground truth."""
+    """Running sums over a version's panes: predictions, and predictions with ground truth."""
 
     panes: npt.NDArray[np.int64]
     rows: npt.NDArray[np.float64]
@@ -113,7 +113,7 @@ class Newest(NamedTuple):
 
 
 class MaturedWindows:
-    """Windows with ground truth of one group and model at one tick; rules that agree share what is read."""
+    """Windows with ground truth of one group and model at one tick; rules share the windows that are read."""
 
     def __init__(self, source: WindowSource, group: Group, model: str, time: int, horizon_ns: int) -> None:
         self._source = source
@@ -204,7 +204,7 @@ class MaturedWindows:
         return past
 
     def known_in(self, version: str, start: int, end: int) -> tuple[int, int]:
-        """Return how many predictions there are in [start, end), and how many of them have ground truth by now."""
+        """Return the number of predictions in [start, end), and of predictions with ground truth by now."""
         upto = self._sums(version)
         rows, truth = upto.before(np.array([end]), end - start)
         return int(rows[0]), round(float(truth[0]))
@@ -281,14 +281,14 @@ class RuleKey(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A past window of which more is known than when it was last judged; a final one too: delays may grow."""
+    """A past window with more ground truth than when it was last judged; a final one too, since delays may grow."""
 
     start: int
     end: int
 
 
 class Revisions:
-    """Which past windows of a rule are due to be judged again. They stand side by side, whatever the rule's interval."""
+    """Which past windows of a rule are due to be judged again. The windows stand side by side, for any interval of the rule."""
 
     def __init__(self, store: TickStorage) -> None:
         self._store = store

@@ -1,6 +1,6 @@
 """One tick of event time: groups of rules judge one model, and its alerts move on.
 
-Start reading here. For each group and model version: read the window, find what is normal (`baselines`), judge every rule on
+Start reading here. For each group and model version: read the window, find its reference (`baselines`), judge every rule on
 every target (`judge`, with the checks of `checks.registry`), combine and correct the p-values (`multiple_testing`), and move the
 alerts on (`alerts`, `causes`). Rules about ground truth judge the newest window that has matured (`matured_windows`), and estimates
 are kept until they can be scored (`ledger`).
@@ -51,7 +51,7 @@ _DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
 
 @dataclass(slots=True)
 class GroupStatus:
-    """What the last tick of one group for one model saw."""
+    """The windows that the last tick of one group saw for one model."""
 
     end: int = 0
     rows: dict[tuple[str, str], int] = field(default_factory=dict)  # (version, segment) → rows
@@ -287,7 +287,7 @@ class Engine:
 
 
 class GroundTruthJudge:
-    """Judges rules about ground truth: on the newest matured window, and on past windows as more of them becomes known."""
+    """Judges rules about ground truth: on the newest matured window, and on past windows as their ground truth grows."""
 
     def __init__(self, baselines: Baselines, revisions: Revisions, diagnosis: Diagnosis, horizon_ns: int) -> None:
         self.diagnosis = diagnosis
@@ -318,7 +318,7 @@ class GroundTruthJudge:
         matured, baseline, version = tick.matured, tick.group.reference, context.version
         start, end = window
         reference = context.reference
-        if not baseline.stored:  # what is normal is measured around the window that is judged
+        if not baseline.stored:  # the reference is measured around the window that is judged
             reference = self._baselines.reference(baseline, tick.model, version, start, end, rule.segments, tick.time)
         compared = baseline.champion is not None and baseline.champion != version
         context = replace(
@@ -334,7 +334,7 @@ class GroundTruthJudge:
         return judge(rule, context, maturity=matured.maturity(version))
 
     def revise(self, tick: GroupTick, rule: PerformanceRule, context: EvaluationContext) -> list[RevisionRow]:
-        """Judge the past windows of which more is known now."""
+        """Judge the past windows whose ground truth has grown."""
         group, matured, version = tick.group, tick.matured, context.version
         key = RuleKey(group.name, rule.alert, tick.model, version)
         whole = tick.alert_id(rule, Target(tick.model, version))
@@ -372,6 +372,6 @@ def segment_keys(group: Group) -> list[str]:
 
 
 def _selects(rules: Sequence[Rule]) -> Callable[[str], bool] | None:
-    """Which fields these rules look at; None: it may be any of them."""
+    """Which fields these rules look at; None: possibly all."""
     chosen = [rule.selects for rule in rules if isinstance(rule, FieldRule)]
     return None if len(chosen) < len(rules) else lambda name: any(selects(name) for selects in chosen)

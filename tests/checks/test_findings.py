@@ -17,7 +17,7 @@ from otel_mlmon.lab.simulate.run import simulate
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.rulefile import Group, parse_text
-from otel_mlmon.values import Alert, Reference, RowBlock
+from otel_mlmon.values import Alert, Reference, RowBlock, State
 
 SECOND = 10**9
 ROWS = 1000  # in a window
@@ -90,15 +90,15 @@ def _replaced(field: str, old: float, new: float) -> RowBlock:
     cells = Editable.of(LIVE.fields[field])
     assert cells.numbers is not None
     hit = np.flatnonzero(cells.numbers == old)
-    cells.put_numbers(hit, np.full(len(hit), new), "i")
+    cells.put_numbers(hit, np.full(len(hit), new), State.INT)
     return replace(LIVE, fields={**LIVE.fields, field: cells.freeze()})
 
 
-def _numbers(field: str, percent: int, letter: str, how: Callable[[Any], Any]) -> RowBlock:
+def _numbers(field: str, percent: int, state: State, how: Callable[[Any], Any]) -> RowBlock:
     cells = Editable.of(LIVE.fields[field])
     assert cells.numbers is not None
     hit = np.flatnonzero(np.arange(len(LIVE)) % 100 < percent)
-    cells.put_numbers(hit, how(cells.numbers[hit]), letter)
+    cells.put_numbers(hit, how(cells.numbers[hit]), state)
     return replace(LIVE, fields={**LIVE.fields, field: cells.freeze()})
 
 
@@ -231,7 +231,7 @@ def test_a_default_that_has_become_another_one_is_told_by_the_change_of_its_shar
 
 @pytest.mark.parametrize(("bits", "known"), [(31, False), (33, True), (54, True)])
 def test_integers_are_big_from_where_32_bits_end(bits: int, known: bool) -> None:
-    rows = _numbers("year", 5, "i", lambda x: 2.0**bits - 2 * x)
+    rows = _numbers("year", 5, State.INT, lambda x: 2.0**bits - 2 * x)
     alerts = _by_second_window(rows)
     assert (alerts["format", "year"].verdict.result.finding == "big_int") is known
     assert ("format", "year") in _firing(alerts) or not known
@@ -262,13 +262,13 @@ def test_dates_of_many_days_in_another_order_are_told_as_dates_and_not_as_catego
 
 
 def test_an_integer_is_a_fine_float_and_a_float_is_no_integer() -> None:
-    whole_areas = _numbers("area", 100, "i", np.rint)
+    whole_areas = _numbers("area", 100, State.INT, np.rint)
     for alerts in _windows(whole_areas):
         assert (alerts["type", "area"].verdict.result.status, alerts["type", "area"].verdict.result.value) == (
             "ok",
             0.0,
         )
-    float_rooms = _numbers("rooms", 5, "f", lambda x: x)
+    float_rooms = _numbers("rooms", 5, State.FLOAT, lambda x: x)
     alerts = _by_second_window(float_rooms)
     assert _firing(alerts) == {("type", "rooms"): "type"}
     assert alerts["type", "rooms"].verdict.result.message == "5.0% of 1000 values are no int: int 950, float 50"
