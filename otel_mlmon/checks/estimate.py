@@ -83,7 +83,7 @@ def expected_of(reference: Reference, segment: str, metric: str, positive: str |
     part = reference.segments.get(segment)
     known = part if part is not None else reference
     if metric == "roc_auc":
-        figure = known.figures.get(metric)
+        figure = known.metric_values.get(metric)
         return (math.nan, 0) if figure is None else (figure.value, figure.rows)
     counts = known.performance
     return (math.nan, 0) if counts is None else (METRICS[metric].value(counts, positive), counts.with_truth)

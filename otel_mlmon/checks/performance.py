@@ -26,7 +26,7 @@ from otel_mlmon.stats.metrics.classification import business_value
 from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes
 from otel_mlmon.stats.metrics.paired import paired_worse
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS, worse_than_reference
-from otel_mlmon.values import CheckResult, Figure, PerformanceCounts, RowBlock
+from otel_mlmon.values import CheckResult, MetricValue, PerformanceCounts, RowBlock
 from otel_mlmon.values.evidence import Line, PerformanceEvidence
 from otel_mlmon.window.outcome_rows import outcomes
 
@@ -224,12 +224,12 @@ def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | 
     )  # fmt: skip
 
 
-def _figures(view: ModelView) -> Mapping[str, Figure]:
+def _figures(view: ModelView) -> Mapping[str, MetricValue]:
     """The reference's values of metrics that no sums give, of this segment, or of the whole where it does not know the segment."""
     if view.reference is None:
         return {}
     part = view.reference.segments.get(view.segment)
-    return view.reference.figures if part is None else part.figures
+    return view.reference.metric_values if part is None else part.metric_values
 
 
 def _known_rows(view: ModelView) -> tuple[RowBlock | None, npt.NDArray[np.int64]]:

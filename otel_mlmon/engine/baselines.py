@@ -86,7 +86,7 @@ def _of_segment(stored: Reference, segment: str) -> Reference | None:
     fields = {n: replace(f, profile=one.profiles[n]) for n, f in stored.fields.items() if n in one.profiles}
     # How features depend on one another is known of the whole only.
     return replace(
-        stored, rows=one.rows, fields=fields, performance=one.performance, figures=one.figures, segments={},
+        stored, rows=one.rows, fields=fields, performance=one.performance, metric_values=one.metric_values, segments={},
         components=None,
     )  # fmt: skip
 
@@ -103,7 +103,9 @@ def _measured(stored: Reference, windows: Mapping[str, WindowProfile]) -> Refere
         for segment, window in windows.items()
         if segment
     }
-    return replace(stored, rows=whole.rows, fields=fields, performance=whole.performance, figures={}, segments=segments)
+    return replace(
+        stored, rows=whole.rows, fields=fields, performance=whole.performance, metric_values={}, segments=segments
+    )
 
 
 def _field(field: FieldReference, profile: FieldProfile, rows: int) -> FieldReference:

@@ -18,7 +18,7 @@ from otel_mlmon.values import (
     Effects,
     FieldProfile,
     FieldReference,
-    Figure,
+    MetricValue,
     PerformanceCounts,
     Reference,
     SegmentReference,
@@ -42,7 +42,7 @@ def to_document(reference: Reference) -> dict[str, Any]:
         **({"importances": dict(reference.importances)} if reference.importances else {}),
         **({"components": _components(reference.components)} if reference.components else {}),
         "performance": _performance(reference.performance),
-        **_figures(reference.figures),
+        **_figures(reference.metric_values),
         **_effects(reference.outcome_effects),
         **({"estimators": estimators_document(reference.estimators)} if reference.estimators else {}),
         "segments": {
@@ -50,7 +50,7 @@ def to_document(reference: Reference) -> dict[str, Any]:
                 "rows": segment.rows,
                 "profiles": {name: _profile(profile) for name, profile in segment.profiles.items()},
                 "performance": _performance(segment.performance),
-                **_figures(segment.figures),
+                **_figures(segment.metric_values),
                 **_effects(segment.outcome_effects),
             }
             for key, segment in reference.segments.items()
@@ -85,7 +85,7 @@ def from_document(document: Any, where: str) -> Reference:
             },
             components=_read_components(document.get("components")),
             importances={str(name): float(size) for name, size in document.get("importances", {}).items()},
-            figures=_read_figures(document),
+            metric_values=_read_figures(document),
             estimators=read_estimators(document.get("estimators")),
             outcome_effects=_read_effects(document.get("outcome_effects", {})),
         )
@@ -234,13 +234,13 @@ def _read_performance(body: Mapping[str, Any] | None) -> PerformanceCounts | Non
     return PerformanceCounts(**{k: v for k, v in body.items() if k != "confusion"}, confusion=confusion)
 
 
-def _figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
+def _figures(figures: Mapping[str, MetricValue]) -> dict[str, Any]:
     return {"figures": {name: figure._asdict() for name, figure in figures.items()}} if figures else {}
 
 
-def _read_figures(body: Mapping[str, Any]) -> dict[str, Figure]:
+def _read_figures(body: Mapping[str, Any]) -> dict[str, MetricValue]:
     return {
-        str(name): Figure(float(figure["value"]), float(figure["standard_error"]), int(figure["rows"]))
+        str(name): MetricValue(float(figure["value"]), float(figure["standard_error"]), int(figure["rows"]))
         for name, figure in body.get("figures", {}).items()
     }
 

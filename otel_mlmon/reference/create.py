@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.reference.figures import figures
-from otel_mlmon.reference.outcome_effects import outcome_effects
+from otel_mlmon.reference.outcome_metrics import metric_values, outcome_effects
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.principal_components import fit_principal_components
 from otel_mlmon.stats.inference.design_effect import design_effects, of_categories, of_numbers, of_tails
@@ -64,7 +63,7 @@ def create_reference(
         bare,
         fields=frozen,
         components=_components(rows),
-        figures=figures(rows, np.arange(len(rows))),
+        metric_values=metric_values(rows, np.arange(len(rows))),
         performance=_known(performance.get("", (0, PerformanceCounts()))[1]),
         outcome_effects=outcome_effects(rows, np.arange(len(rows))) if in_order else {},
         segments={
@@ -72,7 +71,7 @@ def create_reference(
                 performance[segment][0],
                 {f: _frozen(profile, frozen[f].constants) for f, profile in profiles[segment].items()},
                 _known(performance[segment][1]),
-                figures(rows, _of_segment(rows, segment)),
+                metric_values(rows, _of_segment(rows, segment)),
                 outcome_effects(rows, _of_segment(rows, segment)) if in_order else {},
             )
             for segment in sorted(profiles)

@@ -1,4 +1,4 @@
-"""What estimates performance, made of the reference's rows."""
+"""Estimators of performance, fitted to the reference's rows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW, score_field
 
 
 def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, str]:
-    """The reference, which was made of `rows`, with what estimates performance; and why some of it is not there, or "".
+    """Return the reference of `rows` with its estimators, and the reasons why some are absent, or "".
 
-    Takes a few seconds. Rows with times are in the order of them, as in `create_reference`.
+    Takes a few seconds. Rows with times are in their order, as in `create_reference`.
     """
     prediction = reference.fields.get(FIELD_PREDICTION)
     known = np.flatnonzero(rows.truth_known)
@@ -35,22 +35,22 @@ def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, st
         return reference, "performance cannot be estimated: that needs predictions and their ground truth"
     classes = has_classes(prediction, rows.fields[FIELD_PREDICTION].numbers is None)
     in_order = bool((rows.times != rows.times[0]).any())
-    found = outcomes(rows, known)
-    made, reasons = _calibration(found, in_order) if classes else (None, "")
-    losses, reason = _losses(rows, known, found, reference.fields, classes, in_order)
-    surrogate = _surrogate(rows, known, found, reference.fields, classes, in_order) if losses else None
-    estimators = Estimators(losses, made, surrogate) if losses or made else None
+    paired = outcomes(rows, known)
+    calibration, reasons = _calibration(paired, in_order) if classes else (None, "")
+    losses, reason = _losses(rows, known, paired, reference.fields, classes, in_order)
+    surrogate = _surrogate(rows, known, paired, reference.fields, classes, in_order) if losses else None
+    estimators = Estimators(losses, calibration, surrogate) if losses or calibration else None
     return replace(reference, estimators=estimators), "; ".join(filter(None, (reasons, reason)))
 
 
 def need_estimators(rules: Iterable[Rule]) -> bool:
-    """Whether any of the rules needs estimators, which take their time to make."""
+    """Return whether any of the rules needs estimators, which take seconds to fit."""
     return any(isinstance(rule, (EstimateRule, SliceRule)) for rule in rules)
 
 
-def _calibration(found: Outcomes, in_order: bool) -> tuple[Calibration | None, str]:
-    scored = {name for name, column in found.scores.items() if np.isfinite(column).any()}
-    seen = {found.classes[code] for code in np.unique(found.true_class[found.true_class >= 0]).tolist()}
+def _calibration(paired: Outcomes, in_order: bool) -> tuple[Calibration | None, str]:
+    scored = {name for name, column in paired.scores.items() if np.isfinite(column).any()}
+    seen = {paired.classes[code] for code in np.unique(paired.true_class[paired.true_class >= 0]).tolist()}
     classes = tuple(sorted(seen | scored))
     if not scored:
         return None, "accuracy, precision, recall, f1 and roc_auc need the model's scores: --score-column"
@@ -59,25 +59,25 @@ def _calibration(found: Outcomes, in_order: bool) -> tuple[Calibration | None, s
     missing = set(classes) - scored
     if missing and len(classes) > 2:
         return None, f"there are no scores of {', '.join(map(repr, sorted(missing)))}: --score-column"
-    scores = {name: found.scores[name] for name in sorted(scored)}
-    usable = (found.true_class >= 0) & np.isfinite(np.stack(list(scores.values()))).all(axis=0)
+    scores = {name: paired.scores[name] for name in sorted(scored)}
+    usable = (paired.true_class >= 0) & np.isfinite(np.stack(list(scores.values()))).all(axis=0)
     if int(usable.sum()) < FEWEST_CALIBRATED:
         return None, f"{int(usable.sum())} rows have a truth and all scores; at least {FEWEST_CALIBRATED} are needed"
-    place = np.array([classes.index(name) if name in seen else -1 for name in found.classes], np.int32)
-    truth = place[found.true_class[usable]]
+    place = np.array([classes.index(name) if name in seen else -1 for name in paired.classes], np.int32)
+    truth = place[paired.true_class[usable]]
     return fit_calibration(classes, {name: s[usable] for name, s in scores.items()}, truth, in_order=in_order), ""
 
 
 def _losses(
     rows: RowBlock,
     known: npt.NDArray[np.int64],
-    found: Outcomes,
+    paired: Outcomes,
     fields: Mapping[str, FieldReference],
     classes: bool,
     in_order: bool,
 ) -> tuple[dict[Loss, LossModel], str]:
-    both = _compared(found, classes)
-    targets = {loss: losses_of(loss, *_pairs(found, both, classes)) for loss in _losses_for(classes)}
+    both = _compared(paired, classes)
+    targets = {loss: losses_of(loss, *_pairs(paired, both, classes)) for loss in _losses_for(classes)}
     if int(both.sum()) < FEWEST_ROWS:
         return {}, f"{int(both.sum())} rows have a prediction and a truth to compare; at least {FEWEST_ROWS} are needed"
     if not all(np.isfinite(target.sum()) for target in targets.values()):
@@ -92,29 +92,29 @@ def _losses(
 def _surrogate(
     rows: RowBlock,
     known: npt.NDArray[np.int64],
-    found: Outcomes,
+    paired: Outcomes,
     fields: Mapping[str, FieldReference],
     classes: bool,
     in_order: bool,
 ) -> SurrogateModel | None:
-    """None where there is but one class or more than are learnt one by one, or where nothing is an input."""
-    scores = {score_field(name) for name in found.scores}
+    """Fit a surrogate; None for one class, for more than MOST_CLASSES, and without inputs."""
+    scores = {score_field(name) for name in paired.scores}
     names = [name for name in fields if name not in {FIELD_PREDICTION, FIELD_SHADOW, *scores}]
-    chosen = np.flatnonzero(_compared(found, classes))
+    chosen = np.flatnonzero(_compared(paired, classes))
     if len(chosen) > FITTED_ROWS:
         chosen = chosen[-FITTED_ROWS:] if in_order else chosen[np.linspace(0, len(chosen) - 1, FITTED_ROWS).astype(int)]
-    given, truth = _pairs(found, chosen, classes)
-    predicted: list[int] = np.unique(given).tolist() if classes else []
-    if not names or (classes and not 1 < len(predicted) <= MOST_CLASSES):
+    given, truth = _pairs(paired, chosen, classes)
+    predicted_classes: list[int] = np.unique(given).tolist() if classes else []
+    if not names or (classes and not 1 < len(predicted_classes) <= MOST_CLASSES):
         return None
-    codes = np.array(predicted)
+    codes = np.array(predicted_classes)
     return fit_surrogate(
         names,
         input_rows(rows.fields, fields, names, known[chosen]),
         np.searchsorted(codes, given).astype(np.float64) if classes else given,
-        [found.classes[code] for code in predicted],
-        lambda said: {
-            loss: losses_of(loss, codes[said.astype(np.int64)] if classes else said, truth)
+        [paired.classes[code] for code in predicted_classes],
+        lambda predicted: {
+            loss: losses_of(loss, codes[predicted.astype(np.int64)] if classes else predicted, truth)
             for loss in _losses_for(classes)
         },
         in_order=in_order,
@@ -125,14 +125,14 @@ def _losses_for(classes: bool) -> tuple[Loss, ...]:
     return ("zero_one",) if classes else ("squared_error", "absolute_error")
 
 
-def _compared(found: Outcomes, classes: bool) -> npt.NDArray[np.bool_]:
-    """Which rows have a prediction and a truth of the same kind."""
+def _compared(paired: Outcomes, classes: bool) -> npt.NDArray[np.bool_]:
+    """Return the rows with a prediction and a truth of the same kind."""
     if classes:
-        return (found.true_class >= 0) & (found.predicted_class >= 0)
-    return np.isfinite(found.truth) & np.isfinite(found.prediction)
+        return (paired.true_class >= 0) & (paired.predicted_class >= 0)
+    return np.isfinite(paired.truth) & np.isfinite(paired.prediction)
 
 
-def _pairs(found: Outcomes, rows: npt.NDArray[Any], classes: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _pairs(paired: Outcomes, rows: npt.NDArray[Any], classes: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     if classes:
-        return found.predicted_class[rows], found.true_class[rows]
-    return found.prediction[rows], found.truth[rows]
+        return paired.predicted_class[rows], paired.true_class[rows]
+    return paired.prediction[rows], paired.truth[rows]

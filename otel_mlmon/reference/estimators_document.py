@@ -1,4 +1,4 @@
-"""What estimates performance, as plain data of the artefact: no code, no raw rows, bounded in size."""
+"""The estimators as plain data of the artefact: no code, no raw rows, bounded in size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WIDTHS: Final[Mapping[str, str]] = {
 
 
 def estimators_document(found: Estimators) -> dict[str, Any]:
-    """Plain data."""
+    """Return the estimators as plain data."""
     body: dict[str, Any] = {"losses": {name: _loss(model) for name, model in found.losses.items()}}
     if found.calibration is not None:
         made = found.calibration
@@ -55,7 +55,7 @@ def estimators_document(found: Estimators) -> dict[str, Any]:
 
 
 def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
-    """What `estimators_document` wrote. Raises KeyError, TypeError, ValueError for what it did not."""
+    """Read the data of `estimators_document`. Raises KeyError, TypeError or ValueError for other data."""
     if body is None:
         return None
     made = body.get("calibration")
@@ -101,7 +101,7 @@ def _support(found: Support) -> dict[str, str]:
 
 
 def _read_support(body: Mapping[str, Any] | None, inputs: int) -> Support | None:
-    """None of a file from before it was kept."""
+    """Return None for a file of a version before the support was kept."""
     if body is None:
         return None
     most = MAX_FEATURES * (SUPPORT_GROUPS + 1)
@@ -167,7 +167,7 @@ def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
 
 
 def _trees(trees: Trees) -> dict[str, Any]:
-    """Columns as base64 of zlib of little-endian numbers; each threshold once."""
+    """Return the columns as base64 of zlib of little-endian numbers; each threshold once."""
     thresholds, place = np.unique(trees.threshold, return_inverse=True)
     columns = {
         "tree": trees.tree, "feature": trees.feature, "place": place, "missing_left": trees.missing_left,
@@ -200,7 +200,7 @@ def _text(column: npt.NDArray[Any], width: str) -> str:
 
 
 def _array(text: Any, width: str, most: int = _MOST) -> npt.NDArray[Any]:
-    """Never more than `most` numbers, whatever the text would unpack to."""
+    """Unpack at most `most` numbers, however long the unpacked text would be."""
     if not isinstance(text, str):
         raise ValueError(f"a tree's column is {type(text).__name__}, allowed is base64 text")
     unpacker = zlib.decompressobj()

@@ -16,7 +16,14 @@ from otel_mlmon.values.batches import (
 )
 from otel_mlmon.values.cells import FieldCells, State, Texts
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
-from otel_mlmon.values.reference import FREQUENT_VALUES, Effects, FieldReference, Figure, Reference, SegmentReference
+from otel_mlmon.values.reference import (
+    FREQUENT_VALUES,
+    Effects,
+    FieldReference,
+    MetricValue,
+    Reference,
+    SegmentReference,
+)
 from otel_mlmon.values.rows import RowBlock
 from otel_mlmon.values.verdicts import STATUS_CODE, CheckResult, Status, Target, Verdict
 
@@ -38,11 +45,11 @@ __all__ = [
     "FieldColumn",
     "FieldProfile",
     "FieldReference",
-    "Figure",
     "Floats",
     "GroundTruthBatch",
     "GroundTruthLayout",
     "HistogramValue",
+    "MetricValue",
     "PerformanceCounts",
     "Point",
     "PredictionBatch",

@@ -38,8 +38,8 @@ class FieldReference:
     design_effects: Effects = field(default_factory=dict)
 
 
-class Figure(NamedTuple):
-    """A metric over `rows` rows, and its standard error."""
+class MetricValue(NamedTuple):
+    """The value of a metric over `rows` rows, and its standard error."""
 
     value: float
     standard_error: float
@@ -51,7 +51,7 @@ class Reference:
     """A model's normal state. `segments` maps "key=value" to that segment's own profiles and performance.
 
     `outcome_effects` are the design effects of sums: "error", "absolute_error", "squared_error", "zero_one", and each
-    metric in `figures` by its name; {} where neighbouring rows are not known to be alike.
+    metric in `metric_values` by its name; {} where neighbouring rows are not known to be alike.
     """
 
     model: str
@@ -65,7 +65,7 @@ class Reference:
     segments: Mapping[str, SegmentReference] = field(default_factory=dict)
     importances: Mapping[str, float] = field(default_factory=dict)  # how much the model uses a feature; any unit
     components: PrincipalComponents | None = None
-    figures: Mapping[str, Figure] = field(default_factory=dict)  # by metric, of those that need rows
+    metric_values: Mapping[str, MetricValue] = field(default_factory=dict)  # of metrics that need rows, by name
     estimators: Estimators | None = None
     outcome_effects: Effects = field(default_factory=dict)
 
@@ -77,5 +77,5 @@ class SegmentReference:
     rows: int
     profiles: Mapping[str, FieldProfile]
     performance: PerformanceCounts | None = None
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    metric_values: Mapping[str, MetricValue] = field(default_factory=dict)
     outcome_effects: Effects = field(default_factory=dict)  # of its own rows, which may lie further apart

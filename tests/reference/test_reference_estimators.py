@@ -13,7 +13,7 @@ from stats.estimates import CLASSES, THREE, block_of, houses, loans, reference_o
 
 from otel_mlmon.cli.main import cli
 from otel_mlmon.reference.artefact import read_artefact
-from otel_mlmon.reference.figures import figure_key
+from otel_mlmon.reference.outcome_metrics import metric_key
 from otel_mlmon.reference.table import Columns
 from otel_mlmon.values import Reference
 from otel_mlmon.window.outcome_rows import outcomes
@@ -106,7 +106,7 @@ def test_figures_equal_scikit_learn_whole_and_by_segment() -> None:
     frame = loans(0, 3000)
     made = reference_of(frame, Columns("predicted", "truth", scores=(("yes", "score"),), segments=("region",)))
     south = frame[frame.region == "south"]
-    for rows, figures in ((frame, made.figures), (south, made.segments["region=south"].figures)):
+    for rows, figures in ((frame, made.metric_values), (south, made.segments["region=south"].metric_values)):
         truth = rows.truth == "yes"
         theirs = {
             "roc_auc": roc_auc_score(truth, rows.score),
@@ -118,22 +118,22 @@ def test_figures_equal_scikit_learn_whole_and_by_segment() -> None:
             assert figures[name].value == pytest.approx(value, abs=1e-9)
             assert figures[name].standard_error > 0
             assert figures[name].rows == len(rows)
-            assert figures[figure_key(name, "yes")].value == pytest.approx(value, abs=1e-9)
+            assert figures[metric_key(name, "yes")].value == pytest.approx(value, abs=1e-9)
 
 
 def test_several_classes_have_figures_together_and_each() -> None:
     frame = three(0, 2000)
-    figures = reference_of(frame, THREE).figures
+    figures = reference_of(frame, THREE).metric_values
     scores = frame[["score_a", "score_b", "score_c"]].to_numpy()
     assert figures["roc_auc"].value == pytest.approx(roc_auc_score(frame.truth, scores, multi_class="ovr"), abs=1e-9)
-    assert figures[figure_key("roc_auc", "b")].value == pytest.approx(
+    assert figures[metric_key("roc_auc", "b")].value == pytest.approx(
         roc_auc_score(frame.truth == "b", frame.score_b), abs=1e-9
     )
 
 
 def test_scores_that_are_no_probabilities_have_no_log_loss_but_an_area() -> None:
     frame = loans(0, 500)
-    figures = reference_of(frame.assign(score=frame.x), CLASSES).figures
+    figures = reference_of(frame.assign(score=frame.x), CLASSES).metric_values
     assert "roc_auc" in figures
     assert "log_loss" not in figures
 

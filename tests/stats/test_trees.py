@@ -83,7 +83,7 @@ def test_an_artefact_holds_the_estimators_exactly_and_stays_small(tmp_path: Any)
         write_artefact(made, path)
         again = read_artefact(path)
         assert path.stat().st_size < 200_000
-        assert again.figures == made.figures
+        assert again.metric_values == made.metric_values
         assert made.estimators is not None
         assert again.estimators is not None
         assert again.estimators.calibration == made.estimators.calibration
