@@ -1,18 +1,18 @@
-"""Whether the bands of estimated performance hold what comes true, and how wide they are.
+"""Coverage and width of the bands of estimated performance.
 
-Run: `python benchmarks/estimates.py [--quick] [--draws N] [--first SEED] [--only california|bike]`. It needs the two data sets of
-`MLMON_TEST_DATA` (California housing and bike sharing).
+Run: `python benchmarks/estimates.py [--quick] [--draws N] [--first SEED] [--only california|bike]`. It needs the two
+data sets of `MLMON_TEST_DATA` (California housing and bike sharing).
 
-Each draw splits a data set at random into three: a boosted model is fitted to the first 30 %, what estimates its performance
-is made from the next 30 %, and windows are drawn, without putting rows back, from the rest. A regression is fitted to the
-truth, a classifier to whether the truth is above its median. Windows are
+Each draw splits a data set at random into three. A boosted model is fitted to the first 30 %, the estimators are made
+from the next 30 %, and windows are drawn without replacement from the rest. A regression predicts the truth, a
+classifier whether the truth is above its median. Windows are
 
 - `none`: drawn evenly;
 - `tilt`: with weights that grow (or fall) twentyfold over the ranks of one feature;
 - `third`: only from the upper (or lower) third of one feature.
 
-A band of 95 % is to hold the realised metric of the same rows in 95 % of the windows. Windows of one draw share a reference: a share
-of so many windows is known less well than if each had its own, and its error is that of the means of draws.
+A band of 95 % should hold the realised metric of the same rows in 95 % of the windows. Windows of one draw share a
+reference and are not independent, so the standard error of the share is computed from the means of the draws.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Found(NamedTuple):
-    """An estimate and what came true, of one window."""
+    """An estimate and the realised metric of one window."""
 
     metric: str
     shift: str
@@ -71,8 +71,10 @@ def main() -> None:
     for name in [chosen.only] if chosen.only else list(SETS):
         found = [one for seed in range(chosen.first, chosen.first + draws) for one in draw(name, seed)]
         print(f"{name}: {draws} draws from seed {chosen.first} on")
-        print(f"{'metric':<9}{'shift':<7}{'rows':>6}{'windows':>9}  {'held':>7} {'error':>6}  {'below':>6} {'above':>6}  "
-              f"{'half width':>10}  {'off':>7} {'scatter':>8}")  # fmt: skip
+        print(
+            f"{'metric':<9}{'shift':<7}{'rows':>6}{'windows':>9}  {'held':>7} {'error':>6}  {'below':>6} {'above':>6}  "
+            f"{'half width':>10}  {'off':>7} {'scatter':>8}"
+        )
         groups: dict[tuple[str, str, int], list[Found]] = defaultdict(list)
         for one in found:
             groups[one.metric, one.shift, one.rows].append(one)
@@ -81,7 +83,7 @@ def main() -> None:
 
 
 def line(ones: list[Found]) -> str:
-    """Share of the bands that held and its error; of those that lay above and below; the rest relative to the estimate."""
+    """Return the coverage and its error, the shares of bands above and below, the rest relative to the estimate."""
     realised, value, low, high, draws = np.array(
         [(one.realised, one.estimate.value, one.estimate.low, one.estimate.high, one.draw) for one in ones]
     ).T

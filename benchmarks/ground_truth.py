@@ -1,6 +1,7 @@
-"""A million predictions joined with their ground truth, and what a day's ground truth costs beside ten, a hundred and 400 days.
+"""Cost of joining a million predictions with ground truth, and of a day's ground truth beside 10, 100 and 400 days.
 
-Run: `python benchmarks/ground_truth.py`. Times are for a DuckDB file in a temporary directory; ratios are of steps timed in one run.
+Run: `python benchmarks/ground_truth.py`. Times are for a DuckDB file in a temporary directory; ratios compare steps of
+one run.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ def main() -> None:
         for days in DAYS:
             model = _Model(Path(directory), days)
             models.append(model)
-            print(f"{days * A_DAY:,} predictions of {FEATURES} features over {days} days, as much ground truth, "
-                  f"each {DELAY // DAY} days late, in commits of {AT_ONCE:,} rows")  # fmt: skip
+            print(
+                f"{days * A_DAY:,} predictions of {FEATURES} features over {days} days, as much ground truth, "
+                f"each {DELAY // DAY} days late, in commits of {AT_ONCE:,} rows"
+            )
             base = _timed(model.commit_predictions)
             model.close()
             for what, seconds in (
@@ -46,8 +49,10 @@ def main() -> None:
                 ("a window of 28 days", _timed(model.window)),
             ):
                 print(f"  {what:<28} {seconds:8.2f} s   {seconds / base:6.2f} x committing the predictions")
-            print(f"  peak memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB "
-                  f"(DuckDB's limit is 1 GB; file {model.store.size_bytes() / 1e6:,.0f} MB)")  # fmt: skip
+            print(
+                f"  peak memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB "
+                f"(DuckDB's limit is 1 GB; file {model.store.size_bytes() / 1e6:,.0f} MB)"
+            )
         print(f"one more day's ground truth ({A_DAY:,}, committed and joined; median of 9, in turn):")
         turns = [[_timed(model.correct_a_day) for model in models] for _ in range(9)]
         medians = [sorted(times)[4] for times in zip(*turns, strict=True)]
@@ -75,11 +80,18 @@ class _Model:
             n = len(rows)
             fields = {f"f{i}": FieldColumn(pa.array(self._rng.normal(size=n))) for i in range(FEATURES)}
             batch = PredictionBatch(
-                "m", "1", self._ids(rows), pa.array(self._times[rows]),
-                {**fields, FIELD_PREDICTION: FieldColumn(pa.array(self._rng.normal(size=n)))}, {},
-                pa.nulls(n, pa.float64()), pa.nulls(n, pa.string()), pa.nulls(n, pa.string()), pa.nulls(n, pa.string()),
+                "m",
+                "1",
+                self._ids(rows),
+                pa.array(self._times[rows]),
+                {**fields, FIELD_PREDICTION: FieldColumn(pa.array(self._rng.normal(size=n)))},
+                {},
+                pa.nulls(n, pa.float64()),
+                pa.nulls(n, pa.string()),
+                pa.nulls(n, pa.string()),
+                pa.nulls(n, pa.string()),
                 pa.array(np.zeros(n, np.int32)),
-            )  # fmt: skip
+            )
             self.store.commit([batch], 0)
             self.windows.touch("m", self._times[rows])
 
@@ -105,7 +117,7 @@ class _Model:
         assert counts.with_truth == counts.predictions > 0
 
     def correct_a_day(self) -> None:
-        """The newest day's ground truth again, each with another value: the costlier case, as the old one is taken back."""
+        """Send the newest day's ground truth again with other values; the old values are withdrawn: this costs more."""
         newest = np.arange(len(self._times) - A_DAY, len(self._times))
         self._tell(newest, self._times[newest] + DELAY + self._rng.integers(DAY, 2 * DAY))
         self.close()

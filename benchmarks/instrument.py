@@ -1,6 +1,6 @@
-"""What monitoring costs: `record()` per call and the flush per row, beside two things of known cost.
+"""Cost of monitoring: `record()` per call and the flush per row, beside two operations of known cost.
 
-Ratios travel between machines, nanoseconds do not. Run: python benchmarks/instrument.py
+Compare ratios, not nanoseconds, between machines. Run: python benchmarks/instrument.py
 """
 
 from __future__ import annotations

@@ -32,8 +32,12 @@ def main() -> None:
     table = pa.table({**data, "p": data["f0"]})
     reference = create_reference(
         rows_of(Path("made up"), table, Columns(prediction="p"), "m", ""),
-        name="training", version="", segments=(), source="", created="",
-    )  # fmt: skip
+        name="training",
+        version="",
+        segments=(),
+        source="",
+        created="",
+    )
     rounds = [_round(data, reference, number) for number in range(ROUNDS)]
     base = statistics.median(r["count with NumPy"] for r in rounds)
     print(f"{ROWS} predictions, {FEATURES} features, one hour of panes; median of {ROUNDS} rounds")

@@ -1,23 +1,23 @@
-"""Whether a breach is put down to what happened: other inputs, another truth, or another model.
+"""Whether the diagnosis of a breach names the true cause: other inputs, another truth, or another model.
 
-Run: `OMP_NUM_THREADS=1 python benchmarks/shift_kind.py [--seeds 21,22,23,24] [--classes N] [--quick]`. It needs the two data sets of
-`MLMON_TEST_DATA` (California housing and bike sharing).
+Run: `OMP_NUM_THREADS=1 python benchmarks/shift_kind.py [--seeds 21,22,23,24] [--classes N] [--quick]`. It needs the two
+data sets of `MLMON_TEST_DATA` (California housing and bike sharing).
 
-Each seed splits a data set at random: a boosted model is fitted to the first 30 %, a reference with estimators is made from the next 35 %
-(at most 7,000 rows), the next 10 % tell which rows are hard, and windows of 500, 1,000 and 3,000 rows are drawn from the rest. In each
-window one thing has happened. A regression is judged by RMSE and by MAE (the same rows, so these agree mostly), N classes of
-equal size, cut from the truth, by accuracy. Windows:
+Each seed splits a data set at random. A boosted model is fitted to the first 30 %, a reference with estimators is made
+from the next 35 % (at most 7,000 rows), the next 10 % show which rows are hard, and windows of 500, 1,000 and 3,000
+rows are drawn from the rest. Each window has one cause. A regression is judged by RMSE and by MAE (of the same rows, so
+they mostly agree). A classifier of N classes of equal size, cut from the truth, is judged by accuracy. Windows:
 
 - `none`: drawn evenly;
-- `model`: other predictions: × 1.15, + 0.2 standard deviations of the truth, with a feature scaled, of a model that was fitted to few rows, or
-  of few trees;
-- `concept`: another truth: + 0.4 standard deviations, × 1.25, with noise, or higher where a feature is high (classes: one in seven another
-  one, or one in three where a feature is high);
-- `covariate`: rows drawn, and put back, with weights that grow over the ranks of a feature (or fall), or over how hard they are;
-- `broken`: a feature in another unit, of a quarter of the rows or of all, both for the model and in the log.
+- `model`: other predictions: × 1.15, + 0.2 standard deviations of the truth, with a scaled feature, or of a model with
+  few rows or few trees;
+- `concept`: another truth: + 0.4 standard deviations, × 1.25, with noise, or higher if a feature is high (classes: one
+  in seven changes, or one in three if a feature is high);
+- `covariate`: rows drawn with replacement, with weights that grow or fall over the ranks of a feature or the hardness;
+- `broken`: a feature in another unit, in a quarter of the rows or in all, both for the model and in the log.
 
-Counted are windows whose figure is a tenth worse or more, and all of `none`. *Right* is the cause's own name, *wrong* any other. Of `none` and
-`broken`, *unknown* is what should be said. Windows of one seed share a model and a reference.
+Windows with a metric at least a tenth worse are counted, and all windows of `none`. *Right* is the true cause, *wrong*
+another cause. For `none` and `broken`, *unknown* is right. Windows of one seed share a model and a reference.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ Values = npt.NDArray[Any]
 
 
 class DataSet(NamedTuple):
-    """A file, its target and what is left out; a feature and its factor for `scaled` (of classes: stronger); features that
-    `covariate` weighs by, up or down; the one that comes in another unit.
+    """A file, its target and the columns left out.
+
+    Then a feature and its factor for `scaled` (larger for classes), the features whose ranks weight `covariate`, up or
+    down, and the feature that changes its unit.
     """
 
     file: str
@@ -75,18 +77,28 @@ class DataSet(NamedTuple):
 
 SETS: Final = (
     DataSet(
-        "california_housing.csv", "median_house_value", (), ("median_income", 0.8), ("median_income", 0.5),
-        (("median_income", 1), ("longitude", -1), ("housing_median_age", 1)), "total_rooms",
+        "california_housing.csv",
+        "median_house_value",
+        (),
+        ("median_income", 0.8),
+        ("median_income", 0.5),
+        (("median_income", 1), ("longitude", -1), ("housing_median_age", 1)),
+        "total_rooms",
     ),
     DataSet(
-        "bike_sharing_hourly.csv", "cnt", ("instant", "dteday", "casual", "registered"), ("atemp", 0.6), ("hr", 0.5),
-        (("hr", 1), ("temp", 1), ("yr", 1)), "windspeed",
+        "bike_sharing_hourly.csv",
+        "cnt",
+        ("instant", "dteday", "casual", "registered"),
+        ("atemp", 0.6),
+        ("hr", 0.5),
+        (("hr", 1), ("temp", 1), ("yr", 1)),
+        "windspeed",
     ),
-)  # fmt: skip
+)
 
 
 class World:
-    """A data set dealt by a seed, the model and its reference."""
+    """A data set split by a seed, the model and its reference."""
 
     def __init__(self, of: DataSet, seed: int, classes: int) -> None:
         frame = pd.read_csv(DATA / of.file).drop(columns=list(of.left_out))
@@ -130,7 +142,7 @@ class World:
 
     @cached_property
     def hardness(self) -> Values:
-        """Rank of each live row, by a small tree that was fitted to losses of other rows."""
+        """Rank the live rows by the losses that a small tree, fitted to other rows, predicts."""
         answers, truth = self.predicted(self.features.iloc[self.pilot]), self.truth[self.pilot]
         losses = (answers != truth).astype(float) if self.classes else (answers - truth) ** 2
         tree = DecisionTreeRegressor(max_leaf_nodes=12, min_samples_leaf=50, random_state=0)
@@ -138,7 +150,7 @@ class World:
         return _ranks(tree.predict(self.numbers(self.features.iloc[self.live])))
 
     def windows(self, size: int, rng: np.random.Generator) -> Iterator[tuple[str, str, RowBlock]]:
-        """What happened, in which way, and the rows."""
+        """Yield the cause of each window, its variant and its rows."""
         places = rng.choice(self.live, size, replace=False)
         features, truth = self.features.iloc[places], self.truth[places]
         answers = self.predicted(features)
@@ -199,7 +211,7 @@ def _rows(features: pd.DataFrame, predicted: Values, truth: Values) -> RowBlock:
 
 
 def verdicts(world: World, cause: str, window: RowBlock) -> Iterator[str]:
-    """What is said of a window by each metric, unless its figure is not worse."""
+    """Diagnose a window by each metric; skip metrics that are not worse."""
     metrics: tuple[Metric, ...] = ("accuracy",) if world.classes else ("rmse", "mae")
     every, known = np.arange(len(window)), world.reference
     for metric in metrics:
@@ -221,7 +233,7 @@ def table_of(found: dict[tuple[str, str], Counter[str]]) -> Table:
 
 
 def main() -> None:
-    """Print a table: a line per cause, and per way in which it came about."""
+    """Print a table with a line per cause and per variant."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", default="21,22,23,24", help="with commas")
     parser.add_argument("--classes", type=int, default=0, help="so many classes in place of a number")

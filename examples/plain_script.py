@@ -1,6 +1,6 @@
-"""The shortest honest use of otel_mlmon: record predictions as they are made, send the truth when it is known.
+"""The shortest use of otel_mlmon: record predictions, and send the ground truth when it is known.
 
-Run it beside a processor (`mlmon serve`) or any OpenTelemetry Collector on http://localhost:4318.
+Run it with a processor (`mlmon serve`) or an OpenTelemetry Collector on http://localhost:4318.
 """
 
 import random
@@ -27,5 +27,5 @@ for _ in range(1_000):
     price = predict(house)
     sold[monitor.record(house, price)] = price * random.gauss(1.0, 0.1)
 
-# Days later, from wherever the truth becomes known; the prediction's id is what ties the two together.
+# Days later, perhaps in another process: the id joins the ground truth with its prediction.
 monitor.ground_truth_batch(list(sold), list(sold.values()))

@@ -1,4 +1,4 @@
-"""Rows as the batches that decoding would make of them, for tests."""
+"""Make the batches of decoding from rows, for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predictions(
     segments: Mapping[str, Sequence[str | None]] | None = None,
     dropped: int = 0,
 ) -> PredictionBatch:
-    """Predictions; without `times` one a second, without `ids` named by their place."""
+    """Make predictions; default times are one second apart, default ids are positions."""
     n = len(rows)
     fields = {name: field_column(c) for name, c in to_columns(rows).items()}
     if values is not None:
@@ -51,7 +51,7 @@ def predictions(
 def ground_truth(
     ids: Sequence[str], values: Sequence[Any], *, times: Sequence[int] | None = None, model: str = "m"
 ) -> GroundTruthBatch:
-    """Ground truths; without `times` known at once."""
+    """Make ground truths; by default they are known at once."""
     return GroundTruthBatch(
         model,
         pa.array(ids, pa.string()),

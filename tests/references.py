@@ -14,7 +14,7 @@ from otel_mlmon.values import Reference
 
 
 def reference_of(frame: pd.DataFrame, model: str = "m", **columns: Any) -> Reference:
-    """What is normal in the frame's rows; `columns` as in `Columns`."""
+    """Make a reference of the frame's rows; `columns` as in `Columns`."""
     where = Columns(**columns)
     rows = rows_of(Path("frame"), pa.Table.from_pandas(frame, preserve_index=False), where, model, "1")
     return create_reference(

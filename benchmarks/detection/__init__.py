@@ -1,1 +1,1 @@
-"""How many silent failures are found, and how often the alarm is false: see README.md in this directory."""
+"""Rates of found silent failures and of false alarms: see README.md in this directory."""

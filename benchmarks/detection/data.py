@@ -24,7 +24,7 @@ HOUR = 3_600_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """`own` are the data set's own features; the others are independent resamples of them, to make up 20."""
+    """`own`: the data set's own features. The others, up to 20, are independent resamples of the own features."""
 
     name: str
     rows: RowBlock
@@ -32,10 +32,10 @@ class DataSet:
 
 
 def load(name: str) -> DataSet:
-    """`california` or `bike`. Predictions are those of a gradient boosted model for rows that it was not fitted to."""
+    """Load `california` or `bike`. A gradient boosted model predicts rows that it was not fitted to."""
     file, target, leave_out = {
         "california": ("california_housing.csv", "median_house_value", ()),
-        # The date and the two parts of the target are no features of a demand model.
+        # A demand model has no use of the date, and must not see the two parts of the target.
         "bike": ("bike_sharing_hourly.csv", "cnt", ("instant", "dteday", "casual", "registered")),
     }[name]
     table = read_table(DATA / file)
@@ -57,7 +57,7 @@ def load(name: str) -> DataSet:
 
 
 def reference(data: DataSet, rng: np.random.Generator) -> tuple[Reference, RowBlock]:
-    """A reference of rows drawn at random with replacement, and those rows."""
+    """Draw rows at random with replacement; return their reference and the rows."""
     rows = take(data.rows, rng.choice(len(data.rows), REFERENCE_ROWS))
     made = create_reference(
         rows, name="training", version="", segments=[], source="a resample", created="2026-01-01T00:00:00Z"
@@ -66,7 +66,7 @@ def reference(data: DataSet, rng: np.random.Generator) -> tuple[Reference, RowBl
 
 
 def stream(data: DataSet, size: int, windows: int, rng: np.random.Generator) -> RowBlock:
-    """`windows` hours of `size` rows each, drawn like the reference, truths known at once."""
+    """Draw `windows` hours of `size` rows each like the reference; their ground truth is known at once."""
     rows = take(data.rows, rng.choice(len(data.rows), size * windows))
     times = np.arange(size * windows) * HOUR // size
     return replace(rows, times=times, truth_times=times)

@@ -1,4 +1,4 @@
-"""otel_mlmon on the benchmark's windows, with the rules that `mlmon rules infer` writes, untouched."""
+"""otel_mlmon on the benchmark's windows, with the unchanged rules of `mlmon rules infer`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rules(made: Reference) -> tuple[Group, ...]:
 
 
 def false_alarms(data: DataSet, size: int, windows: int, seed: int) -> list[str]:
-    """What fires in `windows` windows of `size` rows without a fault: one line per window in which anything does."""
+    """Return a line for each window with an alert, of `windows` windows of `size` rows without a fault."""
     rng = np.random.default_rng([seed, size])
     found: list[str] = []
     per_run = max(1, min(AT_ONCE, 400_000 // size))
@@ -48,24 +48,27 @@ def false_alarms(data: DataSet, size: int, windows: int, seed: int) -> list[str]
 
 
 def rows_of_scenario(data: DataSet, scenario: Scenario, seed: int) -> tuple[Reference, RowBlock, RowBlock]:
-    """The reference, the rows that it was made of, and three windows of which the last two have the fault."""
+    """Return the reference, its rows, and three windows; the last two have the fault."""
     rng = np.random.default_rng([seed, zlib.crc32(repr(scenario).encode())])
     made, normal = reference(data, rng)
     return made, normal, inject(stream(data, WINDOW_ROWS, 1 + WITHIN, rng), scenario.fault, rng, normal)
 
 
 def detect(data: DataSet, scenario: Scenario, seed: int) -> dict[str, object]:
-    """Whether the fault is found within two windows, and what the first alerts call it."""
+    """Whether the fault is found within two windows, and the names in the first alerts."""
     made, _, rows = rows_of_scenario(data, scenario, seed)
     for tick in simulate(rules(made), rows, [made], pane_ns=HOUR):
         if tick.time <= HOUR:
             continue
         first = [a for a in tick.changed if a.phase == "firing"]
         if first:
-            # All that fires at this tick, from every group.
-            return {"found": True, "window": tick.time // HOUR - 1, "named": any(_names(a, scenario) for a in first)
-                    and all(_on_field(a, scenario) for a in first),
-                    "first": [f"{a.method}/{a.verdict.result.finding} {a.target.field}" for a in first]}  # fmt: skip
+            # All alerts of this tick, of every group.
+            return {
+                "found": True,
+                "window": tick.time // HOUR - 1,
+                "named": any(_names(a, scenario) for a in first) and all(_on_field(a, scenario) for a in first),
+                "first": [f"{a.method}/{a.verdict.result.finding} {a.target.field}" for a in first],
+            }
     return {"found": False, "window": 0, "named": False, "first": []}
 
 
@@ -73,7 +76,7 @@ def _on_field(alert: Alert, scenario: Scenario) -> bool:
     if scenario.fault.kind == "noise":
         return (
             alert.check == "performance" or alert.target.field == FIELD_PREDICTION
-        )  # predictions that are off have moved
+        )  # wrong predictions have another distribution
     evidence = alert.verdict.result.evidence
     about = evidence.fields if isinstance(evidence, SchemaEvidence) else [alert.target.field]
     return scenario.fault.field in about

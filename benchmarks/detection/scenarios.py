@@ -1,4 +1,4 @@
-"""The faults, written down before anything was measured."""
+"""The faults, fixed before the first measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_mlmon.lab.simulate.faults import Fault
 from otel_mlmon.lab.simulate.normal import Normal
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
-# severity: share of the rows that a fault of integrity affects, and a shift in standard deviations
+# severity: share of rows with a fault of integrity, and a shift in standard deviations
 SEVERITIES = {"moderate": (0.05, 0.5), "light": (0.01, 0.25)}
 WINDOW_ROWS = 1_000
 UNITS = (1000.0, 0.001, 100.0, 0.01, 3.28084, 0.3048)
@@ -20,7 +20,7 @@ DEFAULTS = (-1.0, 999.0)
 WITHIN = 2  # windows
 INSIDE = "other unit, inside the range"
 
-# kind of fault → what the first alert may call it: (method, finding); "" is any
+# kind of fault → allowed (method, finding) of the first alert; "" is any
 NAMES: dict[str, set[tuple[str, str]]] = {
     "drop": {("missing", "absent")},
     "null": {("missing", "null")},
@@ -41,7 +41,7 @@ NAMES: dict[str, set[tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One fault that begins with the second window of three."""
+    """A fault that starts in the second window of three."""
 
     data: str
     indicator: str
@@ -50,11 +50,11 @@ class Scenario:
 
 
 def scenarios(data: DataSet) -> Iterator[Scenario]:
-    """Every fault that can befall each of the data set's own features, at both severities.
+    """List every fault that applies to each of the data set's own features, at both severities.
 
-    Left out by rule, because nothing would change or it would be another fault: imputing a feature of few values, the unit of one
-    that is 0 or 1, its sign (which makes -1 of 1, a new default), the sign of a feature that has both, a shift further than the
-    feature's few values reach.
+    Faults without an effect, or with the effect of another fault, are left out: imputing a feature of few values, the
+    unit and the sign of a feature with the values 0 and 1 (-1 would be a new default), the sign of a feature with both
+    signs, and a shift further than a feature's few values reach.
     """
     for severity, (fraction, amount) in SEVERITIES.items():
 
@@ -90,7 +90,7 @@ def scenarios(data: DataSet) -> Iterator[Scenario]:
 
 
 def _room(normal: Normal, sign: int) -> float:
-    """How far the mean of a feature of few values can move at all; of one of many values, any way."""
+    """Return how far the mean of a feature of few values can move; infinite for many values."""
     if normal.shares.size > 20:
         return float("inf")
     mean = float((normal.known * normal.shares).sum())
@@ -98,10 +98,10 @@ def _room(normal: Normal, sign: int) -> float:
 
 
 def indicator(scenario: Scenario, data: DataSet) -> str:
-    """The indicator that a scenario counts for; "" when the fault changes nothing.
+    """Return the indicator of a scenario; "" if the fault changes nothing.
 
-    Another unit makes values out of range only where it takes most of them there. One that leaves them inside the range (three
-    times the population of a block) is no value out of range but a change of the distribution in a few rows, and counted apart.
+    Another unit counts as values out of range only if most of the values leave the range. If they stay in it (three
+    times the population of a block), it is a change of the distribution in a few rows, and counted separately.
     """
     if scenario.fault.kind not in ("sign", "scale"):
         return scenario.indicator

@@ -1,4 +1,4 @@
-"""The same windows for Evidently and NannyML, and what they said about them."""
+"""Run Evidently and NannyML on the same windows and collect their alerts."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "otel-mlmon" / "rivals"
 HERE = Path(__file__).parent / "rivals"
-QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}  # neither tells its makers that it is used
+QUIET = {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}  # no telemetry of the tools
 TOOLS = ("evidently", "nannyml")
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one tool said about the windows of one job."""
+    """The answer of one tool to the windows of one job."""
 
     windows: list[list[str]]
 
     def alarms(self, column: str = "") -> bool:
-        """Whether any window (of the named column) has an alert that is no crash."""
+        """Whether any window (of the named column) has an alert other than a crash."""
         return any(not a.startswith("crashed") and (not column or _about(a, column)) for w in self.windows for a in w)
 
     def crashes(self) -> bool:
-        """Whether it failed on any window."""
+        """Whether the tool failed on any window."""
         return any(a.startswith("crashed") for w in self.windows for a in w)
 
 
@@ -60,8 +60,10 @@ def ask(jobs: dict[str, tuple[RowBlock, Sequence[RowBlock]]]) -> dict[str, dict[
             python = CACHE / tool / "bin" / "python"
             subprocess.run(
                 [str(python), str(HERE / f"{tool}_defaults.py"), directory],
-                check=True, stdout=subprocess.DEVNULL, env={**os.environ, **QUIET},
-            )  # fmt: skip
+                check=True,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, **QUIET},
+            )
             found[tool] = {
                 name: Said(json.loads((Path(directory) / name / f"{tool}.json").read_text())) for name in jobs
             }
@@ -69,13 +71,13 @@ def ask(jobs: dict[str, tuple[RowBlock, Sequence[RowBlock]]]) -> dict[str, dict[
 
 
 def faulty(data: DataSet, scenario: Scenario, seed: int) -> tuple[RowBlock, Sequence[RowBlock]]:
-    """The reference rows and the two windows after the fault has begun: those that our own rules saw."""
+    """Return the reference rows and the two windows with the fault; otel_mlmon's rules get the same windows."""
     _, normal, rows = rows_of_scenario(data, scenario, seed)
     return normal, [_hour(rows, 1), _hour(rows, 2)]
 
 
 def healthy(data: DataSet, size: int, windows: int, seed: int) -> tuple[RowBlock, Sequence[RowBlock]]:
-    """Reference rows and windows without a fault."""
+    """Return reference rows and windows without a fault."""
     rng = np.random.default_rng([seed, size])
     _, normal = reference(data, rng)
     rows = stream(data, size, windows, rng)
@@ -88,7 +90,7 @@ def _hour(rows: RowBlock, hour: int) -> RowBlock:
 
 
 def frame(rows: RowBlock) -> pd.DataFrame:
-    """Rows as these tools get them: absent and null are the same there, a value of another type makes a column of objects."""
+    """Convert rows for these tools: absent becomes null, and a value of another type makes a column of objects."""
     columns = {"predicted" if name == FIELD_PREDICTION else name: _column(cells) for name, cells in rows.fields.items()}
     return pd.DataFrame({**columns, "truth": rows.truth_numbers})
 

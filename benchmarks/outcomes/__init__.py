@@ -1,1 +1,1 @@
-"""How often rules about outcomes alarm falsely while the ground truth comes, and how soon they find a real fall."""
+"""False alarms of performance rules while ground truth arrives, and the delay until they find a real loss."""

@@ -1,6 +1,6 @@
 """`python -m benchmarks.outcomes`: the figures of README.md, section `outcomes/`, as a table and as results.json.
 
-Run it with OMP_NUM_THREADS=1: small models are fitted, and their threads would wait for one another.
+Run it with OMP_NUM_THREADS=1: the threads of several small models would wait for one another.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TASKS: Final[tuple[Task, ...]] = ("regression", "classification")
 
 
 class Setting(NamedTuple):
-    """A kind of life, and the group's window and interval; `histories` of `days` each."""
+    """A kind of traffic, the group's window and interval, and the number of histories of `days` each."""
 
     name: str
     traffic: Traffic
@@ -44,17 +44,31 @@ class Setting(NamedTuple):
     histories: int
 
 
-SETTINGS: Final = tuple(
-    Setting(f"california, {task}, hours alike", Traffic("california", task, "alike", 240), "1d", "12h", 84, 3) for task in _TASKS
-) + tuple(
-    Setting(f"bike, {task}, whole weeks", Traffic("bike", task, "weeks", 24), "7d", "1d", 126, 2) for task in _TASKS
-) + tuple(
-    Setting(f"california, {task}, a batch a week", Traffic("california", task, "independent", 60, batch=True), "1d", "6h", 56, 2)
-    for task in _TASKS
-) + tuple(
-    Setting(f"{data}, {task}, independent rows", Traffic(data, task, "independent", 240), "1d", "12h", 84, 2)
-    for data in ("california", "bike") for task in _TASKS
-)  # fmt: skip
+SETTINGS: Final = (
+    tuple(
+        Setting(f"california, {task}, hours alike", Traffic("california", task, "alike", 240), "1d", "12h", 84, 3)
+        for task in _TASKS
+    )
+    + tuple(
+        Setting(f"bike, {task}, whole weeks", Traffic("bike", task, "weeks", 24), "7d", "1d", 126, 2) for task in _TASKS
+    )
+    + tuple(
+        Setting(
+            f"california, {task}, a batch a week",
+            Traffic("california", task, "independent", 60, batch=True),
+            "1d",
+            "6h",
+            56,
+            2,
+        )
+        for task in _TASKS
+    )
+    + tuple(
+        Setting(f"{data}, {task}, independent rows", Traffic(data, task, "independent", 240), "1d", "12h", 84, 2)
+        for data in ("california", "bike")
+        for task in _TASKS
+    )
+)
 _FALLS: Final = {
     "regression": (("RMSE +20 %", 1.2), ("RMSE +50 %", 1.5)),
     "classification": (("accuracy -5 points", 0.05),),
@@ -62,7 +76,7 @@ _FALLS: Final = {
 _FINDS: Final = ("Rmse", "Accuracy", "AccuracyFirm")
 _FALL_IN: Final = tuple(
     Traffic("california", task, order, 240) for order in ("independent", "alike") for task in _TASKS
-)  # fmt: skip
+)
 
 
 @lru_cache
@@ -71,7 +85,7 @@ def _group(data: str, task: Any, budget: bool, window: str, interval: str) -> Gr
 
 
 def healthy(job: tuple[Setting, int]) -> dict[str, dict[str, int]]:
-    """Alerts of one history without any change, by rule: with limits and with a budget, before and after."""
+    """Count the alerts of one history without a change, by rule: with limits and with a budget, before and after."""
     setting, seed = job
     traffic, found = setting.traffic, {}
     life = live(traffic, setting.days, np.random.default_rng([seed, 1]))
@@ -83,7 +97,7 @@ def healthy(job: tuple[Setting, int]) -> dict[str, dict[str, int]]:
 
 
 def falling(job: tuple[Traffic, str, float, int]) -> dict[str, int | None]:
-    """Ground truths of predictions after the fall that were known when a rule about its metric first fired; None for not found."""
+    """Count the ground truths after the fall that were known when a rule of its metric first fired; None: no alert."""
     traffic, _, size, seed = job
     rng = np.random.default_rng([seed, 2])
     fall = larger_errors(size) if traffic.task == "regression" else more_mistakes(size, rng)
@@ -99,7 +113,7 @@ def falling(job: tuple[Traffic, str, float, int]) -> dict[str, int | None]:
 
 
 def _played(life: Life, rules: Group) -> dict[str, list[Fired]]:
-    """Without and with what the reference knows of neighbours; the same where it knows nothing."""
+    """Play without and with the design effects of the reference; both are equal for a reference without them."""
     after, bare = play(life, rules), without_effects(life)
     return {"before": after if bare is life else play(bare, rules), "after": after}
 
@@ -118,8 +132,10 @@ def main() -> None:
     jobs = [(s, seed) for s in settings for seed in range(s.histories)]
     falls = [
         (traffic, name, size, seed)
-        for traffic in _FALL_IN for name, size in _FALLS[traffic.task] for seed in range(1 if quick else _FALL_SEEDS * times)
-    ]  # fmt: skip
+        for traffic in _FALL_IN
+        for name, size in _FALLS[traffic.task]
+        for seed in range(1 if quick else _FALL_SEEDS * times)
+    ]
     with Progress(console=console) as progress, ProcessPoolExecutor(_PROCESSES) as pool:
         quiet = list(progress.track(pool.map(healthy, jobs), total=len(jobs), description="without a change"))
         found = list(progress.track(pool.map(falling, falls), total=len(falls), description="falls"))
@@ -140,14 +156,17 @@ def _counted(setting: Setting, histories: list[dict[str, dict[str, int]]]) -> di
             by_rule.update(history[key])
         total = sum(by_rule.values())
         body[key] = {
-            "alerts": total, "per_month": round(total / months, 3), "at_most_per_month": _upper(total, months),
-            "histories_with_any": sum(bool(history[key]) for history in histories), "by_rule": dict(by_rule),
-        }  # fmt: skip
+            "alerts": total,
+            "per_month": round(total / months, 3),
+            "at_most_per_month": _upper(total, months),
+            "histories_with_any": sum(bool(history[key]) for history in histories),
+            "by_rule": dict(by_rule),
+        }
     return body
 
 
 def _upper(alarms: int, months: float) -> float:
-    """Upper 95 % confidence limit of a rate (Garwood), were alerts independent."""
+    """Upper 95 % confidence limit of a rate (Garwood) for independent alerts."""
     from scipy.stats import chi2
 
     return round(float(chi2.ppf(0.95, 2 * alarms + 2)) / 2 / months, 3)
@@ -160,15 +179,19 @@ def _found(pairs: Iterable[tuple[tuple[Traffic, str, float, int], dict[str, int 
         for key, known in found.items():
             line.setdefault(key, []).append(known)
     return [
-        {"stream": stream, "fall": name} | {
+        {"stream": stream, "fall": name}
+        | {
             key: {
-                "tried": len(known), "found": sum(k is not None for k in known),
-                "median_labels": int(np.median([k for k in known if k is not None])) if any(k is not None for k in known) else None,
+                "tried": len(known),
+                "found": sum(k is not None for k in known),
+                "median_labels": int(np.median([k for k in known if k is not None]))
+                if any(k is not None for k in known)
+                else None,
             }
             for key, known in line.items()
         }
         for (stream, name), line in lines.items()
-    ]  # fmt: skip
+    ]
 
 
 def _show(console: Console, results: dict[str, Any]) -> None:

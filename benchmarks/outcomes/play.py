@@ -1,4 +1,4 @@
-"""One life under one group of rules, by the engine that the processor runs: which alerts fired, and when."""
+"""Play one history under one group of rules with the processor's engine, and record the alerts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAYS = 60 * 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """An alert that began to fire."""
+    """An alert that fired."""
 
     time: int
     rule: str
@@ -34,7 +34,7 @@ class Fired:
 
 
 class _Silent(Diagnosis):
-    """What a verdict says beside its figure takes most of the time, and changes no status."""
+    """Skip the messages of verdicts: they take most of the time and change no status."""
 
     def of(
         self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
@@ -43,7 +43,7 @@ class _Silent(Diagnosis):
 
 
 class _Alerts(Engine):
-    """The engine without what it writes down for reports: revisions of past windows fire nothing."""
+    """Skip the revisions of past windows: they are for reports and fire no alert."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,7 +52,7 @@ class _Alerts(Engine):
 
 
 class _Outcomes(MemoryWindows):
-    """Windows of a model whose features nobody asks about."""
+    """Windows without features."""
 
     def _window(self, query: WindowQuery) -> list[WindowProfile]:
         model, start, end, segments = query.model, query.start, query.end, query.segments
@@ -76,12 +76,17 @@ class _Outcomes(MemoryWindows):
 
 
 def play(life: Life, group: Group) -> list[Fired]:
-    """Every tick from the first row to the last, in order."""
+    """Evaluate every tick from the first row to the last, in order."""
     windows = _Outcomes(life.rows, lambda *_: life.reference, HOUR)
     engine = _Alerts(
-        windows, lambda *_: life.reference, MemoryStore(), windows.count_outside, count_condition, aggregate=aggregate,
+        windows,
+        lambda *_: life.reference,
+        MemoryStore(),
+        windows.count_outside,
+        count_condition,
+        aggregate=aggregate,
         ground_truth_horizon_ns=DAYS,
-    )  # fmt: skip
+    )
     found = []
     for time, _ in ticks([group], life.rows, None, None):
         for alert in engine.tick([group], life.rows.model, time):
@@ -93,13 +98,13 @@ def play(life: Life, group: Group) -> list[Fired]:
 
 
 def known_of(life: Life, since: int, until: int) -> int:
-    """Ground truths that were known at `until` of predictions made from `since` on."""
+    """Count the ground truths, known at `until`, of predictions from `since` on."""
     rows = life.rows
     return int((rows.truth_known & (rows.times >= since) & (rows.truth_times <= until)).sum())
 
 
 def without_effects(life: Life) -> Life:
-    """As if nobody knew that neighbours are alike; the very same life where nobody does."""
+    """Remove the design effects from the reference; the same history if it has none."""
     made = life.reference
     if not made.outcome_effects and not any(part.outcome_effects for part in made.segments.values()):
         return life

@@ -9,7 +9,7 @@ from otel_mlmon.reference.create import create_reference
 from otel_mlmon.rulefile import Group, parse_text
 from otel_mlmon.stats.metrics.table import METRICS
 
-ROOM: Final = 1.1  # a fairness rule allows what is there, and a tenth more
+ROOM: Final = 1.1  # a fairness rule allows a tenth more than the reference's disparity
 
 _WITH_LIMITS: Final = {
     "regression": """
@@ -45,7 +45,7 @@ _BUDGETED: Final = {
 
 
 def group(data: str, task: Task, *, budget: bool, window: str, interval: str) -> Group:
-    """The group for one data set; judged as a whole and by its segment key."""
+    """Write the group of rules of a data set, for the whole and by its segment key."""
     whole = create_reference(
         population(data, task), name="", version="", segments=[segment_key(data)], source="", created=""
     )
@@ -57,7 +57,10 @@ def group(data: str, task: Task, *, budget: bool, window: str, interval: str) ->
     bias = METRICS["bias"].value(whole.performance, None) + 0.1 * scale
     text = (_BUDGETED if budget else _WITH_LIMITS)[task]
     text = text.replace("GAP", f"{ROOM * (max(values) - min(values)) / scale:.4f}").replace("BIAS", f"{bias:.6g}")
-    head = f"groups:\n  - name: g\n    model: m\n    window: {window}\n    interval: {interval}\n    segments: [{segment_key(data)}]\n"
+    head = (
+        f"groups:\n  - name: g\n    model: m\n    window: {window}\n    interval: {interval}\n"
+        f"    segments: [{segment_key(data)}]\n"
+    )
     if budget:
         head += "    false_alarms: 1 per month\n"
     return parse_text(head + "    rules:" + text).groups[0]

@@ -1,4 +1,4 @@
-"""California housing and bike sharing as populations of which any number of rows can be drawn, with slices to break in them."""
+"""California housing and bike sharing as populations to draw rows from, with slices to break."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from otel_mlmon.wire.semconv import FIELD_PREDICTION
 AREAS = 60
 NEIGHBOURS = 20
 REFERENCE_ROWS = 10_000
-COMMON = 0.3  # share of the population beyond which a part is not looked upon as a slice
+COMMON = 0.3  # a larger share of the population is no slice
 KINDS = ("value", "range", "loose range", "pair")
 
 Mask = npt.NDArray[np.bool_]
@@ -38,7 +38,7 @@ Conditions = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A slice of the population. `conditions` are the words that name it; none of a range that ends anywhere."""
+    """A slice of the population. `conditions` name it; a range with arbitrary ends has none."""
 
     kind: str
     conditions: Conditions
@@ -47,7 +47,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Population:
-    """`errors[near[i]]` are those of the rows most like row i: what its own error might have been."""
+    """`errors[near[i]]` are the errors of the rows most similar to row i: possible errors of row i."""
 
     name: str
     rows: RowBlock
@@ -59,7 +59,7 @@ class Population:
         return len(self.rows)
 
     def draw(self, places: Places, rng: np.random.Generator) -> tuple[RowBlock, Floats]:
-        """These rows with an error of their like each, and these errors: no two draws have the same."""
+        """Give each row the error of a similar row; return the rows and the errors. Each draw has other errors."""
         error = self.errors[self.near[places, rng.integers(NEIGHBOURS, size=len(places))]]
         return with_errors(take(self.rows, places), error), error
 
@@ -67,11 +67,11 @@ class Population:
         return reference(self.draw(rng.integers(len(self), size=REFERENCE_ROWS), rng)[0])
 
     def columns(self, known: Reference) -> dict[str, Codes]:
-        """Labels of all rows, with the ranges of this reference."""
+        """Return the labels of all rows, with the ranges of this reference."""
         return slice_columns(self.rows, np.arange(len(self)), known)
 
     def bad(self, columns: dict[str, Codes], rng: np.random.Generator) -> Bad:
-        """A slice of a kind that is drawn, with between a hundredth and three tenths of the rows."""
+        """Draw a slice of a random kind, with 1 % to 30 % of the rows."""
         kind = str(rng.choice(KINDS))
         while True:
             found = self._range(rng) if kind == "loose range" else _named(kind, columns, rng)
@@ -79,8 +79,11 @@ class Population:
                 return found
 
     def _range(self, rng: np.random.Generator) -> Bad:
-        numbers = [cells.numbers for name, cells in self.rows.fields.items()
-                   if name != FIELD_PREDICTION and cells.numbers is not None and len(np.unique(cells.numbers)) > 30]  # fmt: skip
+        numbers = [
+            cells.numbers
+            for name, cells in self.rows.fields.items()
+            if name != FIELD_PREDICTION and cells.numbers is not None and len(np.unique(cells.numbers)) > 30
+        ]
         x, low = numbers[rng.integers(len(numbers))], rng.uniform(0, 0.85)
         first, last = np.nanquantile(x, [low, low + rng.uniform(0.08, 0.15)])
         return Bad("loose range", (), (x >= first) & (x <= last))
@@ -99,7 +102,7 @@ def _named(kind: str, columns: dict[str, Codes], rng: np.random.Generator) -> Ba
 
 
 def with_errors(rows: RowBlock, error: Floats) -> RowBlock:
-    """The truth is the prediction plus this, and no less than 0."""
+    """Set the truth to the prediction plus an error, at least 0."""
     predicted = rows.fields[FIELD_PREDICTION].numbers
     return replace(rows, truth_numbers=np.maximum(predicted + error, 0.0))
 
@@ -111,7 +114,7 @@ def reference(rows: RowBlock) -> Reference:
 
 @cache
 def load(name: str) -> Population:
-    """`california` or `bike`. Predictions are those of a gradient boosted model for rows (of bikes: weeks) it was not fitted to."""
+    """Load `california` or `bike`. A gradient boosted model predicts rows (bike: weeks) that it was not fitted to."""
     file, target, leave_out = {
         "california": ("california_housing.csv", "median_house_value", ()),
         "bike": ("bike_sharing_hourly.csv", "cnt", ("instant", "dteday", "casual", "registered")),
@@ -124,7 +127,7 @@ def load(name: str) -> Population:
     truth = np.asarray(table[target].to_pandas(), dtype=float)
     numeric = [c for c in table.column_names if c != target and not pa.types.is_string(table[c].type)]
     inputs = np.stack([np.asarray(table[c].to_pandas(), dtype=float) for c in numeric], axis=1)
-    # The hours of a week stay together, so that no prediction is of an hour whose neighbours the model was fitted to.
+    # The hours of a week stay together, so that the model was not fitted to the neighbours of a predicted hour.
     weeks = np.random.default_rng(0).permutation(days.max() // 7 + 1)[days // 7]
     folds = (
         GroupKFold(5).split(inputs, truth, weeks)

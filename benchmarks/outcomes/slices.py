@@ -1,25 +1,29 @@
-"""Which bad slices are found and named, and how often a fine one is: California housing and bike sharing.
+"""Bad slices that are found and named, and false findings: California housing and bike sharing.
 
     python -m benchmarks.outcomes.slices [--only faults|healthy|order|speed] [--seeds looked-at|held-out] [--count N]
 
-Written down before anything was measured:
+Fixed before the first measurement:
 
-- A population is a data set's rows, with the predictions of a gradient boosted model for rows that it was not fitted to, and, of
-  California, the nearest of 60 centres as `area`. A draw takes rows at random and gives each the error of one of the 20 rows most
-  like it, so that references and windows have one law and no error in common. References have 10,000 rows and estimators.
-- Bad slices: none, one or three of them, of a kind that is drawn: one value (`area = area-07`, `weathersit = 2`), a range as the
-  reference has them, a range that ends anywhere (8 to 15 % of the rows), a pair of two values or ranges. Each has 1 to 30 % of the
-  population; three have at most a fifth in common. Each has 100, 200 or 500 labels in windows of 2,000, 5,000 or 20,000.
-- What is wrong there: errors × 1.3, × 1.5, × 2, or the truth is 15 % or 30 % lower (prices have fallen).
-- The search is the rule's by default (rmse, 15 % worse, confidence 0.99, slices of 50 or more) and that of `mlmon explain` (30 or more).
-- Of each bad slice: *exactly* named (the same rows), *mostly* (the rows of one that is named and its own, together: half or more are in
-  both, Jaccard), *in part* (one that is named has 80 % of its rows there), or missed. *Told where*: whether the same tests find it
-  when they are told where to look. One that is named is *false* when less than half of its rows are in any bad slice.
-- Healthy windows: those in which anything is named, with the upper end of the 95 % interval (Clopper and Pearson), by window and by
-  reference: windows of one reference share what it is wrong about.
-- In order: bike sharing by the hour. Weeks (days, hours) are dealt at random to a reference and to four windows, each then in its
-  own order: one law, and neighbours stay together. Beside it windows that truly follow their reference (the concept drifts).
-- Seeds 0 to 999 were looked at while the search was mended. Those from 1,000 on are held out: run once, when all was done.
+- A population is a data set's rows with the predictions of a gradient boosted model for rows that it was not fitted to.
+  California also has the nearest of 60 centres as `area`. A draw takes rows at random and gives each row the error of
+  one of the 20 most similar rows, so that references and windows have the same distribution and no error in common.
+  References have 10,000 rows and estimators.
+- There are no, one or three bad slices of a random kind: a value (`area = area-07`, `weathersit = 2`), a range of the
+  reference, a range with arbitrary ends (8 to 15 % of the rows), a pair of values or ranges. Each has 1 to 30 % of the
+  population; three slices share at most a fifth. Each has 100, 200 or 500 ground truths in windows of 2,000, 5,000 or
+  20,000 rows.
+- In a bad slice, errors are × 1.3, × 1.5, × 2, or the truth is 15 % or 30 % lower (prices have fallen).
+- The searches are the rule's default (rmse, 15 % worse, confidence 0.99, slices of 50 rows or more) and the search of
+  `mlmon explain` (30 or more).
+- A bad slice is named *exactly* (the same rows), *mostly* (Jaccard index of its rows and a named slice's rows of a half
+  or more), *in part* (a named slice has 80 % of its rows in it), or it is missed. *Told where*: the same tests find it
+  when they test this slice only. A named slice is *false* if less than half of its rows are in any bad slice.
+- Healthy windows: the share of windows with a named slice, with the upper end of the 95 % interval (Clopper and
+  Pearson), by window and by reference: windows of one reference share its errors.
+- In order: bike sharing by the hour. Weeks (days, hours) go at random to a reference and to four windows, each in its
+  own order: they have the same distribution, and neighbours stay together. Other windows follow their reference in time
+  (the concept drifts).
+- Seeds 0 to 999 were used while the search was developed. Seeds from 1,000 on are held out: run once, at the end.
 """
 
 from __future__ import annotations
@@ -61,7 +65,7 @@ SEVERITIES: dict[str, Callable[[Floats, Floats], Floats]] = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One faulty window: of each bad slice its kind, how it was named, and whether it is found when told where."""
+    """One faulty window: the kind of each bad slice, how it was named, and whether a test of this slice finds it."""
 
     data: str
     severity: str
@@ -75,7 +79,7 @@ class Window:
 
 
 def found_in(rows: RowBlock, known: Reference, least: int) -> list[tuple[tuple[tuple[str, str], ...], Mask]]:
-    """What the search names, with its rows."""
+    """Return the slices that the search names, with their rows."""
     every = np.arange(len(rows))
     found = concentrated(rows, every, known, "rmse", margin=MARGIN, min_rows=least, confidence=CONFIDENCE)
     columns = slice_columns(rows, every, known) if found else {}
@@ -92,7 +96,7 @@ def _holds(column: Codes, text: str) -> Mask:
 
 
 def told(rows: RowBlock, known: Reference, bad: Mask) -> bool:
-    """Whether the search finds this slice when it has no other to look at."""
+    """Whether the search finds this slice if it tests no other."""
     _, losses = row_losses(rows, np.arange(len(rows)), "rmse")
     expected = expected_losses(rows, np.arange(len(rows)), known, "rmse")
     assert expected is not None
@@ -111,7 +115,7 @@ def how_named(bad: Mask, named: Sequence[Mask]) -> str:
 
 
 def several(of: Population, columns: dict[str, Codes], count: int, rng: np.random.Generator) -> list[Bad]:
-    """So many bad slices with little in common."""
+    """Draw bad slices with few rows in common."""
     found: list[Bad] = []
     while len(found) < count:
         one = of.bad(columns, rng)
@@ -121,7 +125,7 @@ def several(of: Population, columns: dict[str, Codes], count: int, rng: np.rando
 
 
 def with_slices(bad: Sequence[Bad], labels: int, size: int, rng: np.random.Generator) -> Places:
-    """Rows of the population: so many of each slice, and the rest from none of them."""
+    """Draw a number of rows of each slice, and the rest from outside the slices."""
     within = np.sum([one.rows for one in bad], axis=0)
     places = [rng.choice(np.flatnonzero(one.rows & (within == 1)), labels) for one in bad]
     return rng.permutation(np.concatenate([*places, rng.choice(np.flatnonzero(within == 0), size - labels * len(bad))]))
@@ -146,10 +150,16 @@ def faults(names: Sequence[str], seeds: Sequence[int]) -> Iterator[Window]:
             for least in (50, 30):
                 masks = [mask for _, mask in found_in(rows, known, least)]
                 yield Window(
-                    name, severity, labels, size, tuple(one.kind for one in bad),
-                    tuple(how_named(one.rows[places], masks) for one in bad), known_by,
-                    sum(2 * int((mask & there).sum()) < int(mask.sum()) for mask in masks), least,
-                )  # fmt: skip
+                    name,
+                    severity,
+                    labels,
+                    size,
+                    tuple(one.kind for one in bad),
+                    tuple(how_named(one.rows[places], masks) for one in bad),
+                    known_by,
+                    sum(2 * int((mask & there).sum()) < int(mask.sum()) for mask in masks),
+                    least,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +188,7 @@ def _looked_at(name: str, how: str, rows: RowBlock, known: Reference, seed: int)
 
 
 def in_order(seeds: Sequence[int]) -> Iterator[Healthy]:
-    """Bike sharing by the hour: half of the weeks, days or hours are the reference, and an eighth each of four windows."""
+    """Yield bike sharing by the hour: half of the weeks, days or hours as reference, an eighth in each window."""
     of = load("bike")
     for seed in seeds:
         rng = np.random.default_rng(200_000 + seed)
@@ -186,7 +196,7 @@ def in_order(seeds: Sequence[int]) -> Iterator[Healthy]:
             block = of.days // days if days else np.arange(len(of))
             dealt = rng.permutation(block.max() + 1)[block] % 8
             rows = take(of.rows, np.flatnonzero(dealt < 4))
-            # Without times nothing is known of neighbours.
+            # Without times there are no design effects.
             known = reference(by_the_hour(rows) if days else rows)
             for part in range(4, 8):
                 window = by_the_hour(take(of.rows, np.flatnonzero(dealt == part)))
@@ -214,7 +224,7 @@ def print_table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
 
 
 def speed() -> None:
-    """20,000 rows of 20 features of ten labels, and of 200, in pairs; beside sorting one column of as many numbers."""
+    """Time the search of pairs in 20,000 rows of 20 features of 10 and of 200 labels, beside a sort of a column."""
     rng, n = np.random.default_rng(0), 20_000
     losses, numbers = rng.normal(size=n) ** 2, rng.normal(size=n)
     sort = min(_timed(lambda: np.sort(numbers)) for _ in range(20))
@@ -259,8 +269,10 @@ def print_faults(windows: Sequence[Window]) -> None:
                 ways = [(one.named[place], one.told[place]) for one, place in parts if key(one, place) == value]
                 share = [f"{sum(way == named for way, _ in ways) / len(ways):.0%}" for named in WAYS]
                 lines.append((title + value, len(ways), f"{sum(told for _, told in ways) / len(ways):.0%}", *share))
-        print(f"{name}, slices of {least} or more: {len(these)} windows, "
-              f"{sum(one.others for one in these)} fine slices named, in {sum(one.others > 0 for one in these)} of them\n")  # fmt: skip
+        print(
+            f"{name}, slices of {least} or more: {len(these)} windows, "
+            f"{sum(one.others for one in these)} fine slices named, in {sum(one.others > 0 for one in these)} of them\n"
+        )
         print_table(("", "bad slices", "told where", *WAYS), lines)
 
 
@@ -271,8 +283,16 @@ def print_healthy(windows: Sequence[Healthy]) -> None:
         these = [w for w in windows if (w.data, w.how, w.least) == (data, how, least) and size in (0, w.size)]
         named, seeds = [w for w in these if w.named], len({w.seed for w in these})
         of = len({w.seed for w in named})
-        lines.append((data, f"{how} {size or ''}", least, f"{len(named)} of {len(these)}",
-                      f"{at_most(len(named), len(these)):.1%}", f"{of} of {seeds}"))  # fmt: skip
+        lines.append(
+            (
+                data,
+                f"{how} {size or ''}",
+                least,
+                f"{len(named)} of {len(these)}",
+                f"{at_most(len(named), len(these)):.1%}",
+                f"{of} of {seeds}",
+            )
+        )
     print_table(("data", "windows", "slices of", "something is named in", "at most", "by reference"), lines)
 
 

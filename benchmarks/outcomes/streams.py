@@ -1,4 +1,4 @@
-"""Histories of predictions whose ground truth comes little by little: healthy ones, and ones in which the model falls at a known time."""
+"""Histories of predictions with delayed ground truth: healthy, or with a loss of performance at a known time."""
 
 from __future__ import annotations
 
@@ -26,29 +26,39 @@ HOUR: Final = 3_600_000_000_000
 DAY: Final = 24 * HOUR
 WEEK_ROWS: Final = 168  # bike sharing has a row an hour
 REFERENCE_ROWS: Final = 10_000
-NEVER: Final = 0.05  # of the ground truth does not come at all
-_PERIOD: Final = 6 * HOUR  # that rows which are alike have in common
-_PERSISTENCE: Final = 0.5  # from one period to the next
+NEVER: Final = 0.05  # share of the ground truth that never arrives
+_PERIOD: Final = 6 * HOUR  # in which rows are similar
+_PERSISTENCE: Final = 0.5  # correlation of a period with the next
 _TILT: Final = 0.6
 
 Task = Literal["regression", "classification"]
 Order = Literal["independent", "alike", "weeks"]
 _SOURCES: Final = {
     # file, target, segment key, features that the rows keep, columns that are no features of the model
-    "california": ("california_housing.csv", "median_house_value", "ocean_proximity",
-                   ("median_income", "latitude", "longitude"), ()),
-    "bike": ("bike_sharing_hourly.csv", "cnt", "workingday", ("hr", "temp", "hum"),
-             ("instant", "dteday", "casual", "registered")),
-}  # fmt: skip
+    "california": (
+        "california_housing.csv",
+        "median_house_value",
+        "ocean_proximity",
+        ("median_income", "latitude", "longitude"),
+        (),
+    ),
+    "bike": (
+        "bike_sharing_hourly.csv",
+        "cnt",
+        "workingday",
+        ("hr", "temp", "hum"),
+        ("instant", "dteday", "casual", "registered"),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a model's life looks like.
+    """The traffic of a model.
 
-    `order`: rows drawn at random; rows of which those of some hours are alike (harder or easier than usual, too high or too
-    low); or whole weeks of bike sharing, each in its own order. `batch`: all of a week's predictions are made in one hour.
-    `delay` is the median time to the ground truth; delays are log-normal.
+    `order`: independent rows; rows that are similar for some hours (harder or easier than usual, too high or too low);
+    or whole weeks of bike sharing, each in its own order. `batch`: all predictions of a week are made in one hour.
+    `delay`: median time to the ground truth; delays are log-normal.
     """
 
     data: str
@@ -61,18 +71,18 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A reference, and what came after it."""
+    """A reference and the history after it."""
 
     reference: Reference
-    normal: RowBlock  # what the reference was made of
+    normal: RowBlock  # the rows of the reference
     rows: RowBlock
 
 
 @lru_cache
 def population(data: str, task: Task) -> RowBlock:
-    """All rows, with the prediction of a gradient boosted model for rows that it was not fitted to, and the truth.
+    """Return all rows with the truth and the prediction of a gradient boosted model that was not fitted to them.
 
-    The classifier says whether the target is above its median.
+    The classifier predicts whether the target is above its median.
     """
     file, target, key, kept, left_out = _SOURCES[data]
     table = read_table(DATA / file)
@@ -89,9 +99,10 @@ def population(data: str, task: Task) -> RowBlock:
         model = HistGradientBoostingClassifier(random_state=0)
         scores = cross_val_predict(model, inputs, above, cv=_folds(), method="predict_proba")[:, 1]
         columns |= {
-            "predicted": pa.array(np.where(scores > 0.5, "yes", "no")), "probability": pa.array(scores),
+            "predicted": pa.array(np.where(scores > 0.5, "yes", "no")),
+            "probability": pa.array(scores),
             "truth": pa.array(np.where(above, "yes", "no")),
-        }  # fmt: skip
+        }
         named = Columns(prediction="predicted", ground_truth="truth", segments=(key,), scores=(("yes", "probability"),))
     return rows_of(Path(file), pa.table(columns), named, "m", "1")
 
@@ -103,13 +114,21 @@ def _folds() -> object:
 
 
 def segment_key(data: str) -> str:
-    """The key by which rules of this data set judge parts."""
+    """Return the segment key of a data set's rules."""
     return _SOURCES[data][2]
 
 
-def live(traffic: Traffic, days: int, rng: np.random.Generator, *, fall: Callable[[RowBlock, npt.NDArray[np.bool_]], RowBlock] | None = None, after: int = 0) -> Life:  # fmt: skip
-    """A reference of REFERENCE_ROWS rows in the order of time, and then `days` days; from time `after` (ns) on `fall` has befallen
-    the rows of the mask.
+def live(
+    traffic: Traffic,
+    days: int,
+    rng: np.random.Generator,
+    *,
+    fall: Callable[[RowBlock, npt.NDArray[np.bool_]], RowBlock] | None = None,
+    after: int = 0,
+) -> Life:
+    """Draw a reference of REFERENCE_ROWS rows in the order of time, and then `days` days.
+
+    From time `after` (ns) on, the rows of the mask have the `fall`.
     """
     pool = population(traffic.data, traffic.task)
     before = replace(traffic, batch=False)
@@ -138,7 +157,7 @@ def _drawn(pool: RowBlock, traffic: Traffic, n: int, rng: np.random.Generator) -
 
 
 def _alike(pool: RowBlock, times: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Each period draws rows with large errors, and rows whose prediction is too high, more or less often than the one before."""
+    """Draw rows with large errors, and rows with too high predictions, at a rate that changes from period to period."""
     hard, high = (_ranks(values) for values in _errors(pool))
     periods = times // _PERIOD
     found, state = np.empty(len(times), np.int64), rng.normal(size=2)
@@ -162,7 +181,7 @@ def _errors(pool: RowBlock) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """-1 to 1."""
+    """Return ranks from -1 to 1."""
     return 2 * np.argsort(np.argsort(values)) / max(len(values) - 1, 1) - 1
 
 
@@ -173,7 +192,7 @@ def _late(rows: RowBlock, median: int, rng: np.random.Generator) -> RowBlock:
 
 
 def larger_errors(factor: float) -> Callable[[RowBlock, npt.NDArray[np.bool_]], RowBlock]:
-    """The truth is further from the prediction by this factor: the RMSE grows by it."""
+    """Multiply the errors by a factor; the RMSE grows by it."""
 
     def fall(rows: RowBlock, mask: npt.NDArray[np.bool_]) -> RowBlock:
         predicted = rows.fields[FIELD_PREDICTION].numbers
@@ -185,7 +204,7 @@ def larger_errors(factor: float) -> Callable[[RowBlock, npt.NDArray[np.bool_]], 
 
 
 def more_mistakes(points: float, rng: np.random.Generator) -> Callable[[RowBlock, npt.NDArray[np.bool_]], RowBlock]:
-    """The truth is the other class in so many more of the rows (0 to 1): accuracy falls by that."""
+    """Change the true class in a share of the rows; accuracy falls by it."""
 
     def fall(rows: RowBlock, mask: npt.NDArray[np.bool_]) -> RowBlock:
         truth, cells = rows.truth_texts, rows.fields[FIELD_PREDICTION].texts

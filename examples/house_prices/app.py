@@ -1,6 +1,6 @@
 """A price service: `HOUSE_PRICES_DIR=house-prices uvicorn examples.house_prices.app:app`.
 
-The lines that make it observable are marked. Where its OTLP goes is said by OTEL_EXPORTER_OTLP_ENDPOINT.
+The lines that make it observable are marked. OTEL_EXPORTER_OTLP_ENDPOINT sets the receiver of its OTLP.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ monitor = otel_mlmon.Monitor(MODEL_NAME, VERSION, segments=["ocean_proximity"]) 
 
 
 class Sale(BaseModel):
-    """What became of a prediction: its id, and the price that was paid."""
+    """The ground truth of a prediction: its id, and the price that was paid."""
 
     id: str
     price: float
@@ -38,7 +38,7 @@ class Sale(BaseModel):
 
 @app.post("/predict")
 def predict(features: dict[str, Any]) -> dict[str, Any]:
-    """The price of a house, whatever is known of it."""
+    """Predict the price of a house from its known features."""
     with monitor.prediction(features) as call:  # (3) around each prediction
         call.value = float(model.predict([row(features)])[0])
     return {"id": call.id, "price": call.value}
@@ -46,12 +46,12 @@ def predict(features: dict[str, Any]) -> dict[str, Any]:
 
 @app.post("/sold")
 def sold(sale: Sale) -> dict[str, str]:
-    """What a house was sold for, some time later."""
+    """Record the price that a house was sold for, some time later."""
     monitor.ground_truth(sale.id, sale.price)
     return {"status": "noted"}
 
 
 @app.get("/healthz")
 def healthz() -> dict[str, str]:
-    """For whoever waits for the service."""
+    """Report that the service is ready."""
     return {"status": "ok"}

@@ -1,6 +1,6 @@
 """Send requests: `python -m examples.house_prices.client --url http://127.0.0.1:8000 --requests 1000`.
 
-With --fault it sends them as a broken upstream would. The price that a house was sold for follows each request.
+With --fault it sends them like a broken upstream. The sale price of a house follows each request.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ def _nothing(_house: House) -> None:
     pass
 
 
-# Name → (what happens to a request, to which share of them).
+# Name → (change of a request, share of the requests).
 FAULTS: dict[str, tuple[Callable[[House], None], float]] = {
     "none": (_nothing, 0.0),
     "drop-field": (_drop, 0.2),
     "string": (_text, 0.2),
     "out-of-range": (_out_of_range, 0.1),
     "default": (_default, 0.2),
-    "income-shift": (_nothing, 0.0),  # other people ask: only those in richer districts
-    "region-prices": (_nothing, 0.0),  # not the request: what houses in one region are sold for
+    "income-shift": (_nothing, 0.0),  # only requests from richer districts
+    "region-prices": (_nothing, 0.0),  # not the request: the sale prices in one region change
 }
 FALLEN_REGION, FALLEN_BY = "INLAND", 0.5
 RICH = 3.5
 
 
 def broken(houses: Iterable[House], fault: str) -> Iterator[tuple[House, float]]:
-    """Requests and the prices that the houses will be sold for."""
+    """Return the requests with the fault, and the sale prices of the houses."""
     change, share = FAULTS[fault]
     for number, original in enumerate(houses):
         if fault == "income-shift" and original["median_income"] < RICH:
@@ -75,7 +75,7 @@ def broken(houses: Iterable[House], fault: str) -> Iterator[tuple[House, float]]
 
 
 class Client:
-    """Sends requests over a few connections."""
+    """Send requests over a few connections."""
 
     def __init__(self, url: str, workers: int = 4) -> None:
         self._url = url
@@ -83,7 +83,7 @@ class Client:
         self._pool = ThreadPoolExecutor(workers)
 
     def send(self, asked: Iterable[tuple[House, float]], rate: float = 0.0) -> Iterator[str]:
-        """Send each house and its later price; yields prediction ids. `rate`: requests a second, 0 for no limit."""
+        """Send each house and its later price; yield prediction ids. `rate`: requests a second, 0 for no limit."""
         begun = time.monotonic()
         source, count = iter(asked), 0
         while batch := list(itertools.islice(source, 50)):
@@ -105,7 +105,7 @@ class Client:
 
 
 class Bar:
-    """How far it is: a line that is drawn again on a terminal, now and then a line where there is none."""
+    """Progress: a line that is redrawn on a terminal, or a line now and then without one."""
 
     def __init__(self, total: int, width: int = 40) -> None:
         self._total = total
@@ -114,7 +114,7 @@ class Bar:
         self._every = 25 if sys.stderr.isatty() else 1000
 
     def at(self, sent: int) -> None:
-        """So many have been sent."""
+        """Show the number of sent requests."""
         if sent % self._every and sent != self._total:
             return
         filled = self._width * sent // self._total if self._total else 0
@@ -144,7 +144,7 @@ def main() -> None:
     trained = Path(os.environ.get("HOUSE_PRICES_DIR", "house-prices")) / "requests.csv"
     data: Path | None = arguments.data or (trained if trained.is_file() else None)
     endless = itertools.cycle((pd.read_csv(data) if data else made_up(seed=1)).to_dict("records"))
-    # Cut after the fault: one of them leaves requests out.
+    # Cut after the fault: some faults leave requests out.
     asked: Iterable[tuple[House, float]] = broken(endless, arguments.fault)
     if arguments.requests:
         asked = itertools.islice(asked, arguments.requests)

@@ -1,9 +1,8 @@
 """Train the model: `python -m examples.house_prices.train [--data housing.csv] [--out DIR]`.
 
-Writes `model.joblib`, `validation.csv` (houses that the model was not fitted to, with its predictions: what
-`mlmon reference create` makes a reference from) and `requests.csv` (what the client asks about). Reads the California
-housing data set from --data or HOUSE_PRICES_DATA; without either it makes up houses with the same columns, so that
-nothing need be downloaded.
+Writes `model.joblib`, `validation.csv` (houses that the model was not fitted to, with its predictions; for
+`mlmon reference create`) and `requests.csv` (for the client). Reads the California housing data set from --data or
+HOUSE_PRICES_DATA; without either it generates houses with the same columns, so that no download is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from examples.house_prices.features import NUMBERS, REGIONS, TARGET, row
 
 
 def made_up(rows: int = 8000, seed: int = 0) -> pd.DataFrame:
-    """Houses with the columns of the California data set."""
+    """Generate houses with the columns of the California data set."""
     rng = np.random.default_rng(seed)
     region = rng.choice(REGIONS, rows, p=[0.44, 0.32, 0.001, 0.11, 0.129])
     households = np.clip(rng.lognormal(6, 0.6, rows), 10, 5000).round()
@@ -46,7 +45,7 @@ def made_up(rows: int = 8000, seed: int = 0) -> pd.DataFrame:
 
 
 def train(data: pd.DataFrame, out: Path) -> None:
-    """Fit on half of the data; write the model and the validation quarter. The last quarter is for the client."""
+    """Fit to half of the data; write the model and the validation quarter. The last quarter is for the client."""
     shuffled = data.sample(frac=1.0, random_state=0).reset_index(drop=True)
     half, three_quarters = len(shuffled) // 2, len(shuffled) * 3 // 4
     matrix = np.array([row(house) for house in shuffled.to_dict("records")])

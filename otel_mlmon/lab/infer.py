@@ -198,11 +198,11 @@ def _from_estimators() -> list[str]:
 
 
 def _is_id(field: FieldReference) -> bool:
-    known = 0 if field.profile.categories is None else int(field.profile.categories.sum())
+    in_categories = 0 if field.profile.categories is None else int(field.profile.categories.sum())
     return (
         field.kind == "categorical"
         and len(field.categories) >= _MANY_CATEGORIES
-        and known < _SPARSE * max(field.profile.rows, 1)
+        and in_categories < _SPARSE * max(field.profile.rows, 1)
     )
 
 

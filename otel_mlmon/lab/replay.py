@@ -67,9 +67,9 @@ def replay(
         else [f"{monitor.name}-{row}" for row in order.tolist()]
     )
     features = [name for name in table.column_names if name not in named]
-    known = times + ground_truth_delay_ns
+    truth_times = times + ground_truth_delay_ns
     chunk = max(1, CHUNK_CELLS // len(table.column_names))
-    sent, last = 0, int((known <= now).sum()) if columns.ground_truth else 0
+    sent, last = 0, int((truth_times <= now).sum()) if columns.ground_truth else 0
     for first in range(0, len(times), chunk):
         rows = slice(first, first + chunk)
         part = table.slice(first, chunk)
@@ -79,13 +79,13 @@ def replay(
             ids=ids[rows],
             timestamps=times[rows].tolist(),
         )
-        due = min(int(np.searchsorted(known, times[rows][-1], side="right")), last)
-        _ground_truth(monitor, table, columns, ids, known, sent, due)
+        due = min(int(np.searchsorted(truth_times, times[rows][-1], side="right")), last)
+        _ground_truth(monitor, table, columns, ids, truth_times, sent, due)
         sent = max(sent, due)
         _flush(monitor)
         progress(part.num_rows)
     for first in range(sent, last, chunk):
-        _ground_truth(monitor, table, columns, ids, known, first, min(first + chunk, last))
+        _ground_truth(monitor, table, columns, ids, truth_times, first, min(first + chunk, last))
         _flush(monitor)
     return len(times), last
 
@@ -95,13 +95,13 @@ def _ground_truth(
     table: pa.Table,
     columns: ReplayColumns,
     ids: list[str],
-    known: npt.NDArray[np.int64],
+    truth_times: npt.NDArray[np.int64],
     first: int,
     last: int,
 ) -> None:
     if last > first:
         values = table[columns.ground_truth].slice(first, last - first).to_pylist()
-        monitor.ground_truth_batch(ids[first:last], values, timestamps=known[first:last].tolist())
+        monitor.ground_truth_batch(ids[first:last], values, timestamps=truth_times[first:last].tolist())
 
 
 def _flush(monitor: Monitor) -> None:

@@ -32,12 +32,12 @@ def reference_routes(book: ReferenceBook) -> list[Route]:
         query = request.query_params
         if "model" not in query or "name" not in query:
             return JSONResponse([_summary(reference) for reference in book.all()])
-        found = book.find(query["model"], query.get("version", ""), query["name"])
-        if found is None:
+        reference = book.find(query["model"], query.get("version", ""), query["name"])
+        if reference is None:
             raise BadReference(
                 f"no reference {query['name']!r} of model {query['model']!r}; known: {book.names() or 'none'}"
             )
-        return JSONResponse(_without_nan(to_document(found)))
+        return JSONResponse(_without_nan(to_document(reference)))
 
     async def put(request: Request) -> Response:
         """Add or replace a reference. The body is the artefact as JSON, at most 64 MiB. 400: the artefact has a mistake."""

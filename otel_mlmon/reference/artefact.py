@@ -61,8 +61,8 @@ def to_document(reference: Reference) -> dict[str, Any]:
 def from_document(document: Any, where: str) -> Reference:
     """Read the document of `to_document`. Raises BadReference, which names `where`."""
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
-        found = document.get("format") if isinstance(document, Mapping) else type(document).__name__
-        raise BadReference(f"{where}: not a reference: found format {found!r}, allowed is {FORMAT!r}")
+        format_ = document.get("format") if isinstance(document, Mapping) else type(document).__name__
+        raise BadReference(f"{where}: not a reference: found format {format_!r}, allowed is {FORMAT!r}")
     try:
         return Reference(
             model=str(document["model"]),

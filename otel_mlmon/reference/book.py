@@ -22,7 +22,7 @@ class ReferenceBook:
         self._store = store
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._known = {
+        self._references = {
             key: from_document(body, f"reference {key} in the store") for key, body in store.read(_KIND).items()
         }
 
@@ -30,11 +30,11 @@ class ReferenceBook:
         """Add or replace a reference. Return False if an equal reference is already there."""
         key = _key(reference.model, reference.name, reference.version)
         with self._lock:
-            known = self._known.get(key)
-            if known is not None and to_document(known) == to_document(reference):
+            existing = self._references.get(key)
+            if existing is not None and to_document(existing) == to_document(reference):
                 return False
             self._store.put(_KIND, {key: to_document(reference)})
-            self._known[key] = reference
+            self._references[key] = reference
         self._on_change(reference.model)
         return True
 
@@ -42,21 +42,21 @@ class ReferenceBook:
         """Forget a reference. Raises BadReference if there is none."""
         key = _key(model, name, version)
         with self._lock:
-            if key not in self._known:
+            if key not in self._references:
                 raise BadReference(
                     f"no reference {name!r} of model {model!r}, version {version!r}; known: {self.names() or 'none'}"
                 )
             self._store.put(_KIND, {}, gone=[key])
-            del self._known[key]
+            del self._references[key]
         self._on_change(model)
 
     def find(self, model: str, version: str, name: str) -> Reference | None:
         """Find the reference of a model version, or else the reference for every version."""
-        return self._known.get(_key(model, name, version)) or self._known.get(_key(model, name, ""))
+        return self._references.get(_key(model, name, version)) or self._references.get(_key(model, name, ""))
 
     def all(self) -> list[Reference]:
         """Return all references, by model and name."""
-        return [reference for _, reference in sorted(self._known.items())]
+        return [reference for _, reference in sorted(self._references.items())]
 
     def names(self) -> str:
         """List the references for a message."""

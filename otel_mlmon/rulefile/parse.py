@@ -115,16 +115,16 @@ def _rule(raw: Any, at: Path) -> tuple[Rule | None, list[Mistake]]:
         return None, [Mistake(at, f"found {shown(raw)}, allowed is a mapping with the keys of a rule")]
     chosen, mistakes = _checks(raw, at)
     candidates = list(dict.fromkeys(KINDS[kind] for kind in chosen))
-    known = {key for model in candidates for key in keys(model)}
+    allowed = {key for model in candidates for key in keys(model)}
     family, method = chosen[0]
     try:
         # The keys that name the check are validated already.
         rule = candidates[0].model_validate({k: v for k, v in raw.items() if k not in FAMILIES} | {family: method})
     except ValidationError as error:
         if len(candidates) == 1:
-            mistakes += mistakes_of(error, known, at, f"{family}: {method}", _ANY)
+            mistakes += mistakes_of(error, allowed, at, f"{family}: {method}", _ANY)
         else:
-            mistakes += [m for m in mistakes_of(error, known, at) if _holds_for_all(m, len(at), known)]
+            mistakes += [m for m in mistakes_of(error, allowed, at) if _holds_for_all(m, len(at), allowed)]
         return None, mistakes + _blanks(raw, at, mistakes)
     mistakes += _blanks(raw, at, mistakes)
     return (None if mistakes else rule), mistakes
@@ -157,9 +157,9 @@ def _checks(raw: Mapping[str, Any], at: Path) -> tuple[list[tuple[Any, str]], li
     return possible, mistakes
 
 
-def _holds_for_all(mistake: Mistake, depth: int, known: set[str]) -> bool:
+def _holds_for_all(mistake: Mistake, depth: int, allowed: set[str]) -> bool:
     """Whether a mistake is a mistake for every check that the rule may mean."""
-    return len(mistake.path) > depth and (mistake.path[depth] in _COMMON or mistake.path[depth] not in known)
+    return len(mistake.path) > depth and (mistake.path[depth] in _COMMON or mistake.path[depth] not in allowed)
 
 
 def _repeated_alerts(rules: Any, at: Path) -> list[Mistake]:

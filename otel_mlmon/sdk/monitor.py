@@ -371,7 +371,7 @@ def _check_arguments(
     if not max_buffer_rows > 0:
         raise ConfigError(f"Monitor: max_buffer_rows: found {max_buffer_rows!r}; allowed is a number above 0")
     if shadow is not None and (not callable(shadow) or inspect.iscoroutinefunction(shadow)):
-        found = f"the async function {shadow.__qualname__}" if callable(shadow) else repr(shadow)
-        raise ConfigError(f"Monitor: shadow: found {found}; allowed is a plain function of a mapping of features")
+        shown = f"the async function {shadow.__qualname__}" if callable(shadow) else repr(shadow)
+        raise ConfigError(f"Monitor: shadow: found {shown}; allowed is a plain function of a mapping of features")
     if isinstance(shadow_rate, bool) or not isinstance(shadow_rate, (int, float)) or not 0 < shadow_rate <= 1:
         raise ConfigError(f"Monitor: shadow_rate: found {shadow_rate!r}; allowed is a share above 0, up to 1")

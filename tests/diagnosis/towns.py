@@ -97,7 +97,7 @@ class World:
         return self.store.rows.count_outside(target, start, end, low, high)
 
     def send(self, frame: pd.DataFrame, hour: int, *, version: str = "v1", known: float = 1.0) -> None:
-        """An hour's predictions, evenly spread, with trace ids; the ground truth of the first `known` of them comes at once."""
+        """Send an hour's predictions, evenly spread, with trace ids, and the ground truth of the first `known` at once."""
         n = len(frame)
         ids = [f"p{self._number + i}" for i in range(n)]
         self._number += n
@@ -112,7 +112,7 @@ class World:
             self.windows.touch_ground_truth("m")
 
     def changed(self, *events: tuple[str, str, int]) -> None:
-        """(kind, value, time) of what somebody tells of."""
+        """Store a change event (kind, value, time)."""
         self.store.commit([ChangeBatch(tuple(ChangeEvent("m", k, v, t, f"{v} rolled out") for k, v, t in events))], 0)
 
     def tick(self, hour: int) -> dict[tuple[str, str, str], Alert]:

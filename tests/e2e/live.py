@@ -1,4 +1,4 @@
-"""A real processor in a process of its own, and the real data where it is there."""
+"""A real processor in its own process, and the real data sets if they are installed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Serve = Callable[..., AbstractContextManager[Processor]]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
-    """Starts `mlmon serve`; `config` is merged over a configuration on free loopback ports."""
+    """Start `mlmon serve`; `config` is merged over a configuration on free loopback ports."""
 
     @contextlib.contextmanager
     def start(rules: str = "", *, ports: tuple[int, ...] | None = None, **config: Any) -> Iterator[Processor]:
@@ -66,15 +66,20 @@ def serve(tmp_path: Path) -> Serve:
             argv, ready=lambda: answers(http, "/v1/logs") and answers(web, "/healthz"), log=tmp_path / "mlmon.log"
         ) as process:
             yield Processor(
-                f"http://127.0.0.1:{web}", f"http://127.0.0.1:{http}", grpc, http, web,
-                tmp_path / "mlmon.duckdb", process.pid,
-            )  # fmt: skip
+                f"http://127.0.0.1:{web}",
+                f"http://127.0.0.1:{http}",
+                grpc,
+                http,
+                web,
+                tmp_path / "mlmon.duckdb",
+                process.pid,
+            )
 
     return start
 
 
 def real(name: str) -> Path:
-    """A real data set; the test is skipped where it is not."""
+    """Return the path of a real data set; skip the test without it."""
     if not (DATA / name).exists():
         pytest.skip(f"{name} is not here (MLMON_TEST_DATA names the folder of the real data sets)")
     return DATA / name

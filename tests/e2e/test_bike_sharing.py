@@ -53,13 +53,36 @@ def test_performance_windows_are_right_as_ground_truth_arrives(bikes: Path, serv
     log = pd.read_parquet(bikes / "log.parquet")
     with serve(RULES, window={"pane": "1h", "lateness": "1h"}) as processor:
         _mlmon(
-            "reference", "create", bikes / "reference.parquet", "--model", "bike-demand", "--prediction-column", "predicted",
-            "--ground-truth-column", "cnt", "--segment", "workingday", "--processor", processor.web,
-        )  # fmt: skip
+            "reference",
+            "create",
+            bikes / "reference.parquet",
+            "--model",
+            "bike-demand",
+            "--prediction-column",
+            "predicted",
+            "--ground-truth-column",
+            "cnt",
+            "--segment",
+            "workingday",
+            "--processor",
+            processor.web,
+        )
         replay = (
-            "replay", bikes / "log.parquet", "--model", "bike-demand", "--timestamp-column", "at", "--prediction-column",
-            "predicted", "--ground-truth-column", "cnt", "--ground-truth-delay", "7d", "--endpoint", processor.otlp,
-        )  # fmt: skip
+            "replay",
+            bikes / "log.parquet",
+            "--model",
+            "bike-demand",
+            "--timestamp-column",
+            "at",
+            "--prediction-column",
+            "predicted",
+            "--ground-truth-column",
+            "cnt",
+            "--ground-truth-delay",
+            "7d",
+            "--endpoint",
+            processor.otlp,
+        )
         assert f"sent {len(log)} predictions and {len(log)} ground truths" in _mlmon(*replay)
         newest = int(log["at"].max().value)
         _wait(lambda: _last_tick(processor) >= (newest + 7 * DAY) // DAY * DAY)
@@ -79,9 +102,9 @@ def test_performance_windows_are_right_as_ground_truth_arrives(bikes: Path, serv
 
 
 def _direct(log: pd.DataFrame, mask: np.ndarray[Any, Any]) -> dict[int, float]:
-    """RMSE at each daily tick: of the newest week of whose predictions half, and 20, had their ground truth by then."""
+    """RMSE at each daily tick, of the newest week with ground truth of half of the predictions, and of 20, by then."""
     at = log["at"].to_numpy().astype("datetime64[ns]").astype(np.int64)
-    # Known with the end of the hour in which it came.
+    # Known at the end of the hour of its arrival.
     known = ((at + 7 * DAY) // (3600 * 10**9) + 1) * 3600 * 10**9
     squares = (log["predicted"] - log["cnt"]).to_numpy() ** 2
     found: dict[int, float] = {}

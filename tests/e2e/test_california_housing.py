@@ -22,7 +22,7 @@ from examples.house_prices.client import Client, broken
 
 REQUESTS = 20_000
 BIN = Path(sys.executable).parent
-# Live data: windows of seconds, so that the test need not wait for hours.
+# Windows of seconds, so that the test does not wait for hours.
 RULES = """
 groups:
   - name: integrity
@@ -33,7 +33,11 @@ groups:
       - {alert: FeatureMissing, integrity: missing, above: 5%, min_rows: 100}
       - {alert: FeatureType, integrity: type, above: 5%, min_rows: 100}
       - {alert: OutOfRange, integrity: range, above: 4%, min_rows: 100}
-      - {alert: DefaultChanged, integrity: default_value, features: [total_bedrooms, households], above: 10%, min_rows: 100}
+      - alert: DefaultChanged
+        integrity: default_value
+        features: [total_bedrooms, households]
+        above: 10%
+        min_rows: 100
   - name: drift
     model: house-prices
     interval: 1s
@@ -48,7 +52,7 @@ groups:
     rules:
       - {alert: PricesOff, performance: mape, worse_than_reference: 150%, min_ground_truth: 40}
 """
-# Fault → the alerts that it must bring, and the only ones that it may bring.
+# Fault → the alerts that must fire, and the only alerts that may fire.
 EXPECTED = {
     "drop-field": {("FeatureMissing", "households", "")},
     "string": {("FeatureType", "housing_median_age", "")},
@@ -95,10 +99,21 @@ def test_faults_in_the_client_bring_the_right_alerts_and_no_others(trained: Path
         example_service(trained, processor.otlp, tmp_path / "service.log") as url,
     ):
         _run(
-            BIN / "mlmon", "reference", "create", trained / "validation.csv", "--model", "house-prices",
-            "--prediction-column", "predicted", "--ground-truth-column", "median_house_value",
-            "--segment", "ocean_proximity", "--processor", processor.web,
-        )  # fmt: skip
+            BIN / "mlmon",
+            "reference",
+            "create",
+            trained / "validation.csv",
+            "--model",
+            "house-prices",
+            "--prediction-column",
+            "predicted",
+            "--ground-truth-column",
+            "median_house_value",
+            "--segment",
+            "ocean_proximity",
+            "--processor",
+            processor.web,
+        )
         client = Client(url)
         sent = list(client.send(broken(itertools.islice(endless, REQUESTS), "none")))
         assert len(set(sent)) == REQUESTS

@@ -90,7 +90,7 @@ def test_predictions_of_nodes_sdk_through_a_collector_are_monitored_like_ours(
         ids = connection.execute('SELECT count(DISTINCT _id), min(_id) FROM predictions."node-model"').fetchall()
         states = connection.execute('SELECT DISTINCT _states FROM predictions."node-model"').fetchall()
     assert ids == [(300, f"node-{mode}-0")]
-    # A float, an integer, a text and a truth value, and the prediction: each is what it was in JavaScript.
+    # A float, an integer, a text, a truth value and the prediction keep their JavaScript types.
     assert [sorted(text) for (text,) in states] == [sorted("fisbf")]
 
 
@@ -174,7 +174,7 @@ def _price(house: Mapping[Any, Any]) -> float:
 
 
 def _intended(house: Mapping[Any, Any]) -> float:
-    """Of what was logged, which may lack the rooms."""
+    """Predict from logged features, which may lack the rooms."""
     return _price({"rooms": 3.5, **house})
 
 
@@ -209,9 +209,22 @@ def _create_reference(processor: Processor, path: Path) -> None:
 
     done = CliRunner().invoke(
         cli,
-        ["reference", "create", str(path), "--model", "town-prices", "--prediction-column", "predicted",
-         "--ground-truth-column", "price", "--segment", "town", "--processor", processor.web],
-    )  # fmt: skip
+        [
+            "reference",
+            "create",
+            str(path),
+            "--model",
+            "town-prices",
+            "--prediction-column",
+            "predicted",
+            "--ground-truth-column",
+            "price",
+            "--segment",
+            "town",
+            "--processor",
+            processor.web,
+        ],
+    )
     assert done.exit_code == 0, done.output
 
 

@@ -1,4 +1,4 @@
-"""The price model that is fine on average and bad in three neighbourhoods, through the real processor."""
+"""A price model that is good on average and bad in three neighbourhoods, through the real processor."""
 
 from __future__ import annotations
 
@@ -38,18 +38,21 @@ groups:
 
 
 def houses(rng: np.random.Generator, counts: dict[str, int], factor: dict[str, float]) -> pd.DataFrame:
-    """Houses whose features follow from where they are, a model's prices, and what they were sold for."""
+    """Make houses with features that depend on the neighbourhood, a model's prices, and the sale prices."""
     town = np.repeat(list(counts), list(counts.values()))
     place = np.array([TOWN.index(name) for name in town])
     n = len(town)
     area = rng.lognormal(4.6, 0.3, n)
     frame = pd.DataFrame(
         {
-            "neighbourhood": town, "latitude": 47 + place // 6 * 0.02 + rng.normal(0, 0.004, n),
-            "longitude": 9 + place % 6 * 0.03 + rng.normal(0, 0.006, n), "area": area.round(1),
-            "rooms": np.clip((area / 25).round() + rng.integers(-1, 2, n), 1, None), "age": rng.integers(0, 90, n),
+            "neighbourhood": town,
+            "latitude": 47 + place // 6 * 0.02 + rng.normal(0, 0.004, n),
+            "longitude": 9 + place % 6 * 0.03 + rng.normal(0, 0.006, n),
+            "area": area.round(1),
+            "rooms": np.clip((area / 25).round() + rng.integers(-1, 2, n), 1, None),
+            "age": rng.integers(0, 90, n),
         }
-    )  # fmt: skip
+    )
     frame["price"] = (3 * area + 20 * frame["rooms"] - 0.5 * frame["age"]) * (0.8 + place % 5 / 10)
     market = frame["neighbourhood"].map(factor).fillna(1.0)
     frame["sold"] = frame["price"] * market * rng.normal(1, 0.2, n)
@@ -70,7 +73,7 @@ def _run(*arguments: object) -> str:
 
 
 def _day(processor: Processor, monitor: Monitor, frame: pd.DataFrame, day: int) -> None:
-    """A day's predictions by the SDK, and what the houses were sold for by plain HTTP, an hour later."""
+    """Send a day's predictions by the SDK, and the sale prices by plain HTTP, an hour later."""
     times = START + day * DAY + np.linspace(0, 0.9 * DAY, len(frame)).astype(np.int64)
     ids = [f"{day}-{i}" for i in range(len(frame))]
     features = ["neighbourhood", "latitude", "longitude", "area", "rooms", "age"]
@@ -81,15 +84,18 @@ def _day(processor: Processor, monitor: Monitor, frame: pd.DataFrame, day: int) 
         for id_, value, at in zip(ids, frame["sold"], times, strict=True)
     )
     answer = requests.post(
-        f"{processor.otlp}/v1/ground-truth", params={"model": "house-prices", "time": "time"}, data=lines.encode(),
-        headers={"Content-Type": "application/x-ndjson"}, timeout=60,
-    )  # fmt: skip
+        f"{processor.otlp}/v1/ground-truth",
+        params={"model": "house-prices", "time": "time"},
+        data=lines.encode(),
+        headers={"Content-Type": "application/x-ndjson"},
+        timeout=60,
+    )
     assert answer.status_code == 200, answer.text
     assert answer.json()["stored"] == len(frame)
 
 
 def _judged(processor: Processor, day: int) -> dict[tuple[str, str], dict[str, Any]]:
-    """Alerts by (rule, segment) once the window that is `day` was judged."""
+    """Return the alerts by (rule, segment) after the window of `day` was judged."""
     end = START + (day + 1) * DAY
     until = time.monotonic() + 120
     while _last_tick(processor) < end:
@@ -111,9 +117,20 @@ def test_three_neighbourhoods_off_by_30_percent_are_named_and_no_others(referenc
     counts = few | dict.fromkeys([name for name in TOWN if name not in BAD], 2_200)
     with serve(RULES, window={"pane": "1h", "lateness": "1h"}) as processor:
         _run(
-            "reference", "create", reference, "--model", "house-prices", "--prediction-column", "price",
-            "--ground-truth-column", "sold", "--segment", "neighbourhood", "--processor", processor.web,
-        )  # fmt: skip
+            "reference",
+            "create",
+            reference,
+            "--model",
+            "house-prices",
+            "--prediction-column",
+            "price",
+            "--ground-truth-column",
+            "sold",
+            "--segment",
+            "neighbourhood",
+            "--processor",
+            processor.web,
+        )
         provider = provider_to(processor.otlp)
         monitor = Monitor("house-prices", "7", logger_provider=provider, flush_interval_s=60, max_buffer_rows=200_000)
         _day(processor, monitor, houses(rng, counts, {}), 0)

@@ -59,13 +59,25 @@ def test_bad_requests_are_counted_and_the_service_goes_on(serve: Serve) -> None:
             requests.post(
                 f"{processor.otlp}/v1/logs", data=body, headers={"Content-Type": "application/x-protobuf"}, timeout=10
             )
-        wrong = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{
-            "eventName": "mlmon.prediction",
-            "attributes": [
-                {"key": "mlmon.model.name", "value": {"stringValue": "live"}},
-                {"key": "mlmon.features", "value": {"stringValue": "x=1"}},
-            ],
-        }]}]}]}  # fmt: skip
+        wrong = {
+            "resourceLogs": [
+                {
+                    "scopeLogs": [
+                        {
+                            "logRecords": [
+                                {
+                                    "eventName": "mlmon.prediction",
+                                    "attributes": [
+                                        {"key": "mlmon.model.name", "value": {"stringValue": "live"}},
+                                        {"key": "mlmon.features", "value": {"stringValue": "x=1"}},
+                                    ],
+                                }
+                            ]
+                        }
+                    ]
+                }
+            ]
+        }
         answer = requests.post(f"{processor.otlp}/v1/logs", json=wrong, timeout=10)
         assert answer.json()["partialSuccess"]["rejectedLogRecords"] == "1"
         assert "allowed is a map" in answer.json()["partialSuccess"]["errorMessage"]
@@ -117,7 +129,10 @@ def test_rows_and_alerts_survive_kill_9(serve: Serve) -> None:
         _send(processor, 100, sometimes=1.0)
         _wait(
             lambda: (
-                'mlmon_window_rows{mlmon_model_name="live",mlmon_rule_group="live",mlmon_model_version="1",mlmon_segment=""} 100'
+                (
+                    'mlmon_window_rows{mlmon_model_name="live",mlmon_rule_group="live",'
+                    'mlmon_model_version="1",mlmon_segment=""} 100'
+                )
                 in processor.metrics()
             )
         )

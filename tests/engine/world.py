@@ -109,5 +109,5 @@ def spread(n: int, start: int, end: int) -> np.ndarray[Any, Any]:
 
 
 def firing(found: dict[tuple[str, str], Alert]) -> set[tuple[str, str]]:
-    """(rule, segment) of what fires."""
+    """Return (rule, segment) of each firing alert."""
     return {key for key, alert in found.items() if alert.state.phase == "firing"}

@@ -31,7 +31,7 @@ def fetch() -> Iterator[Callable[..., Fetcher]]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Service]]:
-    """Starts a service on free ports of loopback, in memory unless `config` says otherwise."""
+    """Start a service on free ports of loopback, in memory unless `config` has a path."""
     running: list[Service] = []
 
     def run(**config: Any) -> Service:

@@ -19,13 +19,18 @@ NOW = 1_800_000_000 * SECOND
 
 
 class Fetcher:
-    """Sources as the service makes them; `run` fetches all once, and says how each is getting on."""
+    """Sources as the service makes them; `run` fetches all once and returns the status of each."""
 
     def __init__(self, store: Store, *sources: GroundTruthSource) -> None:
         self.counters = Counters()
         self.pipeline = Pipeline(
-            store.commit, lambda *_: Decoded(), lambda batches, received: None, self.counters, lambda: NOW, max_queue_rows=10**6
-        )  # fmt: skip
+            store.commit,
+            lambda *_: Decoded(),
+            lambda batches, received: None,
+            self.counters,
+            lambda: NOW,
+            max_queue_rows=10**6,
+        )
         self.pairs = [(source, query_of(source)) for source in sources]
         self.made = GroundTruthSources(self.pairs, self.pipeline.store, store.documents, self.counters, lambda: NOW)
 
@@ -39,7 +44,7 @@ Fetch = Callable[..., Fetcher]
 
 
 def wait(done: Callable[[], object], deadline_s: float = 30.0) -> None:
-    """Until it is so."""
+    """Wait until the condition holds."""
     until = time.monotonic() + deadline_s
     while not done():
         assert time.monotonic() < until, "not in time"

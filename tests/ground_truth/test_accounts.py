@@ -1,4 +1,4 @@
-"""Every ground truth is accounted for: joined, waiting, a correction, a duplicate, of the wrong type, taken back, expired."""
+"""Every ground truth has a result: joined, waiting, correction, duplicate, wrong type, withdrawn, expired."""
 
 from __future__ import annotations
 
@@ -53,11 +53,21 @@ def test_corrections_duplicates_and_withdrawals() -> None:
     assert _outcomes(store) == {"joined": 3, "correction": 2, "taken_back": 2, "duplicate": 1}
 
 
-# (predictions, ground truth, of the wrong type)
+# (predictions, ground truth, number with the wrong type)
 TYPES: list[tuple[Any, Any, bool]] = [
-    (1.5, 2, False), (1.5, "2", True), (1.5, "cheap", True), (1.5, True, False), ("cheap", "dear", False), ("cheap", 2.0, True),
-    ("cheap", True, True), ("0", 1, False), ("true", True, False), (True, False, False), (True, "no", True), (True, 1, True),
-]  # fmt: skip
+    (1.5, 2, False),
+    (1.5, "2", True),
+    (1.5, "cheap", True),
+    (1.5, True, False),
+    ("cheap", "dear", False),
+    ("cheap", 2.0, True),
+    ("cheap", True, True),
+    ("0", 1, False),
+    ("true", True, False),
+    (True, False, False),
+    (True, "no", True),
+    (True, 1, True),
+]
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["after the prediction", "before it"])
@@ -116,6 +126,10 @@ def test_sums_equal_a_plain_count_for_any_order_of_commits_and_reads() -> None:
                 store.ground_truth.settle(store.seq())
         joined = len(known.keys() & predicted)
         expected = {
-            "joined": joined, "waiting": len(known) - joined, "early": early, "correction": corrections, "duplicate": duplicates,
-        }  # fmt: skip
+            "joined": joined,
+            "waiting": len(known) - joined,
+            "early": early,
+            "correction": corrections,
+            "duplicate": duplicates,
+        }
         assert _outcomes(store) == {outcome: n for outcome, n in expected.items() if n}

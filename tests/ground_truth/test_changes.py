@@ -1,4 +1,4 @@
-"""What was deployed, and what predictions brought for the first time."""
+"""Deployments, and the first sightings of versions, feature sets and origins."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ def test_changes_are_noted_at_their_first_sighting_only(tmp_path: Path) -> None:
     for hour in (1, 2):
         store.commit([_batch(hour * HOUR)], 0)
     assert [(hour, kind, value) for hour, kind, value, _ in _seen(store)] == [
-        (1, "model_version", "1"), (1, "client", "shop"), (1, "service_version", "shop 7"), (1, "feature_set", '["a", "b"]'),
-    ]  # fmt: skip
+        (1, "model_version", "1"),
+        (1, "client", "shop"),
+        (1, "service_version", "shop 7"),
+        (1, "feature_set", '["a", "b"]'),
+    ]
     store.close()
     store = Store(tmp_path / "s.duckdb")
     store.commit([_batch(3 * HOUR), _batch(4 * HOUR, "2")], 0)

@@ -1,4 +1,4 @@
-"""A database that is away, goes away, is slow, or is written to while it is read: what is known is neither lost nor doubled."""
+"""A database is away, goes away, is slow, or is written to during a read: no ground truth is lost or doubled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def server() -> Iterator[Database]:
 
 @pytest.fixture
 def postgres(server: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """With an empty table, and its password in the environment."""
+    """Start PostgreSQL with an empty table, and put its password into the environment."""
     monkeypatch.setenv("CRM_PASSWORD", PASSWORD)
     server.execute(
         "DROP TABLE IF EXISTS sold", "CREATE TABLE sold (id bigint, price numeric(10,2), sold_at timestamptz)"
@@ -48,7 +48,8 @@ def _source(database: Database, query: str = SOLD, **given: Any) -> dict[str, An
 
 def _sell(database: Database, first: int, n: int) -> None:
     database.execute(
-        f"INSERT INTO sold SELECT i, i + 0.5, to_timestamp({FIRST} + i) FROM generate_series({first}, {first + n - 1}) i"
+        f"INSERT INTO sold SELECT i, i + 0.5, to_timestamp({FIRST} + i) "
+        f"FROM generate_series({first}, {first + n - 1}) i"
     )
 
 
@@ -124,7 +125,7 @@ def test_stop_does_not_wait_for_the_remaining_rows(start: Start, postgres: Datab
     assert not service._sources._thread.is_alive()
     stored = service._sources.status()[0]["stored"]
     assert 0 < stored < n
-    postgres.execute(f"DELETE FROM sold WHERE id >= {stored + 5000}")  # the next run begins anew: nothing was skipped
+    postgres.execute(f"DELETE FROM sold WHERE id >= {stored + 5000}")  # the next run starts again: no row is skipped
     service = start(**config)
     wait(lambda: _status(service)["last_run"])
     assert (_status(service)["duplicates"], _status(service)["stored"]) == (stored, 5000)
@@ -140,7 +141,7 @@ def test_a_long_query_in_mysql_ends_too(tmp_path: Path, monkeypatch: pytest.Monk
             _stopped_while_it_runs(query, lambda: mysql.execute(running) == [(1,)])
             wait(lambda: mysql.execute(running) == [(0,)])
         query = DatabaseQuery(sql, mysql.url, tmp_path, password_env="CRM_PASSWORD")
-        with pytest.raises(ZeroDivisionError):  # billions of rows are still to come, and nobody reads them
+        with pytest.raises(ZeroDivisionError):  # billions of rows remain unread
             query.run(0, 10, lambda columns: 1 // 0)
 
 
@@ -152,7 +153,7 @@ def test_a_long_query_in_sqlite_ends_too(tmp_path: Path) -> None:
 
 
 def _stopped_while_it_runs(query: DatabaseQuery, runs: Callable[[], bool]) -> None:
-    """Stops it from another thread, as the scheduler does, and sees that it ends with an error."""
+    """Stop the query from another thread, like the scheduler, and check that it ends with an error."""
     errors: list[str] = []
 
     def run() -> None:
@@ -179,7 +180,8 @@ def test_a_table_that_grows_while_it_is_read(fetch: Fetch, postgres: Database) -
     def while_it_grows(decoded: Decoded) -> Any:
         grown.append(n + 500 * len(grown))
         postgres.execute(  # committed now, and known for an hour
-            f"INSERT INTO sold SELECT i, 1, to_timestamp({FIRST} + {n} - 3600) FROM generate_series({grown[-1]}, {grown[-1] + 499}) i"
+            f"INSERT INTO sold SELECT i, 1, to_timestamp({FIRST} + {n} - 3600) "
+            f"FROM generate_series({grown[-1]}, {grown[-1] + 499}) i"
         )
         return through(decoded)
 

@@ -79,9 +79,12 @@ def test_password_is_shown_nowhere(
     monkeypatch.setenv("RIGHT", PASSWORD)
     monkeypatch.setenv("WRONG", WRONG)
     common = {"model": "m", "database": server.url, "query": "SELECT x FROM nowhere", "time": "at", "every": "1s"}
-    service = start(ground_truth=[
-        {**common, "name": "unknown table", "password_env": "RIGHT"}, {**common, "name": "locked out", "password_env": "WRONG"},
-    ])  # fmt: skip
+    service = start(
+        ground_truth=[
+            {**common, "name": "unknown table", "password_env": "RIGHT"},
+            {**common, "name": "locked out", "password_env": "WRONG"},
+        ]
+    )
     wait(lambda: all(source["error"] for source in service.reports.status()["ground_truth_sources"]))
     pages = [requests.get(f"{service.web_url}{path}", timeout=10).text for path in ("/api/v1/status", "/metrics", "/")]
     assert "locked out" in pages[0]
@@ -94,11 +97,20 @@ def test_password_is_shown_nowhere(
 @pytest.mark.parametrize(
     "url",
     [
-        f"postgresql://u:{WRONG}@crm/db", f"mysql://u:{WRONG}@crm/db", f"postgresql://crm/db?user=u&password={WRONG}", f"postgresql://u:p@{WRONG}@crm/db",
-        f"postgresql://u:/{WRONG}@crm/db", f"mysql://u:#{WRONG}@crm/db", f"mysql://u:?{WRONG}@crm/db", f"postgresql://crm/db?sslpassword={WRONG}",
-        f"postgres://u:{WRONG}@crm/db", f"host=crm password={WRONG}", f"mysql://crm:{WRONG}/db", f"mysql://crm/db?passwd={WRONG}",
+        f"postgresql://u:{WRONG}@crm/db",
+        f"mysql://u:{WRONG}@crm/db",
+        f"postgresql://crm/db?user=u&password={WRONG}",
+        f"postgresql://u:p@{WRONG}@crm/db",
+        f"postgresql://u:/{WRONG}@crm/db",
+        f"mysql://u:#{WRONG}@crm/db",
+        f"mysql://u:?{WRONG}@crm/db",
+        f"postgresql://crm/db?sslpassword={WRONG}",
+        f"postgres://u:{WRONG}@crm/db",
+        f"host=crm password={WRONG}",
+        f"mysql://crm:{WRONG}/db",
+        f"mysql://crm/db?passwd={WRONG}",
     ],
-)  # fmt: skip
+)
 def test_configuration_refuses_a_password(url: str, tmp_path: Path) -> None:
     path = tmp_path / "mlmon.yaml"
     source = {"name": "a", "model": "m", "query": ONE, "time": "at", "database": url}

@@ -1,4 +1,4 @@
-"""Ground truth by every way in, over loopback, to a real processor; a kill loses nothing."""
+"""Ground truth by every transport, over loopback, to a real processor; a kill loses nothing."""
 
 from __future__ import annotations
 
@@ -90,13 +90,18 @@ def test_each_format_is_answered_after_the_commit(start: Start, content_type: st
     assert got.status_code == 200
     assert got.json() == {"stored": 3, "duplicates": 0, "rejected": 0, "reasons": {}, "message": ""}
     assert service.store.query("SELECT prediction_id, time, number FROM mlmon_state.ground_truth ORDER BY 1") == [
-        ("p1", 5, 1.0), ("p2", 5, 2.5), ("p9", 5, 9.0),
-    ]  # fmt: skip
+        ("p1", 5, 1.0),
+        ("p2", 5, 2.5),
+        ("p9", 5, 9.0),
+    ]
     assert _settled(service) == {"joined": 2, "waiting": 1}
     packed = requests.post(
-        _url(service), params={"model": "m", "known_at": 5}, data=gzip.compress(BODIES[content_type]), timeout=30,
+        _url(service),
+        params={"model": "m", "known_at": 5},
+        data=gzip.compress(BODIES[content_type]),
+        timeout=30,
         headers={"Content-Type": content_type, "Content-Encoding": "gzip"},
-    )  # fmt: skip
+    )
     assert packed.json()["duplicates"] == 3
     ingest = service.reports.status()["ingest"]
     assert ingest == {"received": 8, "stored": 5, "duplicates": 3, "rejected": 0}
@@ -128,7 +133,13 @@ def test_keys_in_place_of_ids(start: Start) -> None:
 
 
 REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
-    "another content type": (b"", "text/plain", {"model": "m"}, 415, "content type 'text/plain'; allowed are application/x-ndjson"),
+    "another content type": (
+        b"",
+        "text/plain",
+        {"model": "m"},
+        415,
+        "content type 'text/plain'; allowed are application/x-ndjson",
+    ),
     "an unknown parameter": (b"", "text/csv", {"modell": "m"}, 400, "parameter 'modell'; allowed are model, id, value"),
     "an empty parameter": (b"", "text/csv", {"model": ""}, 400, "parameter 'model' is empty"),
     "a parameter twice": (b"", "text/csv", {"model": ["a", "b"]}, 400, "'model' comes twice"),
@@ -138,7 +149,7 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
     "no such column": (b"a,b\n1,2\n", "text/csv", {"model": "m"}, 400, "no column 'prediction_id'; found 'a', 'b'"),
     "no Parquet": (b"PAR1", "application/vnd.apache.parquet", {"model": "m"}, 400, "no Parquet file"),
     "too large": (b"x" * 200_000, "text/csv", {"model": "m"}, 413, "more than 100000 bytes"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("body", "content_type", "params", "status", "said"), REFUSED.values(), ids=REFUSED)
@@ -251,8 +262,10 @@ def test_the_sdk_sends_keys_and_deployments(start: Start) -> None:
     monitor.close()
     provider.shutdown()
     assert service.store.query("SELECT prediction_id, number FROM mlmon_state.ground_truth ORDER BY 1") == [
-        ("p1", 10.0), ("p2", 20.0), ("p3", 30.0),
-    ]  # fmt: skip
+        ("p1", 10.0),
+        ("p2", 20.0),
+        ("p3", 30.0),
+    ]
     assert _settled(service) == {"joined": 3, "waiting": 1}
     changes = service.store.changes("m", 0, 2**62, 100)
     assert [(c.kind, c.value, c.text) for c in changes if c.kind == "deployment"] == [
@@ -272,13 +285,25 @@ def test_single_events_of_other_sdks_by_key_and_of_deployments(start: Start) -> 
         return {"key": key, "value": {"stringValue": value}}
 
     records = [
-        {"eventName": "mlmon.ground_truth", "timeUnixNano": str(time.time_ns()), "attributes": [
-            text("mlmon.model.name", "m"), text("mlmon.ground_truth.value", "yes"),
-            {"key": "mlmon.ground_truth.key.customer", "value": {"intValue": "1"}}]},
-        {"eventName": "mlmon.ground_truth", "attributes": [
-            text("mlmon.model.name", "m"), text("mlmon.ground_truth.value", "yes"), {"key": "mlmon.ground_truth.key.x", "value": {}}]},
+        {
+            "eventName": "mlmon.ground_truth",
+            "timeUnixNano": str(time.time_ns()),
+            "attributes": [
+                text("mlmon.model.name", "m"),
+                text("mlmon.ground_truth.value", "yes"),
+                {"key": "mlmon.ground_truth.key.customer", "value": {"intValue": "1"}},
+            ],
+        },
+        {
+            "eventName": "mlmon.ground_truth",
+            "attributes": [
+                text("mlmon.model.name", "m"),
+                text("mlmon.ground_truth.value", "yes"),
+                {"key": "mlmon.ground_truth.key.x", "value": {}},
+            ],
+        },
         {"eventName": "mlmon.deployment", "timeUnixNano": "5", "body": {"stringValue": "prices in cents"}},
-    ]  # fmt: skip
+    ]
     resource = {"attributes": [text("service.name", "shop"), text("service.version", "8")]}
     body = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]}
     got = requests.post(f"http://{service.http_address}/v1/logs", json=body, timeout=10).json()
@@ -287,8 +312,12 @@ def test_single_events_of_other_sdks_by_key_and_of_deployments(start: Start) -> 
     assert service.store.query("SELECT prediction_id, text FROM mlmon_state.ground_truth") == [("p1", "yes")]
     (deployed,) = service.store.changes("another model", 0, 2**62, 9)
     assert (deployed.model, deployed.kind, deployed.value, deployed.time, deployed.text) == (
-        "", "deployment", "shop 8", 5, "prices in cents",
-    )  # fmt: skip
+        "",
+        "deployment",
+        "shop 8",
+        5,
+        "prices in cents",
+    )
 
 
 def _wait(done: Callable[[], object], deadline_s: float = 60.0) -> None:

@@ -22,7 +22,7 @@ TRUTHS = "mlmon.ground_truth.batch"
 
 
 def _batches(emitted: Emitted) -> list[GroundTruthBatch]:
-    """What the processor makes of what the SDK emitted."""
+    """Decode the events of the SDK like the processor."""
     return [ground_truth_batch(event.attributes, event.body) for event in emitted.events(TRUTHS)]
 
 
@@ -141,5 +141,7 @@ def test_origin_of_a_prediction_comes_from_its_resource() -> None:
     found = decode("logs", request.SerializeToString(), "protobuf", received_ns=9)
     assert all(isinstance(batch, PredictionBatch) for batch in found.batches)
     assert [(batch.origin, len(batch)) for batch in found.batches] == [  # type: ignore[union-attr]
-        ({"service.name": "shop"}, 2), ({"service.name": "app"}, 1), ({}, 1),
-    ]  # fmt: skip
+        ({"service.name": "shop"}, 2),
+        ({"service.name": "app"}, 1),
+        ({}, 1),
+    ]

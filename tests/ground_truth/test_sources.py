@@ -1,4 +1,4 @@
-"""Ground truth that a query fetches from files and other databases, by itself."""
+"""Queries that fetch ground truth from files and other databases at intervals."""
 
 from __future__ import annotations
 
@@ -83,15 +83,24 @@ def test_without_since_all_is_read_again_and_is_a_duplicate(fetch: Fetch, tmp_pa
 def test_a_database_of_duckdb_is_attached_read_only_and_rows_are_named_by_keys(fetch: Fetch, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "crm.duckdb")) as crm:
         crm.execute(
-            "CREATE TABLE churn AS SELECT 42::BIGINT AS who, DATE '2026-01-02' AS day, true AS churned, TIMESTAMP '2026-01-03' AS sold_at"
+            "CREATE TABLE churn AS SELECT 42::BIGINT AS who, DATE '2026-01-02' AS day, true AS churned, "
+            "TIMESTAMP '2026-01-03' AS sold_at"
         )
     store = Store(None)
     rows = [{"customer": 42, "day": "2026-01-02"}, {"customer": 43, "day": "2026-01-02"}]
     store.commit([predictions(rows, [True, True], ids=["p", "q"], times=[1_767_312_000 * SECOND] * 2)], 0)
     source = GroundTruthSource.model_validate(
-        {"name": "churn", "model": "m", "query": "SELECT * FROM crm.churn", "value": "churned", "time": "sold_at",
-         "attach": [{"path": "crm.duckdb", "as": "crm"}], "keys": {"customer": "who", "day": "day"}, "directory": tmp_path}
-    )  # fmt: skip
+        {
+            "name": "churn",
+            "model": "m",
+            "query": "SELECT * FROM crm.churn",
+            "value": "churned",
+            "time": "sold_at",
+            "attach": [{"path": "crm.duckdb", "as": "crm"}],
+            "keys": {"customer": "who", "day": "day"},
+            "directory": tmp_path,
+        }
+    )
     (found,) = fetch(store, source).run()
     assert (found["stored"], found["error"]) == (1, "")
     assert store.query("SELECT prediction_id, text FROM mlmon_state.ground_truth") == [("p", "true")]
@@ -115,8 +124,10 @@ def test_failing_query_is_reported_and_the_others_go_on(fetch: Fetch, tmp_path: 
     assert "no column 'sold_at'; found 'offer', 'price'" in status[1]["error"]
     assert status[2]["rejected"] == 1
     assert [note.split(":")[0] for note in fetcher.made.notes()] == [
-        "ground truth source 'bad' failed", "ground truth source 'lacking' failed", "ground truth source 'partly'",
-    ]  # fmt: skip
+        "ground truth source 'bad' failed",
+        "ground truth source 'lacking' failed",
+        "ground truth source 'partly'",
+    ]
     runs = {o: fetcher.counters.value(semconv.SOURCE_RUNS, **{semconv.OUTCOME: o}) for o in ("ok", "failed")}
     assert runs == {"ok": 1, "failed": 2}
     _sold(tmp_path / "nowhere.parquet", 3)
@@ -186,8 +197,15 @@ def test_the_store_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_service_fetches_at_its_start_and_again_and_shows_how_it_goes(start: Start, tmp_path: Path) -> None:
     _sold(tmp_path / "sold.parquet", 100)
-    sold = {"name": "sold", "model": "m", "query": f"FROM '{tmp_path}/sold.parquet' WHERE sold_at > $since", "every": "1s",
-            "id": "offer", "value": "price", "time": "sold_at"}  # fmt: skip
+    sold = {
+        "name": "sold",
+        "model": "m",
+        "query": f"FROM '{tmp_path}/sold.parquet' WHERE sold_at > $since",
+        "every": "1s",
+        "id": "offer",
+        "value": "price",
+        "time": "sold_at",
+    }
     bad = {"name": "bad", "model": "m", "query": "FROM nowhere", "every": "1h", "time": "sold_at"}
     service = start(ground_truth=[sold, bad])
     service._pipeline.store(Decoded((predictions([{"x": 1}] * 50, [1.0] * 50, ids=[str(i) for i in range(50)]),)))

@@ -1,4 +1,4 @@
-"""What requests hold: from our SDK and from others', well-formed and not."""
+"""Decoding of requests from our SDK and from others, well-formed and malformed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _decode(request: Any, signal: Any = "logs") -> Decoded:
 
 
 def _cells(found: Decoded) -> dict[str, str]:
-    """Features of the one prediction, as JSON text; null and absent are words."""
+    """Return the features of the single prediction as JSON text; null and absent are words."""
     (batch,) = found.batches
     assert isinstance(batch, PredictionBatch)
     cells = {}
@@ -76,13 +76,30 @@ def _cells(found: Decoded) -> dict[str, str]:
 
 
 VALUES: dict[str, Any] = {
-    "one": 1, "one.0": 1.0, "text": "1", "yes": True, "nothing": None, "nan": math.nan, "inf": -math.inf, "list": [1, "a"],
-    "map": {"a": None}, "empty": "",
-}  # fmt: skip
+    "one": 1,
+    "one.0": 1.0,
+    "text": "1",
+    "yes": True,
+    "nothing": None,
+    "nan": math.nan,
+    "inf": -math.inf,
+    "list": [1, "a"],
+    "map": {"a": None},
+    "empty": "",
+}
 TEXTS = {
-    "one": "1", "one.0": "1.0", "text": '"1"', "yes": "true", "nothing": "null", "nan": "NaN", "inf": "-Infinity",
-    "list": '[1,"a"]', "map": '{"a":null}', "empty": '""', "(prediction)": "3.5",
-}  # fmt: skip
+    "one": "1",
+    "one.0": "1.0",
+    "text": '"1"',
+    "yes": "true",
+    "nothing": "null",
+    "nan": "NaN",
+    "inf": "-Infinity",
+    "list": '[1,"a"]',
+    "map": '{"a":null}',
+    "empty": '""',
+    "(prediction)": "3.5",
+}
 
 
 @pytest.mark.parametrize("form", ["a map", "flat attributes"])
@@ -119,8 +136,10 @@ def test_record_cut_by_a_limit_reports_its_loss() -> None:
 
 def _plain(found: Decoded) -> Any:
     """Everything decoded, as values that compare; NaN as a word."""
-    return repr([(type(batch).__name__, {k: _shown(getattr(batch, k)) for k in batch.__slots__}) for batch in found.batches]
-                + [found.rejected, found.ignored])  # fmt: skip
+    return repr(
+        [(type(batch).__name__, {k: _shown(getattr(batch, k)) for k in batch.__slots__}) for batch in found.batches]
+        + [found.rejected, found.ignored]
+    )
 
 
 def _shown(value: Any) -> Any:
@@ -143,7 +162,7 @@ def test_protobuf_and_json_of_the_same_request_decode_alike() -> None:
     record = request.resource_logs[0].scope_logs[0].log_records[0]
     record.trace_id, record.span_id, record.dropped_attributes_count = b"\xab" * 16, b"\xcd" * 8, 4
     content = _otlp_json(request)
-    # What OTLP's JSON has otherwise than protobuf's: ids in hex.
+    # OTLP's JSON differs from protobuf's: ids are in hex.
     content["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0].update(traceId="AB" * 16, spanId="cd" * 8)
     assert _plain(_decode(request)) == _plain(decode("logs", json.dumps(content).encode(), "json", received_ns=9))
 
@@ -164,12 +183,29 @@ def test_span_with_features_is_a_prediction_and_span_with_only_an_id_is_not() ->
 
 
 def test_ids_in_json_are_hex() -> None:
-    body = {"resourceSpans": [{"scopeSpans": [{"spans": [{
-        "traceId": "0123456789ABCDEF0123456789abcdef", "spanId": "0123456789abcdef", "name": "x", "kind": 1, "unknown": {"a": 1},
-        "startTimeUnixNano": "7", "endTimeUnixNano": 8,
-        "attributes": [{"key": k, "value": {"stringValue": v}} for k, v in IDENTITY.items()]
-        + [{"key": "mlmon.feature.n", "value": {"intValue": "12"}}],
-    }]}]}]}  # fmt: skip
+    body = {
+        "resourceSpans": [
+            {
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            {
+                                "traceId": "0123456789ABCDEF0123456789abcdef",
+                                "spanId": "0123456789abcdef",
+                                "name": "x",
+                                "kind": 1,
+                                "unknown": {"a": 1},
+                                "startTimeUnixNano": "7",
+                                "endTimeUnixNano": 8,
+                                "attributes": [{"key": k, "value": {"stringValue": v}} for k, v in IDENTITY.items()]
+                                + [{"key": "mlmon.feature.n", "value": {"intValue": "12"}}],
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    }
     (batch,) = decode("traces", json.dumps(body).encode(), "json", received_ns=9).batches
     assert isinstance(batch, PredictionBatch)
     assert batch.trace_ids[0].as_py() == "0123456789abcdef0123456789abcdef"
@@ -325,7 +361,12 @@ FUZZ = settings(max_examples=300, deadline=None)
 
 
 @FUZZ
-@given(body=st.binary(max_size=300), cut=st.integers(0, 2000), signal=SIGNALS, encoding=st.sampled_from(["protobuf", "json"]))  # fmt: skip
+@given(
+    body=st.binary(max_size=300),
+    cut=st.integers(0, 2000),
+    signal=SIGNALS,
+    encoding=st.sampled_from(["protobuf", "json"]),
+)
 def test_no_bytes_raise_anything_but_a_rejection(body: bytes, cut: int, signal: Any, encoding: Any) -> None:
     real = REAL.SerializeToString()
     for candidate in (body, real[:cut] + body, real[:cut] + body[:3] + real[cut + len(body[:3]) :]):
@@ -362,7 +403,7 @@ JSON = st.recursive(
 def test_no_json_of_another_shape_raises_anything_but_a_rejection(put: Any, data: st.DataObject) -> None:
     content = _otlp_json(REAL)
     place: Any = content
-    while True:  # walk down to anywhere
+    while True:  # go down to a random place
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
         key = data.draw(st.sampled_from(keys))
         if not isinstance(place[key], (dict, list)) or not place[key] or data.draw(st.integers(0, 9)) == 0:

@@ -28,7 +28,7 @@ def _decode(_signal: Any, body: bytes, _encoding: Any, received_ns: int) -> Deco
 
 
 class Gate:
-    """A store that commits when it is told to, or fails."""
+    """A store that commits on demand, or fails."""
 
     def __init__(self) -> None:
         self.inner = Store(None)

@@ -1,4 +1,4 @@
-"""OTLP over real sockets, good and bad: every answer is one that a sender knows what to do with."""
+"""OTLP over real sockets, good and bad: every response tells a sender how to go on."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ BAD = {
 
 
 def _said(got: requests.Response) -> str:
-    """The message of the `google.rpc.Status` that every refusal has for a body."""
+    """Return the message of the `google.rpc.Status` in the body of a refusal."""
     if got.headers["Content-Type"] == "application/json":
         return str(got.json()["message"])
     assert got.headers["Content-Type"] == "application/x-protobuf"
@@ -176,7 +176,10 @@ def test_bad_http_requests_get_a_permanent_answer_and_the_service_goes_on(
     assert _post(peer, _request()).status_code == 200
 
 
-@pytest.mark.parametrize(("body", "code"), [(b"hello", "INVALID_ARGUMENT"), (_request()[:-3], "INVALID_ARGUMENT"), (b"x" * (LIMIT + 1), "RESOURCE_EXHAUSTED")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"hello", "INVALID_ARGUMENT"), (_request()[:-3], "INVALID_ARGUMENT"), (b"x" * (LIMIT + 1), "RESOURCE_EXHAUSTED")],
+)
 def test_bad_grpc_requests_get_a_permanent_answer_and_the_service_goes_on(peer: Peer, body: bytes, code: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         _call(peer, body)
@@ -242,7 +245,7 @@ def test_rejected_records_are_a_partial_success(peer: Peer) -> None:
 ANSWERS = {
     errors.RejectedInput: ("rejected", 400, "INVALID_ARGUMENT"),
     errors.TooLarge: ("rejected", 413, "RESOURCE_EXHAUSTED"),
-    # Everything else may pass later; what nobody foresaw is sent again rather than lost.
+    # Other errors may pass later: after an unexpected error, data is sent again and not lost.
     errors.Retryable: ("retry", 503, "UNAVAILABLE"),
     errors.Overloaded: ("retry", 503, "UNAVAILABLE"),
     errors.StoreUnavailable: ("retry", 503, "UNAVAILABLE"),

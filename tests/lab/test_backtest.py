@@ -1,4 +1,4 @@
-"""Backtests: what rules would have done over a history, and which faults in it they would have found."""
+"""Backtests: the alerts of rules over a history, and the injected faults that they find."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_faults_are_found_or_not_and_each_is_counted_once(tmp_path: Path, jobs: 
     assert all(c.windows is not None and 0 < c.windows <= 2 for c in counts["drop"]["severe"])
     assert caught(counts["retype"]["severe"]) == 2
     assert caught(counts["new_category"]["severe"]) == 1
-    assert caught(counts["precision"]["severe"]) == 0  # nothing here looks at decimals
+    assert caught(counts["precision"]["severe"]) == 0  # no rule here checks decimals
     page = html(groups, past, cells, "a test")
     assert "values out of range: precision" in page
     assert page.count("<svg") == 2
@@ -157,7 +157,7 @@ def test_the_command_writes_a_table_and_a_page(tmp_path: Path) -> None:
         (["--timestamp-column", "city"], "is no timestamp"),
         (["--prediction-column", "prediction"], "no column 'prediction'"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_of_the_command_are_reported(tmp_path: Path, more: list[str], said: str) -> None:
     frame(6).to_csv(tmp_path / "log.csv", index=False)
     (tmp_path / "rules.yaml").write_text(RULES)

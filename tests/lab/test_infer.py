@@ -1,4 +1,4 @@
-"""Rules from a reference: they load, say what they came from, and are quiet on what they were made of."""
+"""Rules inferred from a reference: they load, name their source, and are quiet on the reference's own data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mlmon parity` and what it reads: predictions as they were sent, asked again of models as people keep them."""
+"""`mlmon parity` reads predictions as they were sent, and repeats them with models in the usual file formats."""
 
 from __future__ import annotations
 
@@ -32,8 +32,20 @@ from otel_mlmon.wire import semconv
 
 HOUR = 3_600_000_000_000
 NOW = 1_700_000_000_000_000_000
-ODD = {"int": 3, "float": 3.0, "text": "3", "yes": True, "null": None, "nan": math.nan, "far": math.inf, "list": [1, "a"],
-       "map": {"a": 1.5}, "wide": 2**70, "line": "a\nb\u2028c", "ärger": "ü"}  # fmt: skip
+ODD = {
+    "int": 3,
+    "float": 3.0,
+    "text": "3",
+    "yes": True,
+    "null": None,
+    "nan": math.nan,
+    "far": math.inf,
+    "list": [1, "a"],
+    "map": {"a": 1.5},
+    "wide": 2**70,
+    "line": "a\nb\u2028c",
+    "ärger": "ü",
+}
 
 
 def area_price(features: dict[str, Any]) -> float:
@@ -44,11 +56,19 @@ def area_price(features: dict[str, Any]) -> float:
 def processor() -> Iterator[str]:
     """A processor's web server, over a store of a few models."""
     rng = np.random.default_rng(0)
-    rows = [PredictionRow("odd", "1", "a", NOW, {**ODD, semconv.FIELD_PREDICTION: 1, semconv.FIELD_SHADOW: 2.5,
-                                                 semconv.score_field("x"): 0.5}, trace_id="ab" * 16),
-            PredictionRow("odd", "1", "b", NOW + 1, {"int": 3.5, semconv.FIELD_PREDICTION: "1"}),
-            PredictionRow("odd", "1", "failed", NOW + 2, {"int": 1}, error_type="ValueError"),
-            PredictionRow("odd", "1", "cut short", NOW + 3, {"int": 1, semconv.FIELD_PREDICTION: 1}, lost=2)]  # fmt: skip
+    rows = [
+        PredictionRow(
+            "odd",
+            "1",
+            "a",
+            NOW,
+            {**ODD, semconv.FIELD_PREDICTION: 1, semconv.FIELD_SHADOW: 2.5, semconv.score_field("x"): 0.5},
+            trace_id="ab" * 16,
+        ),
+        PredictionRow("odd", "1", "b", NOW + 1, {"int": 3.5, semconv.FIELD_PREDICTION: "1"}),
+        PredictionRow("odd", "1", "failed", NOW + 2, {"int": 1}, error_type="ValueError"),
+        PredictionRow("odd", "1", "cut short", NOW + 3, {"int": 1, semconv.FIELD_PREDICTION: 1}, lost=2),
+    ]
     for i in range(600):
         features = {"area": float(rng.normal(100, 20)), "rooms": int(rng.integers(1, 6)), "town": "abc"[i % 3]}
         off = 1.0 if i >= 300 and features["town"] == "b" else 0.0
@@ -93,9 +113,7 @@ def test_predictions_are_read_as_they_were_sent(processor: str) -> None:
     assert {name: type(value) for name, value in features.items()} == {
         name: type(value) for name, value in sent.items()
     }
-    assert first == {
-        "id": "a", "time": NOW, "version": "1", "trace_id": "ab" * 16, "prediction": 1, "shadow": 2.5
-    }  # fmt: skip
+    assert first == {"id": "a", "time": NOW, "version": "1", "trace_id": "ab" * 16, "prediction": 1, "shadow": 2.5}
     assert (second["features"], second["prediction"], second["trace_id"]) == ({"int": 3.5}, "1", "")
 
 
@@ -215,7 +233,8 @@ def test_mistakes_end_with_exit_code_2_and_a_message(processor: str, tmp_path: P
 def test_rows_that_the_model_cannot_predict_are_reported_and_left_out(processor: str, tmp_path: Path) -> None:
     file = tmp_path / "picky.py"
     file.write_text(
-        "def price(f):\n    if f['town'] == 'c': raise ValueError('no c')\n    return 3.0 * f['area'] + 10.0 * f['rooms']\n"
+        "def price(f):\n    if f['town'] == 'c': raise ValueError('no c')\n"
+        "    return 3.0 * f['area'] + 10.0 * f['rooms']\n"
     )
     done = parity(processor, f"{file}:price", "--version", "1")
     assert (done.exit_code, "the same" in done.stdout) == (0, True), done.output

@@ -27,7 +27,7 @@ groups:
       - {alert: NotTheIntendedModel, parity: rate, above: 1%}
       - {alert: FarFromTheIntendedModel, parity: size, above: 2%}
 """
-# Standardised features into a linear model, as a person would write it to a file.
+# Standardised features into a linear model, as in a user's file.
 IMPLEMENTATION = """
 MEANS = {means}
 SCALES = {scales}
@@ -60,7 +60,7 @@ def california() -> list[Row]:
 
 
 def implementation(rows: list[Row], scaled_by: list[Row]) -> str:
-    """A model fitted to `rows`; at serving, features are scaled as those of `scaled_by`."""
+    """Write a model fitted to `rows`; at serving, features are scaled by the statistics of `scaled_by`."""
     names = [name for name in rows[0] if name != "price"]
     x = np.array([[row[name] for name in names] for row in rows])
     y = np.array([row["price"] for row in rows])
@@ -151,7 +151,7 @@ def _known(processor: Processor) -> dict[str, Any]:
 
 
 def _rows(processor: Processor, version: str) -> int:
-    """Shadows that the last verdict on this version rests on."""
+    """Return the number of shadows behind the last verdict on this version."""
     lines = processor.metrics().splitlines()
     about = [line for line in lines if line.startswith("mlmon_rule_rows{") and 'mlmon_rule_method="rate"' in line]
     return next((int(float(line.split()[-1])) for line in about if f'mlmon_model_version="{version}"' in line), 0)
@@ -167,7 +167,14 @@ def _until(found: Callable[[], int], at_least: int, deadline_s: float = 60.0) ->
 
 def _command(processor: Processor, file: Path, *more: str) -> subprocess.CompletedProcess[str]:
     argv = [
-        str(Path(sys.executable).parent / "mlmon"), "parity", "--model", "houses", "--implementation", f"{file}:price",
-        "--processor", processor.web, *more,
-    ]  # fmt: skip
+        str(Path(sys.executable).parent / "mlmon"),
+        "parity",
+        "--model",
+        "houses",
+        "--implementation",
+        f"{file}:price",
+        "--processor",
+        processor.web,
+        *more,
+    ]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)

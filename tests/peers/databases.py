@@ -1,4 +1,4 @@
-"""Runs a PostgreSQL and a MariaDB server on loopback, each with a directory of its own and as a user without rights.
+"""Run a PostgreSQL and a MariaDB server on loopback, each in its own directory and as a user without rights.
 
 As in `processes`: without the programs the test is skipped, or fails when MLMON_REQUIRE_PEERS=1 is set.
 """
@@ -20,7 +20,7 @@ import pymysql
 from peers.processes import HOST, free_ports, require_peer, run_process
 
 USER = "mlmon"
-PASSWORD = "s3cr3t pass'w%rd@#/"  # with everything that quoting can get wrong
+PASSWORD = "s3cr3t pass'w%rd@#/"  # with all characters that need quoting
 _NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
@@ -98,7 +98,7 @@ class _Mariadb(_Server):
 
 @contextmanager
 def _directory(*files: tuple[str, str]) -> Iterator[Path]:
-    """One that the user without rights owns, unlike pytest's."""
+    """Make a directory that the user without rights owns, unlike pytest's."""
     path = Path(tempfile.mkdtemp(prefix="mlmon-database-"))
     try:
         for name, text in files:
@@ -123,9 +123,18 @@ def postgresql() -> Iterator[Database]:
     (port,) = free_ports(1)
     with _directory(("password", PASSWORD)) as directory:
         _prepare(
-            directory, programs / "initdb", "-D", directory / "data", "-U", USER, "--auth=scram-sha-256",
-            f"--pwfile={directory / 'password'}", "--no-sync", "--encoding=UTF8", "--locale=C",
-        )  # fmt: skip
+            directory,
+            programs / "initdb",
+            "-D",
+            directory / "data",
+            "-U",
+            USER,
+            "--auth=scram-sha-256",
+            f"--pwfile={directory / 'password'}",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        )
         server = _Postgres(directory, programs, port)
         server.start()
         try:
@@ -146,9 +155,13 @@ def mariadb() -> Iterator[Database]:
     )
     with _directory(("init.sql", first)) as directory:
         _prepare(
-            directory, require_peer("mariadb-install-db"), "--no-defaults", f"--datadir={directory / 'data'}",
-            "--auth-root-authentication-method=normal", "--skip-test-db",
-        )  # fmt: skip
+            directory,
+            require_peer("mariadb-install-db"),
+            "--no-defaults",
+            f"--datadir={directory / 'data'}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        )
         server = _Mariadb(directory, program, port)
         server.start()
         try:

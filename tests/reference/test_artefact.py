@@ -105,7 +105,7 @@ def test_slightly_other_data_makes_a_small_diff(tmp_path: Path) -> None:
 def test_reading_never_makes_bins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_artefact(reference_of(_frame()), tmp_path / "r.yaml")
     document = yaml.safe_load((tmp_path / "r.yaml").read_text("utf-8"))
-    document["fields"]["size"]["edges"][3] += 0.125  # by hand, and so be it
+    document["fields"]["size"]["edges"][3] += 0.125  # an edit by hand is allowed
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(document), "utf-8")
     monkeypatch.setattr(create, "bin_edges", None)
     assert list(read_artefact(tmp_path / "r.yaml").fields["size"].edges) == document["fields"]["size"]["edges"]

@@ -1,4 +1,4 @@
-"""What is taken from the rows: types, bins, categories, constants, segments, performance."""
+"""A reference measures its rows: types, bins, categories, constants, segments, performance."""
 
 from __future__ import annotations
 
@@ -131,11 +131,19 @@ def test_types_follow_the_columns() -> None:
     frame = pd.DataFrame({"i": [1, 2], "f": [1.0, 2.0], "s": ["a", "b"], "b": [True, False], "void": [None, None]})
     fields = reference_of(frame).fields
     assert {name: field.type for name, field in fields.items()} == {
-        "i": "int", "f": "float", "s": "string", "b": "bool", "void": "float",
-    }  # fmt: skip
+        "i": "int",
+        "f": "float",
+        "s": "string",
+        "b": "bool",
+        "void": "float",
+    }
     assert {name: field.kind for name, field in fields.items()} == {
-        "i": "numeric", "f": "numeric", "s": "categorical", "b": "categorical", "void": "numeric",
-    }  # fmt: skip
+        "i": "numeric",
+        "f": "numeric",
+        "s": "categorical",
+        "b": "categorical",
+        "void": "numeric",
+    }
     void = fields["void"].profile
     assert (void.null, void.rows, void.values) == (2, 2, 0)
 

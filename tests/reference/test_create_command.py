@@ -1,4 +1,4 @@
-"""`mlmon reference create`: the order of the rows, importances, and a hint where a time would be a feature."""
+"""`mlmon reference create`: the order of the rows, importances, and a hint about a time among the features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_mlmon.reference.artefact import read_artefact
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Requests of which a hundred at a time are alike, out of order in the file."""
+    """Make requests that are similar for a hundred rows at a time, out of order in the file."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""What `mlmon reference create` makes for estimates, and for metrics that need each row."""
+"""`mlmon reference create` makes estimators, and figures of metrics that need each row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What normal is: made from files, frozen, and read back to the last digit."""
+"""References are made from files, frozen, and read back to the last digit."""
 
 from __future__ import annotations
 

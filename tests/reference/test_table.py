@@ -1,4 +1,4 @@
-"""Files that references are made of: what they hold, and what is wrong with them."""
+"""Reading of the files for references, good and bad."""
 
 from __future__ import annotations
 
@@ -57,8 +57,13 @@ def test_a_parquet_file_is_read_with_nulls_and_nans_apart(tmp_path: Path) -> Non
     pa.parquet.write_table(table, tmp_path / "f.parquet")
     rows = _rows(tmp_path / "f.parquet", Columns(prediction="x", segments=("cost",)))
     assert _letters(rows) == {
-        "kind": "sns", "when": "ssn", "void": "nnn", "flag": "bnb", "cost": "fnf", FIELD_PREDICTION: "ffn",
-    }  # fmt: skip
+        "kind": "sns",
+        "when": "ssn",
+        "void": "nnn",
+        "flag": "bnb",
+        "cost": "fnf",
+        FIELD_PREDICTION: "ffn",
+    }
     assert np.isnan(rows.fields[FIELD_PREDICTION].numbers).tolist() == [False, True, True]  # type: ignore[arg-type]
     assert rows.segments["cost"].labels == ["1", "2"]
 

@@ -8,9 +8,17 @@ from otel_mlmon.rulefile import render
 from otel_mlmon.rulefile.templates import NAMES
 
 VALUES: dict[str, Any] = {
-    "feature": "rooms", "value": 0.02345678, "threshold": 0.02, "model": "house-prices", "version": "1.2",
-    "segment": "", "rows": 1234567, "p_value": None, "finding": "shift", "labels": {"severity": "critical", "items": "just a label"},
-}  # fmt: skip
+    "feature": "rooms",
+    "value": 0.02345678,
+    "threshold": 0.02,
+    "model": "house-prices",
+    "version": "1.2",
+    "segment": "",
+    "rows": 1234567,
+    "p_value": None,
+    "finding": "shift",
+    "labels": {"severity": "critical", "items": "just a label"},
+}
 
 
 @pytest.mark.parametrize(

@@ -43,45 +43,88 @@ def test_a_full_file_is_read_as_it_is_written() -> None:
     (group,) = file.groups
     group_labels = {"team": "pricing", "severity": "low"}
     every = {
-        "segments": ("region", "office"), "confidence": 0.99, "for_": 0, "keep_firing_for": 0, "no_data": "keep",
-        "false_alarms": None, "critical": None, "labels": group_labels, "annotations": {},
-    }  # fmt: skip
+        "segments": ("region", "office"),
+        "confidence": 0.99,
+        "for_": 0,
+        "keep_firing_for": 0,
+        "no_data": "keep",
+        "false_alarms": None,
+        "critical": None,
+        "labels": group_labels,
+        "annotations": {},
+    }
     integrity = every | {"family": "integrity", "outputs": (), "features": ("*",), "min_rows": 30, "above": None}
     performance = every | {
-        "family": "performance", "worse_than_reference": None, "min_ground_truth": 100, "min_coverage": 0.5
-    }  # fmt: skip
+        "family": "performance",
+        "worse_than_reference": None,
+        "min_ground_truth": 100,
+        "min_coverage": 0.5,
+    }
 
     assert file.path == TESTDATA / "full.yaml"
     assert group.model_dump(exclude={"rules"}) == {
-        "name": "full", "model": "house-*", "interval": 30 * 10**9, "window": 90 * MINUTE, "reference": asdict(Baseline("spring")),
+        "name": "full",
+        "model": "house-*",
+        "interval": 30 * 10**9,
+        "window": 90 * MINUTE,
+        "reference": asdict(Baseline("spring")),
         "false_alarms": None,
-        "segments": ("region", "office"), "labels": group_labels,
-    }  # fmt: skip
+        "segments": ("region", "office"),
+        "labels": group_labels,
+    }
     assert [plain(rule) for rule in group.rules] == [
         {
-            "family": "integrity", "method": "missing", "alert": "Missing", "features": ("*", "!id"),
-            "outputs": ("prediction", "score", "score high*"), "above": 0.02, "min_rows": 50, "confidence": 0.999,
-            "segments": (), "for_": 5 * MINUTE, "false_alarms": None, "critical": None, "keep_firing_for": DAY, "no_data": "alert",
+            "family": "integrity",
+            "method": "missing",
+            "alert": "Missing",
+            "features": ("*", "!id"),
+            "outputs": ("prediction", "score", "score high*"),
+            "above": 0.02,
+            "min_rows": 50,
+            "confidence": 0.999,
+            "segments": (),
+            "for_": 5 * MINUTE,
+            "false_alarms": None,
+            "critical": None,
+            "keep_firing_for": DAY,
+            "no_data": "alert",
             "labels": {"team": "pricing", "severity": "critical", "tier": "1"},
             "annotations": {"summary": "{{ feature }} {{ value | percent }}"},
         },
         {**integrity, "method": "type", "alert": "Type", "expect": "float", "above": 0.01},
         {
-            **integrity, "method": "range", "alert": "Range", "minimum": 0.0, "maximum": 1000.0,
+            **integrity,
+            "method": "range",
+            "alert": "Range",
+            "minimum": 0.0,
+            "maximum": 1000.0,
             "categories": ("NEAR BAY", "3", "on"),
         },
         {**integrity, "method": "default_value", "alert": "Default", "values": (0, -1, 2.5, "unknown", True)},
         {
-            **every, "family": "drift", "method": "chi_squared", "alert": "Drift", "outputs": ("prediction",),
-            "features": (), "above": 0.1, "kind": None, "min_rows": 200, "segments": ("region",),
+            **every,
+            "family": "drift",
+            "method": "chi_squared",
+            "alert": "Drift",
+            "outputs": ("prediction",),
+            "features": (),
+            "above": 0.1,
+            "kind": None,
+            "min_rows": 200,
+            "segments": ("region",),
         },
         {
-            **performance, "method": "rmse", "alert": "Error", "above": None, "worse_than_reference": 0.1,
-            "min_ground_truth": 200, "min_coverage": 0.25,
+            **performance,
+            "method": "rmse",
+            "alert": "Error",
+            "above": None,
+            "worse_than_reference": 0.1,
+            "min_ground_truth": 200,
+            "min_coverage": 0.25,
         },
         {**performance, "method": "r2", "alert": "Score", "below": 0.8},
         {**performance, "method": "recall", "alert": "Class", "below": 0.9, "positive": "yes"},
-    ]  # fmt: skip
+    ]
 
 
 def test_smallest_group_has_the_documented_defaults() -> None:
@@ -95,7 +138,11 @@ def test_smallest_group_has_the_documented_defaults() -> None:
     [("psi", 0.2), ("kolmogorov_smirnov", 0.1), ("jensen_shannon", 0.1), ("chi_squared", 0.1), ("mean_shift", 0.25)],
 )
 def test_each_drift_method_has_a_limit_of_its_own(method: str, above: float) -> None:
-    rule, stated, budgeted = one_rule(drift=method), one_rule(drift=method, above=0.4), one_rule(drift=method, false_alarms="1 per month")  # fmt: skip
+    rule, stated, budgeted = (
+        one_rule(drift=method),
+        one_rule(drift=method, above=0.4),
+        one_rule(drift=method, false_alarms="1 per month"),
+    )
     assert isinstance(rule, DriftRule) and isinstance(stated, DriftRule) and isinstance(budgeted, DriftRule)
     assert (threshold(rule), threshold(stated)) == (above, 0.4)
     assert 0 < threshold(budgeted) < above
@@ -241,7 +288,7 @@ def rejected_or_read(content: str | bytes) -> None:
     try:
         parse_text(content)
     except RuleFileError as error:
-        str(error).encode("utf-8")  # whatever the input was, the message can be printed
+        str(error).encode("utf-8")  # the message can be printed for any input
 
 
 @patient
@@ -257,13 +304,38 @@ def test_arbitrary_text_of_yamls_own_characters_raises_nothing_but_findings(cont
 
 
 _KEYS = st.sampled_from(
-    ["name", "model", "rules", "alert", "integrity", "drift", "performance", "above", "features", "outputs", "labels",
-     "annotations", "for", "values", "minimum", "maximum", "categories", "segments", "reference", "positive", "<<"]
-)  # fmt: skip
+    [
+        "name",
+        "model",
+        "rules",
+        "alert",
+        "integrity",
+        "drift",
+        "performance",
+        "above",
+        "features",
+        "outputs",
+        "labels",
+        "annotations",
+        "for",
+        "values",
+        "minimum",
+        "maximum",
+        "categories",
+        "segments",
+        "reference",
+        "positive",
+        "<<",
+    ]
+)
 _SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
     | st.sampled_from(["missing", "psi", "rmse", "range", "{{ value }}", "{{ labels['x'] }}", "5m", "2%", "1e999%"])
-)  # fmt: skip
+)
 _ITEMS = _SCALARS | st.lists(_SCALARS, max_size=2) | st.dictionaries(_KEYS, _SCALARS, max_size=2)
 
 

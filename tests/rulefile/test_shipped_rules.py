@@ -53,9 +53,16 @@ def test_the_shipped_rules_load_together() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_alerts_have_a_severity_a_summary_and_advice(path: Path) -> None:
     values: dict[str, Any] = {
-        "feature": "rooms", "value": 0.25, "threshold": 0.2, "model": "house-prices", "version": "3", "segment": "k=v",
-        "rows": 900, "p_value": 1e-9, "finding": "shift",
-    }  # fmt: skip
+        "feature": "rooms",
+        "value": 0.25,
+        "threshold": 0.2,
+        "model": "house-prices",
+        "version": "3",
+        "segment": "k=v",
+        "rows": 900,
+        "p_value": 1e-9,
+        "finding": "shift",
+    }
     for group in load([path])[0].groups:
         for rule in group.rules:
             texts = {name: render(text, {**values, "labels": rule.labels}) for name, text in rule.annotations.items()}

@@ -1,4 +1,4 @@
-"""Fixtures for tests of monitors: what they emit is kept, or goes to an OTLP server."""
+"""Fixtures for tests of monitors: their events are kept in memory or go to an OTLP server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_monitor(emitted: Emitted) -> Iterator[Callable[..., Monitor]]:
     made: list[Monitor] = []
 
     def make(name: str = "house", version: str = "1", **arguments: Any) -> Monitor:
-        # No flush by the clock: tests say when.
+        # No flush by the clock: tests flush themselves.
         arguments = {"logger_provider": emitted.provider, "flush_interval_s": 3600.0} | arguments
         made.append(Monitor(name, version, **arguments))
         return made[-1]

@@ -1,4 +1,4 @@
-"""What the tests of the SDK look at: a LoggerProvider that keeps what it is given, an OTLP/HTTP server on loopback."""
+"""Receivers for the tests of the SDK: a LoggerProvider that keeps its records, an OTLP/HTTP server on loopback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_batch(body: bytes) -> list[dict[str, Any]]:
 
 
 class Emitted:
-    """What reached the in-memory exporter."""
+    """The records of the in-memory exporter."""
 
     def __init__(self) -> None:
         self._exporter = InMemoryLogRecordExporter()
@@ -40,7 +40,7 @@ class Emitted:
 
 
 class OtlpServer:
-    """Accepts OTLP/HTTP log requests; answers `status`; notes the size of each request and what it held."""
+    """Accept OTLP/HTTP log requests; respond with `status`; note the size and the content of each request."""
 
     def __init__(self) -> None:
         self.status = 200

@@ -1,4 +1,4 @@
-"""One instrumented call: what is recorded, and that the application's own behaviour is untouched."""
+"""An instrumented call is recorded and does not change the behaviour of the application."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_metrics_come_from_counts(make_monitor: Make) -> None:
     }
     model = ((semconv.MODEL_NAME, "counted"), (semconv.MODEL_VERSION, "2"))
     assert points == {
-        (semconv.PREDICTIONS.name, *model): 4 + 2,  # those that were refused were made all the same
+        (semconv.PREDICTIONS.name, *model): 4 + 2,  # refused predictions were made, too
         (semconv.PREDICTIONS.name, (semconv.ERROR_TYPE, "ModelError"), *model): 1,
         (semconv.SDK_DROPPED.name, model[0], (semconv.REASON, "buffer_full")): 2,
     }

@@ -1,4 +1,4 @@
-"""From `configure` to the wire, over real HTTP, in processes of their own where the process is what is tested."""
+"""From `configure` to the wire, over real HTTP; tests of the process run in their own process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from otel_mlmon.wire import semconv
 
 
 def run(script: str, *, code: int = 0, **environment: str) -> str:
-    """Output of `script` in a fresh interpreter."""
+    """Run `script` in a fresh interpreter and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         env={**{k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}, **environment},
@@ -49,7 +49,7 @@ def deliverer(server: Any, **arguments: Any) -> tuple[LoggerProvider, Delivering
 
 @pytest.fixture(autouse=True)
 def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The exporter of OpenTelemetry repeats by itself for this long before our own repetition begins.
+    # OpenTelemetry's exporter retries by itself for this long before our own retry starts.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     monkeypatch.setattr("otel_mlmon.sdk.deliver._FIRST_BACKOFF_S", 0.05)
     monkeypatch.setattr("otel_mlmon.sdk.deliver._LAST_BACKOFF_S", 0.2)
@@ -158,7 +158,8 @@ def test_importing_the_package_loads_only_the_api_of_opentelemetry() -> None:
         print(sorted(loaded))
         from otel_mlmon import Monitor
         Monitor("m").record({}, 1)
-        print([n for n in ("numpy", "pandas", "pyarrow", "opentelemetry.sdk", "requests", "duckdb") if n in sys.modules])
+        heavy = ("numpy", "pandas", "pyarrow", "opentelemetry.sdk", "requests", "duckdb")
+        print([name for name in heavy if name in sys.modules])
         """
     )
     assert output.splitlines()[:2] == ["['otel_mlmon']", "[]"]
@@ -338,7 +339,8 @@ def test_disabled_means_no_provider_no_thread_no_row(server: Any) -> None:
         m.record({'x': 1}, 1)
         with m.prediction({'x': 1}) as call:
             call.value = 1
-        print(len(m.record_batch({'x': [1, 2]}, [1, 2])), m.flush(), threading.active_count(), len(m._outbox.predictions))
+        ids = m.record_batch({'x': [1, 2]}, [1, 2])
+        print(len(ids), m.flush(), threading.active_count(), len(m._outbox.predictions))
         """,
         OTEL_EXPORTER_OTLP_ENDPOINT=server.url,
         OTEL_SDK_DISABLED="TRUE",

@@ -33,13 +33,25 @@ STEPS = [
     "span",
     "table",
 ]
-NOT_TELEMETRY = {  # run when the application starts, where errors are meant to be seen, or hold no work of their own
-    "__init__", "__post_init__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__repr__", "__eq__", "__hash__",
-}  # fmt: skip
-AT_THE_BOUNDARY = {  # what the others are guarded by
-    ("call", "Call.start"), ("call", "Call.stop"), ("call", "Call.fail"), ("call", "Call._finish"),
-    ("call", "Call._end_span"), ("flush", "Flusher.at_exit"),
-}  # fmt: skip
+NOT_TELEMETRY = {  # run at the start of the application, where errors must show, or have no work of their own
+    "__init__",
+    "__post_init__",
+    "__enter__",
+    "__exit__",
+    "__aenter__",
+    "__aexit__",
+    "__repr__",
+    "__eq__",
+    "__hash__",
+}
+AT_THE_BOUNDARY = {  # guards of the others
+    ("call", "Call.start"),
+    ("call", "Call.stop"),
+    ("call", "Call.fail"),
+    ("call", "Call._finish"),
+    ("call", "Call._end_span"),
+    ("flush", "Flusher.at_exit"),
+}
 
 
 def internal_functions() -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The intended model beside the user's calls: what it says travels with the sampled rows, and nothing else changes."""
+"""The intended model beside the user's calls: its answers are sent with the sampled rows, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Make = Callable[..., Monitor]
 
 
 def run(script: str, **environment: str) -> str:
-    """Output of `script` in a fresh interpreter."""
+    """Run `script` in a fresh interpreter and return its output."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     argv = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(argv, env=inherited | environment, capture_output=True, text=True, timeout=60, check=False)
@@ -44,7 +44,7 @@ def double(features: Mapping[str, Any]) -> float:
 
 
 def shadows(emitted: Any) -> dict[str, Any]:
-    """Id → the shadow's prediction, None without."""
+    """Return the shadow's prediction by id, None without an answer."""
     return {row["prediction_id"]: row.get("shadow") for row in emitted.rows()}
 
 
@@ -74,8 +74,9 @@ def test_every_way_to_record_carries_the_answer_of_the_shadow(make_monitor: Make
     rows = {row["prediction_id"]: row for row in emitted.rows()}
     assert (rows["record"]["score.high"], rows["record"]["segment.channel"]) == (0.5, "web")
     assert [(rows[i]["feature.town"], rows[i]["segment.town"], rows[i]["score.high"]) for i in ("b1", "b2")] == [
-        ("a", "a", 0.1), ("b", "b", 0.2),
-    ]  # fmt: skip
+        ("a", "a", 0.1),
+        ("b", "b", 0.2),
+    ]
     assert rows["d1"]["absent.feature.y"]
     assert (rows["d2"]["feature.y"], rows["d2"]["prediction"]) == (1, 5.0)
 
@@ -93,7 +94,7 @@ def test_shadow_gets_only_the_sampled_share_and_every_row_arrives_once(make_moni
     assert {f"r{x}" for x in asked} == answered
     assert len(asked) == len(answered)
     assert abs(len(answered) - 500) < 4 * (5_000 * 0.1 * 0.9) ** 0.5
-    # Rows that were not sampled travel in batches that have no such column.
+    # Rows that are not sampled are sent in batches without this column.
     assert any(semconv.COLUMN_SHADOW not in table.column_names for table in emitted.tables())
 
 
@@ -177,9 +178,14 @@ def test_next_flush_releases_rows_that_waited_too_long() -> None:
     passed: list[Any] = []
     reasons: list[str] = []
     shadow = Shadow(
-        lambda features: go.wait(60), 1.0, forward=passed.append, forward_table=passed.append, answered=passed.append,
-        missed=reasons.append, patience_s=0.0,
-    )  # fmt: skip
+        lambda features: go.wait(60),
+        1.0,
+        forward=passed.append,
+        forward_table=passed.append,
+        answered=passed.append,
+        missed=reasons.append,
+        patience_s=0.0,
+    )
     row = ("1", 0, {}, 1.0, None, None, None, None, None)
     shadow.add(row)
     shadow.release_late()
@@ -287,7 +293,7 @@ def test_the_application_goes_on_when_a_part_of_the_shadow_is_broken(
 
     with monkeypatch.context() as patched:
         patched.setattr(Shadow, name, broken)
-        # The monitor holds bound methods of before.
+        # The monitor holds the earlier bound methods.
         monitor._outbox.add = monitor._add = monitor._outbox.shadow.add  # type: ignore[union-attr]
         monitor._outbox.add_table = monitor._outbox.shadow.add_table  # type: ignore[union-attr]
         assert isinstance(monitor.record({"x": 1.0}, 1.0), str)

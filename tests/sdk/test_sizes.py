@@ -1,4 +1,4 @@
-"""Events and requests stay under their limits whatever a row weighs, and nothing goes missing uncounted."""
+"""Events and requests stay under their limits for rows of any size, and every lost row is counted."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_giant_row_loses_its_largest_cells_and_says_how_many(
     assert row["lost"] == len(features) - len(names)
     assert 0 < row["lost"] < len(features)
     assert row["prediction"] == 7
-    # What was cut off is in no column at all: neither null, nor absent, nor other.
+    # A cell that was cut off is in no column: neither null, nor absent, nor other.
     assert not [name for name in table.column_names if name.startswith((semconv.COLUMN_ABSENT_PREFIX, "other."))]
     if kept:
         assert ({name.removeprefix("feature.") for name in names}, row["lost"]) == (kept, lost)
@@ -99,8 +99,11 @@ def test_cell_that_cannot_be_encoded_is_lost_alone(make_monitor: Make, emitted: 
     monitor.flush()
     rows = sorted(emitted.rows(), key=lambda row: int(row["prediction_id"].split("-")[1]))
     assert [(row.get("feature.x"), row["feature.y"], row["lost"]) for row in rows] == [
-        (1, 1, 0), (None, 1, 1), (None, 1, 1), (2, 1, 0),
-    ]  # fmt: skip
+        (1, 1, 0),
+        (None, 1, 1),
+        (None, 1, 1),
+        (2, 1, 0),
+    ]
 
 
 def test_a_full_buffer_refuses_the_newest_rows_and_counts_them(make_monitor: Make, emitted: Any) -> None:

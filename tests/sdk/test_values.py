@@ -1,4 +1,4 @@
-"""What a value was is still known after the round trip through buffer, columns and Arrow."""
+"""Values keep their type through buffer, columns and Arrow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Colour(enum.StrEnum):
 
 
 def seen(table: pa.Table, row: int, column: str) -> tuple[str, Any]:
-    """(kind, value) of a cell, as a receiver would tell it."""
+    """Return (kind, value) of a cell as a receiver reads it."""
     cells = {name: table[name][row].as_py() for name in table.column_names}
     if column not in cells or cells.get(f"{semconv.COLUMN_ABSENT_PREFIX}{column}"):
         return "absent", None
@@ -75,8 +75,16 @@ def test_types_of_a_mixed_column_stay_apart(make_monitor: Make, emitted: Any) ->
     monitor.flush()
     (table,) = emitted.tables()
     assert [seen(table, row, "feature.x")[0] for row in range(9)] == [
-        "int64", "int64", "float", "string", "bool", "null", "float", "int", "absent",
-    ]  # fmt: skip
+        "int64",
+        "int64",
+        "float",
+        "string",
+        "bool",
+        "null",
+        "float",
+        "int",
+        "absent",
+    ]
     assert [seen(table, row, "feature.x")[1] for row in (2, 3, 4, 6)] == ["1.0", '"1"', "true", "NaN"]
 
 
@@ -98,9 +106,17 @@ def test_companion_columns_exist_only_if_needed(make_monitor: Make, emitted: Any
     monitor.record({"x": None, "y": 3}, 0.5)
     monitor.flush()
     assert emitted.tables()[0].column_names == [
-        "prediction_id", "time_unix_nano", "duration", "trace_id", "span_id", "error_type", "lost", "prediction",
-        "feature.x", "feature.y",
-    ]  # fmt: skip
+        "prediction_id",
+        "time_unix_nano",
+        "duration",
+        "trace_id",
+        "span_id",
+        "error_type",
+        "lost",
+        "prediction",
+        "feature.x",
+        "feature.y",
+    ]
 
 
 def test_types_of_the_fixed_columns(make_monitor: Make, emitted: Any) -> None:
@@ -110,11 +126,20 @@ def test_types_of_the_fixed_columns(make_monitor: Make, emitted: Any) -> None:
     monitor.flush()
     schema = {field.name: str(field.type) for field in emitted.tables()[0].schema}
     assert schema == {
-        "prediction_id": "string", "time_unix_nano": "int64", "duration": "double", "trace_id": "string",
-        "span_id": "string", "error_type": "string", "lost": "int32", "segment.region": "string",
-        "segment.tier": "string", "prediction": "string", "feature.region": "int64", "score.cat": "double",
+        "prediction_id": "string",
+        "time_unix_nano": "int64",
+        "duration": "double",
+        "trace_id": "string",
+        "span_id": "string",
+        "error_type": "string",
+        "lost": "int32",
+        "segment.region": "string",
+        "segment.tier": "string",
+        "prediction": "string",
+        "feature.region": "int64",
+        "score.cat": "double",
         "score.dog": "double",
-    }  # fmt: skip
+    }
     row = emitted.rows()[0]
     assert (row["prediction_id"], row["time_unix_nano"], row["segment.region"], row["score.cat"]) == ("p1", 5, "7", 1.0)
     assert emitted.rows(semconv.EVENT_GROUND_TRUTH_BATCH) == [
@@ -182,9 +207,13 @@ def test_a_numpy_batch_with_probabilities(make_monitor: Make, emitted: Any) -> N
     monitor = make_monitor()
     when = np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]")
     monitor.record_batch(
-        np.array([[1, 2], [3, 4]]), np.array(["a", "b"]), feature_names=["x", "y"], timestamps=when,
-        ids=np.array([7, 8]), scores=np.array([[0.9, 0.1], [0.2, 0.8]]),
-    )  # fmt: skip
+        np.array([[1, 2], [3, 4]]),
+        np.array(["a", "b"]),
+        feature_names=["x", "y"],
+        timestamps=when,
+        ids=np.array([7, 8]),
+        scores=np.array([[0.9, 0.1], [0.2, 0.8]]),
+    )
     monitor.flush()
     row = emitted.rows()[1]
     assert (row["feature.y"], row["prediction"], row["score.1"], row["prediction_id"]) == (4, "b", 0.8, "8")

@@ -1,1 +1,1 @@
-"""The tools that people use today, on the same windows."""
+"""Other tools on the same windows."""

@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore")
 
 
 def failed(reference: pd.DataFrame, window: pd.DataFrame) -> list[str]:
-    """Names of the tests that failed, those on the number of rows left out: a window is not the size of the reference."""
+    """Return the failed tests, without tests on the number of rows: a window is smaller than the reference."""
     outputs = {"predicted", "truth"}
     features = [c for c in reference.columns if c not in outputs]
     numeric = [c for c in features if pd.api.types.is_numeric_dtype(reference[c])]

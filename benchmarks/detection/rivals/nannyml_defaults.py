@@ -30,9 +30,13 @@ def failed(reference: pd.DataFrame, windows: list[pd.DataFrame]) -> list[list[st
         ("missing", lambda: nml.MissingValuesCalculator(column_names=features, chunk_size=size)),
         ("range", lambda: nml.NumericalRangeCalculator(column_names=numeric, chunk_size=size)),
         ("reconstruction", lambda: nml.DataReconstructionDriftCalculator(column_names=features, chunk_size=size)),
-        ("performance", lambda: nml.PerformanceCalculator(
-            metrics=["mae", "rmse"], y_true="truth", y_pred="predicted", problem_type="regression", chunk_size=size)),
-    ]  # fmt: skip
+        (
+            "performance",
+            lambda: nml.PerformanceCalculator(
+                metrics=["mae", "rmse"], y_true="truth", y_pred="predicted", problem_type="regression", chunk_size=size
+            ),
+        ),
+    ]
     if texts:
         made.append(("unseen", lambda: nml.UnseenValuesCalculator(column_names=texts, chunk_size=size)))
     found: list[list[str]] = [[] for _ in windows]

@@ -85,8 +85,8 @@ def _rows(table: pa.Table, layout: GroundTruthLayout, *, texts: bool) -> Iterato
 def _check(names: Sequence[str], layout: GroundTruthLayout) -> None:
     for name in _columns(layout):
         if name not in names:
-            found = ", ".join(map(repr, names)) or "no columns"
-            raise RejectedInput(f"no column {name!r}; found {found}{_hint(name, layout)}")
+            present = ", ".join(map(repr, names)) or "no columns"
+            raise RejectedInput(f"no column {name!r}; found {present}{_hint(name, layout)}")
         if names.count(name) > 1:
             raise RejectedInput(f"column {name!r} comes twice")
 

@@ -146,8 +146,8 @@ def stretch(groups: Sequence[Group], rows: RowBlock, start: int, windows: int) -
     longest = max(group.window for group in groups)
     late = 0
     if any(isinstance(rule, PerformanceRule) for group in groups for rule in group.rules) and rows.truth_known.any():
-        known = rows.truth_known
-        late = int(np.median(rows.truth_times[known] - rows.times[known]))
+        has_truth = rows.truth_known
+        late = int(np.median(rows.truth_times[has_truth] - rows.times[has_truth]))
     return start - longest, start + windows * longest + late
 
 

@@ -86,35 +86,35 @@ def _run(case: Case, groups: Sequence[Group], directory: Path) -> Iterable[str]:
 def _input(
     case: Case, directory: Path, names: list[str], rng: np.random.Generator, estimated: bool
 ) -> tuple[RowBlock, list[Reference]]:
-    given = case.input
-    if not isinstance(given, FileInput):
-        times = BEGIN + np.arange(given.length // given.every, dtype=np.int64) * given.every
+    source = case.input
+    if not isinstance(source, FileInput):
+        times = BEGIN + np.arange(source.length // source.every, dtype=np.int64) * source.every
         columns = Columns(
-            PREDICTION if given.prediction else "",
-            GROUND_TRUTH if given.prediction and given.ground_truth else "",
-            segments=given.segments,
+            PREDICTION if source.prediction else "",
+            GROUND_TRUTH if source.prediction and source.ground_truth else "",
+            segments=source.segments,
         )
-        normal = given.table(np.sort(rng.integers(BEGIN, BEGIN + given.length, given.reference_rows)), rng)
+        normal = source.table(np.sort(rng.integers(BEGIN, BEGIN + source.length, source.reference_rows)), rng)
         table, where, delay = (
-            given.table(times, rng),
+            source.table(times, rng),
             Path(case.name),
-            given.ground_truth.delay if given.ground_truth else 0,
+            source.ground_truth.delay if source.ground_truth else 0,
         )
         timestamp = TIMESTAMP
     else:
-        where = directory / given.file
-        table, delay, timestamp = read_table(where), given.delay, given.timestamp or TIMESTAMP
-        columns = Columns(given.prediction, given.ground_truth, (), given.exclude, given.segments)
-        if given.every:
-            times = BEGIN + np.arange(table.num_rows, dtype=np.int64) * given.every
+        where = directory / source.file
+        table, delay, timestamp = read_table(where), source.delay, source.timestamp or TIMESTAMP
+        columns = Columns(source.prediction, source.ground_truth, (), source.exclude, source.segments)
+        if source.every:
+            times = BEGIN + np.arange(table.num_rows, dtype=np.int64) * source.every
             table = table.append_column(TIMESTAMP, pa.array(times, pa.timestamp("ns")))
-        if given.reference.endswith((".yaml", ".yml")):
-            made = read_artefact(directory / given.reference)
+        if source.reference.endswith((".yaml", ".yml")):
+            artefact = read_artefact(directory / source.reference)
             rows = history(
                 where, table, columns, timestamp=timestamp, model=case.model, version=case.version, delay_ns=delay
             )
-            return rows, [made]
-        normal = read_table(directory / given.reference) if given.reference else table
+            return rows, [artefact]
+        normal = read_table(directory / source.reference) if source.reference else table
     rows = history(where, table, columns, timestamp=timestamp, model=case.model, version=case.version, delay_ns=delay)
     if timestamp in normal.column_names:
         normal = normal.drop_columns([timestamp])
@@ -131,9 +131,9 @@ def _input(
 
 def _compare(expectation: Expectation, alerts: Sequence[Alert]) -> Iterable[str]:
     listed = {expected.state for expected in expectation.alerts} | {"firing"}
-    found = [alert for alert in alerts if alert.phase in listed]
+    relevant = [alert for alert in alerts if alert.phase in listed]
     others = {expected.state for expected in expectation.alerts} - {"firing"}
-    yield from _difference(f"at {format_duration(expectation.at)}", expectation.alerts, found, others)
+    yield from _difference(f"at {format_duration(expectation.at)}", expectation.alerts, relevant, others)
 
 
 def _difference(

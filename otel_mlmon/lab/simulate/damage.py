@@ -232,6 +232,6 @@ def noise(rows: RowBlock, hit: Rows, amount: float, random: bool, rng: Rng) -> R
     else:
         errors = (cells.numbers - rows.truth_numbers)[rows.truth_known & np.isfinite(rows.truth_numbers)]
         by = amount * float(np.nanstd(errors)) if len(errors) else 0.0
-        moved = rng.normal(0, by, len(hit)) if random else np.full(len(hit), by)
-        cells.numbers[hit] += moved
+        shifts = rng.normal(0, by, len(hit)) if random else np.full(len(hit), by)
+        cells.numbers[hit] += shifts
     return replace(rows, fields={**rows.fields, FIELD_PREDICTION: cells.freeze()})

@@ -25,8 +25,8 @@ class MemoryWindows:
         self.history = take(rows, np.argsort(rows.times, kind="stable"))
         self._reference_for = reference_for
         self.pane_ns = pane_ns
-        self._asked: object = None
-        self._found: list[WindowProfile] = []
+        self._cached_query: object = None
+        self._cached_profiles: list[WindowProfile] = []
 
     def rows(self, query: RowQuery) -> RowBlock | None:
         """Return predictions of one range with a text column for each segment key, with all fields and without ids."""
@@ -40,10 +40,10 @@ class MemoryWindows:
 
     def window(self, query: WindowQuery) -> list[WindowProfile]:
         """Return the profiles of each version, whole and per segment value, of all fields: `selects` is ignored."""
-        asked = replace(query, segments=tuple(query.segments), selects=None)
-        if asked != self._asked:  # groups with one window ask for the same
-            self._asked, self._found = asked, self._window(asked)
-        return self._found
+        key = replace(query, segments=tuple(query.segments), selects=None)
+        if key != self._cached_query:  # groups with one window ask for the same
+            self._cached_query, self._cached_profiles = key, self._window(key)
+        return self._cached_profiles
 
     def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
         """Return several windows of one width by start, without their fields."""
@@ -66,15 +66,15 @@ class MemoryWindows:
     def totals(self, query: WindowQuery) -> pa.Table:
         """Count rows and known ground truths of each pane, in the store's columns."""
         block = self._between(query.start, query.end)
-        known = block.truth_known & self._known(block, query.known_by)
+        has_truth = block.truth_known & self._known(block, query.known_by)
         width = max(len(block.versions.labels), 1)
         keys = block.times // self.pane_ns * width + block.versions.codes
-        found, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        truths = np.bincount(index.reshape(-1), weights=known, minlength=len(found))
+        pane_keys, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        truths = np.bincount(index.reshape(-1), weights=has_truth, minlength=len(pane_keys))
         return pa.table(
             {
-                "version": pa.array([block.versions.labels[int(k % width)] for k in found], pa.string()),
-                "pane": pa.array((found // width) * self.pane_ns, pa.int64()),
+                "version": pa.array([block.versions.labels[int(k % width)] for k in pane_keys], pa.string()),
+                "pane": pa.array((pane_keys // width) * self.pane_ns, pa.int64()),
                 "rows": pa.array(counts, pa.int64()),
                 "truth": pa.array(truths, pa.float64()),
             }
@@ -83,15 +83,17 @@ class MemoryWindows:
     def known(self, query: WindowQuery, step: int) -> pa.Table:
         """Count ground truths by the time at which they became known, in the store's columns."""
         block = self._between(query.start, query.end)
-        there = block.truth_known & self._known(block, query.known_by)
-        ends = (block.truth_times[there] // self.pane_ns + 1) * self.pane_ns
+        has_truth = block.truth_known & self._known(block, query.known_by)
+        ends = (block.truth_times[has_truth] // self.pane_ns + 1) * self.pane_ns
         return (
             pa.table(
                 {
-                    "version": pa.array([block.versions.labels[c] for c in block.versions.codes[there]], pa.string()),
-                    "at": pa.array(block.times[there] // step * step, pa.int64()),
+                    "version": pa.array(
+                        [block.versions.labels[c] for c in block.versions.codes[has_truth]], pa.string()
+                    ),
+                    "at": pa.array(block.times[has_truth] // step * step, pa.int64()),
                     "known": pa.array((ends - 1) // step * step, pa.int64()),
-                    "n": pa.array(np.ones(int(there.sum()))),
+                    "n": pa.array(np.ones(int(has_truth.sum()))),
                 }
             )
             .group_by(["version", "at", "known"])

@@ -81,10 +81,10 @@ def simulate(
     The ticks are the processor's: multiples of each group's interval after `start` (ns; default: the first row) up to
     `end` (ns; default: the first tick after the last row).
     """
-    known = {(r.version, r.name): r for r in references if r.model == rows.model}
+    by_version = {(r.version, r.name): r for r in references if r.model == rows.model}
 
     def reference_for(model: str, version: str, name: str) -> Reference | None:
-        return known.get((version, name)) or known.get(("", name))
+        return by_version.get((version, name)) or by_version.get(("", name))
 
     windows = MemoryWindows(rows, reference_for, pane_ns)
     engine = Engine(

@@ -1,4 +1,4 @@
-"""A table says the same in each form, and a bad row is rejected by itself."""
+"""A table decodes equally in each format, and a bad row is rejected alone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def _rows(found: Decoded) -> list[tuple[Any, ...]]:
 
 BODIES: dict[Format, bytes] = {
     "jsonl": _jsonl(ROWS),
-    "csv": b'prediction_id,at,ground_truth\r\n007,2026-01-01T00:00:00Z,1.5\r\n"a,b",2026-01-01,\r\nc,1767225600,-3.0\r\n',
+    "csv": b"prediction_id,at,ground_truth\r\n"
+    b'007,2026-01-01T00:00:00Z,1.5\r\n"a,b",2026-01-01,\r\nc,1767225600,-3.0\r\n',
     "arrow": _arrow(pa.Table.from_pylist(ROWS)),
     "parquet": _parquet(
         pa.table(
@@ -116,9 +117,13 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a nested value": ({"prediction_id": "x", "ground_truth": [1]}, "bad_value", "[1]; allowed are a number"),
     "no value": ({"prediction_id": "x"}, "bad_value", "'ground_truth' is not there"),
     "no time": ({"prediction_id": "x", "ground_truth": 1}, "bad_time", "'at' is not there"),
-    "a date that looks like a number": ({"prediction_id": "x", "ground_truth": 1, "at": 20260102}, "bad_time", "ISO 8601"),
+    "a date that looks like a number": (
+        {"prediction_id": "x", "ground_truth": 1, "at": 20260102},
+        "bad_time",
+        "ISO 8601",
+    ),
     "a time that is none": ({"prediction_id": "x", "ground_truth": 1, "at": "soon"}, "bad_time", '"soon"'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("row", "reason", "said"), BAD_ROWS.values(), ids=BAD_ROWS)
@@ -160,9 +165,14 @@ BAD_TABLES: dict[str, tuple[bytes, Format, dict[str, Any], str]] = {
     "no Parquet": (b"PAR1 or so", "parquet", {}, "no Parquet"),
     "no Arrow": (b"\xff\xff\xff\xff", "arrow", {}, "no Arrow"),
     "cut Arrow": (BODIES["arrow"][:-200], "arrow", {}, "no Arrow"),
-    "Parquet without the column": (BODIES["parquet"], "parquet", {"value": "y"}, "no column 'y'; found 'prediction_id'"),
+    "Parquet without the column": (
+        BODIES["parquet"],
+        "parquet",
+        {"value": "y"},
+        "no column 'y'; found 'prediction_id'",
+    ),
     "no UTF-8": (b'{"a": "\xff"}', "jsonl", {}, "UTF-8"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("body", "form", "layout", "said"), BAD_TABLES.values(), ids=BAD_TABLES)

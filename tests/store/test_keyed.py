@@ -1,4 +1,4 @@
-"""Ground truth by values of features reaches every prediction that has them, whichever comes first."""
+"""Ground truth by values of features reaches every prediction with these values, in either order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keyed(values: list[Any], *, times: list[int] | None = None, **keys: list[Any
 
 
 def _known(store: Store) -> dict[str, Any]:
-    """Id → the ground truth that holds, as the store joins it."""
+    """Return the valid ground truth by id, as the store joins it."""
     rows = store.rows.read(RowQuery("m", [(0, 2**62)]))
     assert rows is not None
     ids = [id_ for (id_,) in store.query("SELECT _id FROM predictions.m ORDER BY rowid")]
@@ -54,9 +54,14 @@ def _outcomes(store: Store) -> dict[str, int]:
 def test_prediction_and_ground_truth_join_in_either_order(first: str) -> None:
     store = Store(None)
     made = predictions(
-        [{"customer": 1, "day": "a"}, {"customer": 1, "day": "b"}, {"customer": 2, "day": "a"}, {"customer": 1, "day": "a"}],
+        [
+            {"customer": 1, "day": "a"},
+            {"customer": 1, "day": "b"},
+            {"customer": 2, "day": "a"},
+            {"customer": 1, "day": "a"},
+        ],
         ids=["p", "q", "r", "s"],
-    )  # fmt: skip
+    )
     told = keyed(["yes", "no"], customer=[1, 3], day=["a", "a"])
     commits = {"predictions": [[made], [told]], "ground truth": [[told], [made]], "one commit": [[told, made]]}
     for batches in commits[first]:
@@ -66,14 +71,35 @@ def test_prediction_and_ground_truth_join_in_either_order(first: str) -> None:
     assert _outcomes(store) == {"joined": 2, "waiting": 1, **early}
 
 
-# (what the prediction had, what the ground truth names, whether they are the same)
+# (value of the prediction, value of the key, whether they match)
 CELLS: list[tuple[Any, Any, bool]] = [
-    (1, 1, True), (1, 1.0, True), (1.0, 1, True), (1, "1", True), ("1", 1, True), ("1.0", 1, False), ("1", "1.0", False),
-    (0.1, 0.1, True), (0.1, "0.1", True), (-0.0, 0, True), (1e300, 1e300, True), (0.1 + 0.2, 0.3, False),
-    (True, True, True), (True, "true", True), (True, 1, False), (" a", "a", False), ("ü:1", "ü:1", True), ("", "", True),
-    (2**60 + 1, 2**60 + 1, True), (2**60 + 1, 2**60, False), (2**70, 2**70, True), (2**60, str(2**60), True),
-    ("a'b\"c", "a'b\"c", True), ([1, "a"], '[1,"a"]', True), (None, "null", False), (float("nan"), "nan", True),
-]  # fmt: skip
+    (1, 1, True),
+    (1, 1.0, True),
+    (1.0, 1, True),
+    (1, "1", True),
+    ("1", 1, True),
+    ("1.0", 1, False),
+    ("1", "1.0", False),
+    (0.1, 0.1, True),
+    (0.1, "0.1", True),
+    (-0.0, 0, True),
+    (1e300, 1e300, True),
+    (0.1 + 0.2, 0.3, False),
+    (True, True, True),
+    (True, "true", True),
+    (True, 1, False),
+    (" a", "a", False),
+    ("ü:1", "ü:1", True),
+    ("", "", True),
+    (2**60 + 1, 2**60 + 1, True),
+    (2**60 + 1, 2**60, False),
+    (2**70, 2**70, True),
+    (2**60, str(2**60), True),
+    ("a'b\"c", "a'b\"c", True),
+    ([1, "a"], '[1,"a"]', True),
+    (None, "null", False),
+    (float("nan"), "nan", True),
+]
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["after the predictions", "before them"])
@@ -109,8 +135,12 @@ def test_last_ground_truth_holds_and_the_history_is_kept() -> None:
     store.commit([keyed(["corrected", None], times=[3 * SECOND] * 2, x=[1, 2])], 0)
     assert _known(store) == {"p": "corrected"}
     assert [text for (text,) in store.query("SELECT text FROM mlmon_state.keyed_ground_truth ORDER BY rowid")] == [
-        "old", "first", "newer", "corrected", None,
-    ]  # fmt: skip
+        "old",
+        "first",
+        "newer",
+        "corrected",
+        None,
+    ]
     store.commit([predictions([{"x": 1}, {"x": 2}], ids=["later", "gone"])], 0)
     assert _known(store) == {"p": "corrected", "later": "corrected"}
 
