@@ -11,6 +11,8 @@ from rich.console import Console
 
 from otel_mlmon.cli.brief import brief
 from otel_mlmon.cli.explained import length_of, show
+from otel_mlmon.values.explanation import Explanation
+from otel_mlmon.values.explanation_documents import explanation_from_json
 
 HOUR = 3600 * 10**9
 NOW = 1_763_953_200 * 10**9  # 2025-11-24 03:00 UTC
@@ -18,8 +20,8 @@ PLACE = "neighbourhood_of_the_house = The Old Mill by the Lakeside Promenade"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e47ff"
 
 
-def found(**changes: Any) -> dict[str, Any]:
-    return {
+def found(**changes: Any) -> Explanation:
+    return explanation_from_json({
         "alert": "bf2b50faf5b80c7e", "group": "houses", "rule": "WeakSpots", "check": "slices", "method": "rmse",
         "model": "house-prices", "version": "8", "segment": "", "field": "",
         "fired": {
@@ -47,10 +49,10 @@ def found(**changes: Any) -> dict[str, Any]:
         },
         "missing": ["features (out of time)"],
         **changes,
-    }  # fmt: skip
+    })  # fmt: skip
 
 
-def printed(explained: dict[str, Any], width: int) -> str:
+def printed(explained: Explanation, width: int) -> str:
     screen = io.StringIO()
     show(explained, Console(file=screen, width=width), "http://127.0.0.1:9464/alerts/bf2b50faf5b80c7e")
     return screen.getvalue()
