@@ -48,3 +48,12 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_lines_of_prose_are_at_most_120_wide(page: Path) -> None:
     for line in _without_code(page.read_text()).splitlines():
         assert len(line) <= 120 or line.startswith(("|", "#", "- `", "![")), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_of_the_repository_exist(page: Path) -> None:
+    roots = (ROOT, ROOT / "otel_mlmon", page.parent)
+    if page.name in ("0018-sixteen-rooms.md", "CHANGELOG.md"):
+        return  # they name files as they were
+    for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|sql|yaml|md|json))`", page.read_text()):
+        assert any((root / name).exists() for root in roots), name
