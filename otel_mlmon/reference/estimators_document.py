@@ -29,28 +29,35 @@ from otel_mlmon.values.estimators import (
 
 _MOST: Final = MAX_TREES * MAX_LEAVES  # nodes, or leaves, of a model
 _WIDTHS: Final[Mapping[str, str]] = {
-    "tree": "<u2", "feature": "<u2", "place": "<u2", "missing_left": "u1", "first": "u1", "last": "u1", "leaves": "u1",
-    "thresholds": "<f8", "values": "<f8",
-}  # fmt: skip
+    "tree": "<u2",
+    "feature": "<u2",
+    "place": "<u2",
+    "missing_left": "u1",
+    "first": "u1",
+    "last": "u1",
+    "leaves": "u1",
+    "thresholds": "<f8",
+    "values": "<f8",
+}
 
 
-def estimators_document(found: Estimators) -> dict[str, Any]:
+def estimators_document(estimators: Estimators) -> dict[str, Any]:
     """Return the estimators as plain data."""
-    body: dict[str, Any] = {"losses": {name: _loss(model) for name, model in found.losses.items()}}
-    if found.calibration is not None:
-        made = found.calibration
+    body: dict[str, Any] = {"losses": {name: _loss(model) for name, model in estimators.losses.items()}}
+    if estimators.calibration is not None:
+        calibration = estimators.calibration
         body["calibration"] = {
-            "classes": list(made.classes),
+            "classes": list(calibration.classes),
             "curves": {
                 name: {"scores": list(curve.scores), "probabilities": list(curve.probabilities)}
-                for name, curve in made.curves.items()
+                for name, curve in calibration.curves.items()
             },
-            "own": {name: _uncertainty(each) for name, each in made.uncertainty.items()},
-            "rows": made.rows,
-            "design_effects": dict(made.design_effects),
+            "own": {name: _uncertainty(each) for name, each in calibration.uncertainty.items()},
+            "rows": calibration.rows,
+            "design_effects": dict(calibration.design_effects),
         }
-    if found.surrogate is not None:
-        body["answers"] = _surrogate(found.surrogate)
+    if estimators.surrogate is not None:
+        body["answers"] = _surrogate(estimators.surrogate)
     return body
 
 
@@ -58,20 +65,20 @@ def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
     """Read the data of `estimators_document`. Raises KeyError, TypeError or ValueError for other data."""
     if body is None:
         return None
-    made = body.get("calibration")
+    calibration = body.get("calibration")
     return Estimators(
         {_known_loss(name): _read_loss(model) for name, model in body["losses"].items()},
         None
-        if made is None
+        if calibration is None
         else Calibration(
-            tuple(str(name) for name in made["classes"]),
+            tuple(str(name) for name in calibration["classes"]),
             {
                 str(name): Curve(_numbers(curve["scores"]), _numbers(curve["probabilities"]))
-                for name, curve in made["curves"].items()
+                for name, curve in calibration["curves"].items()
             },
-            {str(name): _read_uncertainty(each) for name, each in made["own"].items()},
-            int(made["rows"]),
-            _read_effects(made["design_effects"]),
+            {str(name): _read_uncertainty(each) for name, each in calibration["own"].items()},
+            int(calibration["rows"]),
+            _read_effects(calibration["design_effects"]),
         ),
         _read_surrogate(body["answers"]) if "answers" in body else None,
     )
@@ -80,8 +87,8 @@ def read_estimators(body: Mapping[str, Any] | None) -> Estimators | None:
 def _known_loss(name: Any) -> Loss:
     if name not in get_args(Loss):
         raise ValueError(f"an unknown loss {name!r}")
-    found: Loss = name
-    return found
+    loss: Loss = name
+    return loss
 
 
 def _loss(model: LossModel) -> dict[str, Any]:
@@ -96,8 +103,8 @@ def _loss(model: LossModel) -> dict[str, Any]:
     }
 
 
-def _support(found: Support) -> dict[str, str]:
-    return {"edges": _text(found.edges, "<f8"), "shares": _text(found.shares, "<f4")}
+def _support(support: Support) -> dict[str, str]:
+    return {"edges": _text(support.edges, "<f8"), "shares": _text(support.shares, "<f4")}
 
 
 def _read_support(body: Mapping[str, Any] | None, inputs: int) -> Support | None:
@@ -123,16 +130,16 @@ def _read_loss(model: Mapping[str, Any]) -> LossModel:
     )
 
 
-def _surrogate(found: SurrogateModel) -> dict[str, Any]:
+def _surrogate(model: SurrogateModel) -> dict[str, Any]:
     return {
-        "inputs": list(found.inputs),
-        "classes": list(found.classes),
-        "trees": [_trees(trees) for trees in found.trees],
-        "difference": _loss(found.difference),
-        "excess": {name: list(excess) for name, excess in found.excess.items()},
-        "low": list(found.low),
-        "high": list(found.high),
-        "gaps": list(found.missing),
+        "inputs": list(model.inputs),
+        "classes": list(model.classes),
+        "trees": [_trees(trees) for trees in model.trees],
+        "difference": _loss(model.difference),
+        "excess": {name: list(excess) for name, excess in model.excess.items()},
+        "low": list(model.low),
+        "high": list(model.high),
+        "gaps": list(model.missing),
     }
 
 
@@ -150,8 +157,8 @@ def _read_surrogate(body: Mapping[str, Any]) -> SurrogateModel:
     )
 
 
-def _uncertainty(found: ModelUncertainty) -> dict[str, Any]:
-    return {"edges": list(found.edges), "errors": list(found.errors)}
+def _uncertainty(uncertainty: ModelUncertainty) -> dict[str, Any]:
+    return {"edges": list(uncertainty.edges), "errors": list(uncertainty.errors)}
 
 
 def _read_uncertainty(body: Mapping[str, Any]) -> ModelUncertainty:
@@ -169,11 +176,9 @@ def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
 def _trees(trees: Trees) -> dict[str, Any]:
     """Return the columns as base64 of zlib of little-endian numbers; each threshold once."""
     thresholds, place = np.unique(trees.threshold, return_inverse=True)
-    columns = {
-        "tree": trees.tree, "feature": trees.feature, "place": place, "missing_left": trees.missing_left,
-        "first": trees.first, "last": trees.last, "leaves": trees.leaves, "thresholds": thresholds, "values": trees.values,
-    }  # fmt: skip
-    return {"base": trees.base, **{name: _text(column, _WIDTHS[name]) for name, column in columns.items()}}
+    columns = {"place": place, "thresholds": thresholds}
+    columns |= {name: getattr(trees, name) for name in _WIDTHS if name not in columns}
+    return {"base": trees.base, **{name: _text(columns[name], width) for name, width in _WIDTHS.items()}}
 
 
 def _read_trees(body: Mapping[str, Any], features: int) -> Trees:
