@@ -119,7 +119,7 @@ def test_a_reference_without_what_it_takes_says_what_it_takes() -> None:
     assert "nothing to estimate rmse by" in _no_data("rmse", _loans(), "no_estimator", loans(1, 500), CLASSES).message
     _no_data("rmse", None, "no_reference")
     _no_data("rmse", replace(_houses(), performance=None), "no_reference")
-    _no_data("roc_auc", replace(_loans(), figures={}), "no_reference", loans(1, 500), CLASSES)
+    _no_data("roc_auc", replace(_loans(), metric_values={}), "no_reference", loans(1, 500), CLASSES)
     strange = _judge("estimate: f1, positive: maybe", _loans(), loans(1, 500), CLASSES)
     assert (strange.status, strange.reason) == ("no_data", "no_reference")
 
