@@ -34,14 +34,16 @@ from otel_mlmon.values import Reference, RowBlock
     "--history", "file", required=True, type=click.Path(path_type=Path), help="Logged predictions: CSV or Parquet."
 )
 @click.option("--model", required=True, help="The model's name.")
-@click.option("--timestamp-column", required=True, help="When each prediction was made: ISO 8601 or Unix seconds.")
-@click.option("--prediction-column", default="", help="What the model said.")
-@click.option("--ground-truth-column", default="", help="What turned out to be true.")
+@click.option(
+    "--timestamp-column", required=True, help="Column with the time of each prediction: ISO 8601 or Unix seconds."
+)
+@click.option("--prediction-column", default="", help="Column with the model's predictions.")
+@click.option("--ground-truth-column", default="", help="Column with the ground truth.")
 @click.option("--ground-truth-delay", default="0s", show_default=True, help="How long after the prediction, e.g. 7d.")
 @click.option("--version-column", default="", help="The model's version  [default: one version]")
 @click.option("--exclude", multiple=True, help="A column that is no feature; may be repeated.")
 @click.option("--segment", "segments", multiple=True, help="A feature that is a segment key; may be repeated.")
-@click.option("--reference", type=click.Path(path_type=Path), help="What is normal: an artefact, CSV or Parquet.")
+@click.option("--reference", type=click.Path(path_type=Path), help="The reference: an artefact, CSV or Parquet.")
 @click.option(
     "--reference-share", default="30%", show_default=True, help="Without --reference: the first part of the history."
 )
@@ -49,8 +51,8 @@ from otel_mlmon.values import Reference, RowBlock
 @click.option(
     "--severity", "severities", multiple=True, help="light, moderate, severe; may be repeated  [default: all]"
 )
-@click.option("--fields", default=3, show_default=True, help="On how many fields each kind of fault is tried.")
-@click.option("--windows", default=2, show_default=True, help="Within how many windows a fault is to be found.")
+@click.option("--fields", default=3, show_default=True, help="Number of fields that each kind of fault is tried on.")
+@click.option("--windows", default=2, show_default=True, help="Number of windows within which a fault must be found.")
 @click.option("--jobs", default=0, help="Processes  [default: one for each processor core]")
 @click.option("--output", type=click.Path(path_type=Path), help="Write a report with pictures to this HTML file.")
 def backtest(
@@ -73,10 +75,10 @@ def backtest(
     jobs: int,
     output: Path | None,
 ) -> None:
-    """What the rules in PATHS would have done over a history.
+    """Run the rules in PATHS over a history of logged predictions.
 
-    With --inject also: which faults they would have found in it, and how soon; each fault is put in on its own, in the
-    middle of the history. It names the rules that could never have fired.
+    With --inject, faults are put into the middle of the history, one at a time; the report says which of them the rules
+    find, and how soon. It names the rules that could never have fired.
 
     \b
     mlmon rules backtest rules/drift.yaml --history log.parquet --model prices --timestamp-column at \\
@@ -88,10 +90,10 @@ def backtest(
         names = ", ".join(sorted({group.model for one in files for group in one.groups}))
         raise ConfigError(f"no group covers the model {model!r}; there are {names}")
     kinds = list(FAULTS) if inject == "all" else _listed(inject)
-    for given, allowed, what in ((kinds, FAULTS, "fault"), (severities, SEVERITIES, "severity")):
+    for given, allowed, kind in ((kinds, FAULTS, "fault"), (severities, SEVERITIES, "severity")):
         for name in given:
             if name not in allowed:
-                raise ConfigError(unknown(what, name, list(allowed)))
+                raise ConfigError(unknown(kind, name, list(allowed)))
     try:
         delay, share = parse_duration(ground_truth_delay), parse_number(reference_share)
     except ValueError as error:
@@ -100,9 +102,14 @@ def backtest(
     console = Console(stderr=True)
     with console.status(f"reading {file}"):
         rows = history(
-            file, read_table(file), columns, timestamp=timestamp_column, model=model,
-            version_column=version_column, delay_ns=delay,
-        )  # fmt: skip
+            file,
+            read_table(file),
+            columns,
+            timestamp=timestamp_column,
+            model=model,
+            version_column=version_column,
+            delay_ns=delay,
+        )
         normals = sorted({group.reference.name for group in groups})
         estimated = need_estimators(rule for group in groups for rule in group.rules)
         rows, references = _normal(rows, columns, reference, share, normals, estimated)
@@ -138,7 +145,7 @@ def backtest(
 def _normal(
     rows: RowBlock, columns: Columns, given: Path | None, share: float, names: list[str], estimated: bool
 ) -> tuple[RowBlock, list[Reference]]:
-    """The rows to be judged, and what is normal: out of a file, else the first part of the history itself."""
+    """Return the rows to judge and their references: from a file, else from the first part of the history."""
     if given is not None and given.suffix in (".yaml", ".yml"):
         return rows, [read_artefact(given)]
     if given is not None:
@@ -156,7 +163,7 @@ def _normal(
 
 
 def _middle(start: int, end: int, window: int) -> int:
-    """When faults begin: in the middle, at the begin of a window, with room for one before and one after."""
+    """Return the start of faults: the start of a middle window, with at least one window before and after."""
     middle = (start + end) // 2 // window * window
     if middle - window < start or middle + window > end:
         raise MlmonError(

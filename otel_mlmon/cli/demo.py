@@ -18,7 +18,7 @@ from otel_mlmon.lab.demo.run import DAYS, Change, Demo, temporary_directory
 
 
 @click.command()
-@click.option("--seed", default=7, show_default=True, help="Another seed makes another town.")
+@click.option("--seed", default=7, show_default=True, help="Seed of the random town.")
 @click.option("--wait/--no-wait", default=None, help="Leave the pages open until Ctrl-C  [default: on a terminal]")
 def demo(seed: int, wait: bool | None) -> None:
     """Watch a model's silent failures being caught.
@@ -38,17 +38,17 @@ def demo(seed: int, wait: bool | None) -> None:
         ) as progress,
     ):
         task = progress.add_task("", total=DAYS)
-        told: set[str] = set()
+        announced: set[str] = set()
 
         def on_change(change: Change) -> None:
-            # The service is ahead of the processor; what was done is said just before what came of it.
-            _announce(progress.console, change.day, told)
-            _tell(progress.console, change)
+            # The service is ahead of the processor: announce a fault just before its consequences.
+            _announce(progress.console, change.day, announced)
+            _print_change(progress.console, change)
 
         run = Demo(Path(directory), on_change, lambda day: progress.update(task, completed=day), seed)
         console.print("Six weeks of a real-estate price service: requests as OTLP, sale prices two days later.\n")
         run.run()
-        _announce(progress.console, DAYS, told)
+        _announce(progress.console, DAYS, announced)
         progress.stop()
         good = _summary(console, run)
         console.print(
@@ -61,14 +61,14 @@ def demo(seed: int, wait: bool | None) -> None:
     sys.exit(0 if good else 1)
 
 
-def _announce(console: Console, day: float, told: set[str]) -> None:
+def _announce(console: Console, day: float, announced: set[str]) -> None:
     for fault in FAULTS:
-        if day >= fault.first_day and fault.indicator not in told:
-            told.add(fault.indicator)
+        if day >= fault.first_day and fault.indicator not in announced:
+            announced.add(fault.indicator)
             console.print(f"[bold]day {fault.first_day:5.2f}  {fault.indicator}[/bold]: {fault.done}")
 
 
-def _tell(console: Console, change: Change) -> None:
+def _print_change(console: Console, change: Change) -> None:
     alert = change.alert
     where = alert.target.field or alert.target.segment or "all predictions"
     if change.firing:
@@ -85,7 +85,7 @@ def _tell(console: Console, change: Change) -> None:
 def _summary(console: Console, run: Demo) -> bool:
     table = Table(
         "indicator",
-        "what was done",
+        "fault",
         "rule",
         "how long after",
         "also fired",

@@ -1,4 +1,4 @@
-"""`mlmon ground-truth`: bring what turned out to be true."""
+"""`mlmon ground-truth`: load ground truth from files."""
 
 from __future__ import annotations
 
@@ -16,31 +16,41 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from otel_mlmon.errors import ConfigError, MlmonError
 from otel_mlmon.ingest.ground_truth_files import Piece, pieces
 
-_PATIENCE_S: Final = 120.0  # how long a processor may be busy, or away, before we give up
+_PATIENCE_S: Final = 120.0  # how long a processor may be busy, or away
 
 
 @click.group("ground-truth")
 def ground_truth() -> None:
-    """Ground truth: what turned out to be true of predictions.
+    """Load ground truth: the true values for earlier predictions.
 
-    It also comes by SDK, by OTLP, by POST /v1/ground-truth, and from the queries of the configuration's `ground_truth:`.
+    Other ways are the SDK, OTLP, POST /v1/ground-truth, and queries in the configuration (`ground_truth:`).
     """
 
 
 @ground_truth.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", default="", help="The model's name  [default: the column `model` says it]")
+@click.option("--model", default="", help="The model's name  [default: the column `model`]")
 @click.option("--id-column", default="", help="Prediction ids  [default: prediction_id]")
 @click.option(
-    "--key", "keys", multiple=True, metavar="FEATURE[:COLUMN]",
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="FEATURE[:COLUMN]",
     help="Name predictions by this feature's value in place of an id; may be repeated.",
-)  # fmt: skip
-@click.option("--value-column", default="ground_truth", show_default=True, help="What turned out to be true.")
-@click.option("--time-column", default="", help="When it became known  [default: when the file was last changed]")
+)
+@click.option("--value-column", default="ground_truth", show_default=True, help="Column with the ground truth.")
 @click.option(
-    "--endpoint", default="http://127.0.0.1:4318", envvar="OTEL_EXPORTER_OTLP_ENDPOINT", show_default=True,
+    "--time-column",
+    default="",
+    help="Time when the ground truth became known  [default: when the file was last changed]",
+)
+@click.option(
+    "--endpoint",
+    default="http://127.0.0.1:4318",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    show_default=True,
     help="OTLP/HTTP address of the processor.",
-)  # fmt: skip
+)
 def load(
     file: Path,
     model: str,
@@ -52,9 +62,10 @@ def load(
 ) -> None:
     """Send FILE (.csv, .jsonl, both also .gz; .parquet, .arrow) to the processor.
 
-    Each row is stored once: sending a file again does no harm, another value for the same prediction is a correction, and an empty
-    one takes back what was known. Rows whose prediction is not there yet wait for it. Rows that cannot be used are counted by
-    reason, with the number of the first; the rest is stored. Times: ISO 8601, or s, ms, µs or ns since the epoch.
+    Each row is stored once: sending a file again does no harm. Another value for the same prediction is a correction,
+    and an empty one takes the ground truth back. Rows wait for a prediction that has not arrived yet. Rows that cannot
+    be used are counted by reason, with the number of the first; the others are stored. Times: ISO 8601, or s, ms, µs or
+    ns since the epoch.
 
     \b
     By prediction id:
@@ -77,7 +88,13 @@ def load(
     totals: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     message = ""
-    bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]} rows"), TimeRemainingColumn())  # fmt: skip
+    bar = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+        TimeRemainingColumn(),
+    )
     with Progress(*bar, console=Console(stderr=True)) as progress, requests.Session() as session:
         task = progress.add_task(file.name, total=1.0, rows=0)
         for piece in pieces(file, list(columns)):
@@ -97,7 +114,7 @@ def load(
 def _post(
     session: requests.Session, url: str, parameters: list[tuple[str, str]], piece: Piece, away_s: float
 ) -> dict[str, Any]:
-    """The processor's answer. What may pass later is sent again; raises MlmonError when that was in vain.
+    """Send rows and return the processor's answer. Raises MlmonError when they are refused, or after `_PATIENCE_S`.
 
     `away_s`: how long to wait for a processor that does not answer at all.
     """
@@ -110,7 +127,10 @@ def _post(
             answer = session.post(url, params=parameters, data=body, headers=headers, timeout=60)
         except requests.RequestException as error:
             patience = away_s
-            problem = f"no processor answers at {url}: start one with `mlmon serve`, or name it with --endpoint ({type(error).__name__})"
+            problem = (
+                f"no processor answers at {url}: start one with `mlmon serve`, or name it with --endpoint "
+                f"({type(error).__name__})"
+            )
         else:
             if answer.ok:
                 found: dict[str, Any] = answer.json()

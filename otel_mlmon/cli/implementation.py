@@ -1,4 +1,4 @@
-"""A model that the user names, as something to ask. Runs the user's code, in this process: only commands may import this."""
+"""A model from the user's file, made callable. It runs the user's code, so only commands import this module."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _CHUNK_ROWS: Final = 200
 
 
 class Unanswered:
-    """In place of an answer: the model raised `error`."""
+    """Stands for an answer: the model raised `error`."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
 def load(given: str, features: Sequence[str]) -> Ask:
-    """The model that `given` names. `features`: their names, in the order for models that do not say theirs.
+    """Load the model that `given` names. `features`: names in order, for models that do not know their own.
 
-    Raises ConfigError if it cannot be loaded, or is not there.
+    Raises ConfigError when it does not exist or cannot be loaded.
     """
     path, _, name = given.rpartition(":")
     if path.endswith(".py"):
@@ -47,7 +47,7 @@ def load(given: str, features: Sequence[str]) -> Ask:
 
 
 def ask(model: Ask, rows: Sequence[Row]) -> Iterator[Any]:
-    """An answer for each row, Unanswered where the model raises; rows of one chunk are asked for together."""
+    """Yield an answer for each row, Unanswered where the model raises. Rows are asked in chunks."""
     for start in range(0, len(rows), _CHUNK_ROWS):
         chunk = rows[start : start + _CHUNK_ROWS]
         try:

@@ -26,9 +26,9 @@ from otel_mlmon.rulefile.quantities import parse_budget, parse_duration
 )
 @click.option("--model", default="", help="The model, for a reference of the processor.")
 @click.option("--version", default="", help="The model's version  [default: the reference for every version]")
-@click.option("--window", default="1h", show_default=True, help="How much is judged at once.")
-@click.option("--interval", default="", help="How often  [default: a twelfth of the window]")
-@click.option("--false-alarms", default="1 per quarter", show_default=True, help="How often it may cry wolf.")
+@click.option("--window", default="1h", show_default=True, help="Length of a window.")
+@click.option("--interval", default="", help="Time between two evaluations  [default: a twelfth of the window]")
+@click.option("--false-alarms", default="1 per quarter", show_default=True, help="Budget of false alarms.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file  [default: print]")
 @processor_option
 def infer(
@@ -41,7 +41,7 @@ def infer(
     output: Path | None,
     processor: str,
 ) -> None:
-    """Write a first rule file from a reference: few rules, with the figures that they came from as comments.
+    """Write a first rule file from a reference: few rules, with their figures as comments.
 
     \b
     mlmon rules infer --reference training --model prices --output rules/prices.yaml
@@ -51,7 +51,7 @@ def infer(
     if path.suffix in (".yaml", ".yml") or path.exists():
         reference = read_artefact(path)
     elif not model:
-        raise ConfigError("--model is missing: whose reference? (or name the file of an artefact)")
+        raise ConfigError("--model is missing: it names the model of the reference (or name the file of an artefact)")
     else:
         document = call("GET", processor, PATH, params={"model": model, "name": source, "version": version})
         reference = from_document(document, f"reference {source!r} of model {model!r}")

@@ -15,7 +15,7 @@ _COMMANDS: Final = {
     "explain": Lazy("otel_mlmon.cli.explain:explain", "Show why an alert fires."),
     "ground-truth": Lazy("otel_mlmon.cli.ground_truth:ground_truth", "Load ground truth from files."),
     "parity": Lazy("otel_mlmon.cli.parity:parity", "Compare logged predictions with the intended model's."),
-    "reference": Lazy("otel_mlmon.cli.reference:reference", "Create, list and show references: what is normal."),
+    "reference": Lazy("otel_mlmon.cli.reference:reference", "Create, list and show references."),
     "replay": Lazy("otel_mlmon.cli.replay:replay", "Send a file of logged predictions through OTLP."),
     "rules": Lazy("otel_mlmon.cli.rules:rules", "Write, check, test and backtest rule files."),
     "serve": Lazy("otel_mlmon.cli.serve:serve", "Receive OTLP, store, evaluate rules, export."),

@@ -1,4 +1,4 @@
-"""Mistakes in files, as commands show them."""
+"""Mistakes in rule files, as commands show them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Read = TypeVar("_Read")
 
 
 def or_exit(read: Callable[[], _Read]) -> _Read:
-    """What was read; or all mistakes, each with file:line:column, and the end."""
+    """Return the result of `read`; print all mistakes with file:line:column and exit with 1 when there are any."""
     try:
         return read()
     except RuleFileError as error:

@@ -1,4 +1,4 @@
-"""`mlmon parity`: logged predictions made again by the intended model."""
+"""`mlmon parity`: compare logged predictions with the intended model's."""
 
 from __future__ import annotations
 
@@ -37,18 +37,31 @@ _SHOWN: Final = 3  # errors of the implementation
 @click.command()
 @click.option("--model", required=True, help="The model's name.")
 @click.option(
-    "--implementation", required=True,
+    "--implementation",
+    required=True,
     help="The intended model: FILE.py:FUNCTION, called with one mapping of features; a pickled model with `predict` "
     "(.joblib, .pkl); FILE.onnx where onnxruntime is installed (in single precision: with --tolerance 1e-4).",
-)  # fmt: skip
-@click.option("--version", default=None, help="Model version  [default: every version, each by itself]")
-@click.option("--since", default="1h", show_default=True, help="How far to go back from --until, such as 30m, 2d.")
-@click.option("--until", default="", help="ISO 8601, UTC unless it says otherwise  [default: the newest prediction]")
-@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1, 100_000), help="Of more, a sample.")
-@click.option(
-    "--tolerance", default=1e-6, show_default=True, type=click.FloatRange(0), help="Relative difference that is none."
 )
-@click.option("--above", default="1%", show_default=True, help="Largest share of different predictions that is fine.")
+@click.option("--version", default=None, help="Model version  [default: every version, each by itself]")
+@click.option("--since", default="1h", show_default=True, help="Length of the time before --until, such as 30m, 2d.")
+@click.option("--until", default="", help="ISO 8601, UTC unless it says otherwise  [default: the newest prediction]")
+@click.option(
+    "--limit",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Largest number of predictions; of more, a sample is taken.",
+)
+@click.option(
+    "--tolerance",
+    default=1e-6,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Largest relative difference that counts as equal.",
+)
+@click.option(
+    "--above", default="1%", show_default=True, help="Largest share of different predictions that is in order."
+)
 @processor_option
 def parity(
     model: str,
@@ -61,13 +74,13 @@ def parity(
     above: str,
     processor: str,
 ) -> None:
-    """Make logged predictions again with the intended model, and show where the production model says something else.
+    """Make logged predictions again with the intended model, and show where they differ.
 
-    Exit code: 0 in order; 1 when surely more than --above are different; 2 when it cannot be told.
+    Exit code: 0 in order; 1 when surely more than --above are different; 2 when there is no answer.
 
-    The model runs in this process, never in the processor. A pickle runs code when it is loaded: name only files that you
-    would run. Features must have been logged as they are: neither hashed nor left out by the SDK. What is found is
-    shown and not recorded; rules with `parity:` look at the shadow's predictions that applications send.
+    The model runs in this process, never in the processor. A pickle runs code when it is loaded: name only files that
+    you would run. Features must have been logged as they are: neither hashed nor left out by the SDK. The result is
+    shown and not recorded; rules with `parity:` judge the shadow's predictions that applications send.
 
     \b
     mlmon parity --model prices --implementation train/model.joblib --since 1d
@@ -107,7 +120,8 @@ def _run(
     _show(console, model, outcomes, traces, rule.confidence)
     if all(outcome.status == "no_data" for outcome in outcomes.values()):
         raise ConfigError(
-            f"too few predictions to tell: found {len(again)}, of one version {rule.min_rows} are needed; see --since, --limit"
+            f"too few predictions to tell: found {len(again)}, of one version {rule.min_rows} are needed; "
+            "see --since, --limit"
         )
     return any(_surely(outcome, rule.confidence) for outcome in outcomes.values())
 
@@ -156,7 +170,7 @@ def _time(text: str) -> int:
 
 
 def _ask(implementation: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Any]]:
-    """Rows with what the implementation says of each, but for those of which it says nothing."""
+    """Return rows with the implementation's answer to each; rows without an answer are left out."""
     names = dict.fromkeys(name for row in rows for name in row["features"])
     asked = load(implementation, list(names))
     again: list[tuple[dict[str, Any], Any]] = []
@@ -179,14 +193,17 @@ def _ask(implementation: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict
 
 
 def _block(model: str, again: Sequence[tuple[dict[str, Any], Any]]) -> Any:
-    """The rows as the processor would have them, had the application sent these answers."""
+    """Return the rows as the processor would store them."""
     rows = [
         PredictionRow(
-            model, row["version"], row["id"], row["time"],
+            model,
+            row["version"],
+            row["id"],
+            row["time"],
             {**row["features"], FIELD_PREDICTION: row["prediction"], FIELD_SHADOW: answer},
         )
         for row, answer in again
-    ]  # fmt: skip
+    ]
     times = [row.time for row in rows]
     store = Store(None)
     try:
@@ -217,9 +234,12 @@ def _show(
             table.add_row(escape(version) or "-", str(outcome.rows), "-", "-", outcome.reason)
             continue
         table.add_row(
-            escape(version) or "-", str(outcome.rows), f"{outcome.value:.2%}", f"{outcome.low:.2%} to {outcome.high:.2%}",
+            escape(version) or "-",
+            str(outcome.rows),
+            f"{outcome.value:.2%}",
+            f"{outcome.low:.2%} to {outcome.high:.2%}",
             _verdict(outcome, confidence),
-        )  # fmt: skip
+        )
     console.print(table)
     for version, outcome in outcomes.items():
         console.print(f"{version or model}: {outcome.message}", markup=False)

@@ -1,4 +1,4 @@
-"""Talking to a running processor."""
+"""HTTP calls to a running processor."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ processor_option = click.option(
     default="http://127.0.0.1:9464",
     envvar="MLMON_PROCESSOR",
     show_default=True,
-    help="Where `mlmon serve` has its pages (also: MLMON_PROCESSOR).",
+    help="Address of the pages of `mlmon serve` (also: MLMON_PROCESSOR).",
 )
 
 
 def call(method: str, processor: str, path: str, **arguments: Any) -> Any:
-    """One API call; the JSON answer. Raises MlmonError with what the processor said."""
+    """Call the API and return its JSON answer. Raises MlmonError with the processor's message."""
     url = f"{processor.rstrip('/')}{path}"
     try:
         answer = requests.request(method, url, timeout=60, **arguments)

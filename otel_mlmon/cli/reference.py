@@ -1,4 +1,4 @@
-"""`mlmon reference`: what is normal for a model."""
+"""`mlmon reference`: make, show, export and import references."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from otel_mlmon.values import Reference
 
 @click.group()
 def reference() -> None:
-    """Say what is normal: types, ranges, categories, defaults, distributions, performance."""
+    """Create, list and show references: types, ranges, categories, distributions, performance."""
 
 
 @reference.command()
@@ -41,13 +41,13 @@ def reference() -> None:
     "scores",
     multiple=True,
     metavar="CLASS=COLUMN",
-    help="Column with the model's score of a class; may be repeated. Of two classes one is enough.",
+    help="Column with the model's score of a class; may be repeated. One of two classes is enough.",
 )
 @click.option(
     "--estimators/--no-estimators",
     default=True,
     show_default=True,
-    help="Also keep what `estimate` rules need; takes a few seconds, and needs predictions and ground truth.",
+    help="Also fit the estimators of `estimate` rules; takes seconds, needs predictions and ground truth.",
 )
 @click.option("--feature", "features", multiple=True, help="A feature column; may be repeated  [default: all others]")
 @click.option("--exclude", multiple=True, help="A column to leave out (ids, timestamps); may be repeated.")
@@ -55,7 +55,7 @@ def reference() -> None:
 @click.option(
     "--timestamp-column",
     default="",
-    help="When each row was: rows that resemble their neighbours then count for fewer.",
+    help="Time of each row; rows that resemble their neighbours then count for fewer.",
 )
 @click.option(
     "--importances",
@@ -139,7 +139,7 @@ def list_(processor: str) -> None:
 @click.option("--version", default="", help="The model's version  [default: the reference for every version]")
 @processor_option
 def show(model: str, name: str, version: str, processor: str) -> None:
-    """Show what is normal, field by field."""
+    """Show a reference, field by field."""
     found = _fetch(processor, model, name, version)
     table = Table("field", "type", "missing", "range or categories", "values that stand out")
     for field in found.fields.values():
@@ -160,7 +160,7 @@ def show(model: str, name: str, version: str, processor: str) -> None:
 @click.option("--version", default="", help="The model's version  [default: the reference for every version]")
 @processor_option
 def delete(model: str, name: str, version: str, processor: str) -> None:
-    """Forget a reference."""
+    """Delete a reference."""
     call("DELETE", processor, PATH, params={"model": model, "name": name, "version": version})
     click.echo(f"deleted reference {name!r} of model {model!r}")
 
@@ -194,7 +194,7 @@ def _fetch(processor: str, model: str, name: str, version: str) -> Reference:
 
 
 def _is_time(column: pa.ChunkedArray) -> bool:
-    """Whether the values are moments or days, as types or as text (the first one tells)."""
+    """Return whether the values are times or days, by type or by the text of the first one."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return True
     first = column[0].as_py() if len(column) and pa.types.is_string(column.type) else None
@@ -202,7 +202,7 @@ def _is_time(column: pa.ChunkedArray) -> bool:
 
 
 def _scores(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """(class, column) of each `CLASS=COLUMN`; a class may have a = in its name, a column may not."""
+    """Return (class, column) of each `CLASS=COLUMN`; a class may have a = in its name, a column may not."""
     pairs = [tuple(text.rsplit("=", 1)) for text in given]
     for text, pair in zip(given, pairs, strict=True):
         if len(pair) != 2 or not all(pair):
@@ -215,7 +215,7 @@ def _scores(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def _importances(path: Path, made: Reference) -> dict[str, float]:
-    """How much the model uses each feature, as the file says."""
+    """Read the importance of each feature from a file."""
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -231,7 +231,7 @@ def _importances(path: Path, made: Reference) -> dict[str, float]:
 
 
 def _finite(found: Reference) -> Reference:
-    """JSON has no NaN and no infinity; edges made of infinities would be of no use either."""
+    """Refuse infinite bin edges: JSON has no infinity."""
     for field in found.fields.values():
         if any(edge in (float("inf"), float("-inf")) for edge in field.edges):
             raise BadReference(f"field {field.name!r} has infinite bin edges")

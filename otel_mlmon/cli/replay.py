@@ -1,4 +1,4 @@
-"""`mlmon replay`: bring history."""
+"""`mlmon replay`: send logged predictions."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ from otel_mlmon.sdk.monitor import Monitor
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", required=True, help="The model's name.")
 @click.option("--version", default="", help="The model's version.")
-@click.option("--timestamp-column", required=True, help="When each prediction was made: ISO 8601 or Unix seconds.")
-@click.option("--prediction-column", required=True, help="What the model said.")
-@click.option("--ground-truth-column", default="", help="What turned out to be true.")
+@click.option(
+    "--timestamp-column", required=True, help="Column with the time of each prediction: ISO 8601 or Unix seconds."
+)
+@click.option("--prediction-column", required=True, help="Column with the model's predictions.")
+@click.option("--ground-truth-column", default="", help="Column with the ground truth.")
 @click.option("--ground-truth-delay", default="0s", show_default=True, help="How long after the prediction, e.g. 7d.")
 @click.option("--id-column", default="", help="Prediction ids  [default: made of model and row, the same each time]")
 @click.option("--exclude", multiple=True, help="A column that is no feature; may be repeated.")
 @click.option("--segment", "segments", multiple=True, help="A feature that is a segment key; may be repeated.")
 @click.option(
-    "--endpoint", default="http://127.0.0.1:4318", envvar="OTEL_EXPORTER_OTLP_ENDPOINT", show_default=True,
+    "--endpoint",
+    default="http://127.0.0.1:4318",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    show_default=True,
     help="OTLP/HTTP endpoint of the processor or a Collector.",
-)  # fmt: skip
+)
 def replay(
     file: Path,
     model: str,
@@ -67,9 +72,14 @@ def replay(
         with Progress(*bar, console=console) as progress:
             task = progress.add_task(file.name, total=table.num_rows)
             predictions, truths = send(
-                table, file, columns, monitor, ground_truth_delay_ns=delay, now=time.time_ns(),
+                table,
+                file,
+                columns,
+                monitor,
+                ground_truth_delay_ns=delay,
+                now=time.time_ns(),
                 progress=lambda rows: progress.advance(task, rows),
-            )  # fmt: skip
+            )
     finally:
         monitor.close()
         provider.shutdown()

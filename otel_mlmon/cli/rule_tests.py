@@ -16,10 +16,10 @@ from otel_mlmon.lab.ruletest.junit import junit_xml
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--run", "pattern", default="", help="Only tests whose name has this regular expression in it.")
+@click.option("--run", "pattern", default="", help="Run only tests with a name that matches this regular expression.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the results to this file, as JUnit's XML.")
 def test(paths: tuple[Path, ...], pattern: str, junit: Path | None) -> None:
-    """Run unit tests of rules: simulated time, faults by name, and which alerts must fire when.
+    """Run unit tests of rules: simulated time, faults by name, expected alerts by time.
 
     A directory stands for all *.test.yaml below it. Exits with 1 when a test fails.
 
@@ -42,7 +42,7 @@ def test(paths: tuple[Path, ...], pattern: str, junit: Path | None) -> None:
     except re.error as error:
         raise ConfigError(f"--run: {error}") from error
     files = or_exit(lambda: load_tests(paths))
-    found = []
+    tested = []
     for file in files:
         results = []
         for case, line in zip(file.cases, file.lines, strict=True):
@@ -53,10 +53,10 @@ def test(paths: tuple[Path, ...], pattern: str, junit: Path | None) -> None:
             click.echo(f"{ok} {file.path}:{line}: {case.name} ({result.seconds:.1f} s)")
             for problem in result.problems:
                 click.echo(f"       {problem}")
-        found.append((file, results))
+        tested.append((file, results))
     if junit is not None:
-        junit.write_bytes(junit_xml(found))
-    every = [result for _, results in found for result in results]
+        junit.write_bytes(junit_xml(tested))
+    every = [result for _, results in tested for result in results]
     failed = sum(bool(result.problems) for result in every)
     if not every:
         raise ConfigError(f"--run: no test has {pattern!r} in its name")

@@ -1,4 +1,4 @@
-"""`mlmon rules`: write, check and try rule files."""
+"""`mlmon rules`: write, check, test and backtest rule files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rules() -> None:
 @rules.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(paths: tuple[Path, ...]) -> None:
-    """Check rule files and directories: all mistakes at once, each with file:line:column.
+    """Check rule files and directories; print every mistake with file:line:column.
 
     Exits with 1 when there are any.
     """

@@ -27,7 +27,7 @@ from otel_mlmon.server.service import Service
 @click.option("--http", help="OTLP/HTTP address  [default: 127.0.0.1:4318]")
 @click.option("--web", help="Metrics, pages and API  [default: 127.0.0.1:9464]")
 @click.option("--alertmanager", multiple=True, help="Base URL of an Alertmanager; may be repeated.")
-@click.option("--pane", help="Smallest stretch of event time that is counted on its own  [default: 1m]")
+@click.option("--pane", help="Smallest unit of event time  [default: 1m]")
 @click.option("--lateness", help="How long a pane waits for late rows  [default: 1m]")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def serve(
@@ -47,7 +47,7 @@ def serve(
 
     Every configuration key can also be a variable, such as MLMON_STORE__MEMORY_LIMIT. Variables win over the file, and
     options win over both. SIGHUP and changed rule files reload the rules: all of them, or none
-    if one has a mistake. SIGTERM and Ctrl-C commit what was received and stop.
+    if one has a mistake. SIGTERM and Ctrl-C commit all received rows and stop.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -72,7 +72,7 @@ def serve(
     click.echo(f"OTLP/gRPC on {service.grpc_address}, OTLP/HTTP on http://{service.http_address}")
     click.echo(f"pages on {service.web_url}, metrics on {service.web_url}/metrics", err=False)
     stop.wait()
-    click.echo("stopping: committing what was received")
+    click.echo("stopping: committing all received rows")
     service.stop()
 
 

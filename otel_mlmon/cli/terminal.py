@@ -1,4 +1,4 @@
-"""How commands print: tables in which nothing is cut off, and wide ones where no terminal says how wide it is."""
+"""Console and tables of the commands: cells are folded, never cut off."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-_WIDE: Final = 150  # of a pipe or a file
+_WIDE: Final = 150  # columns of a pipe or a file
 
 
 def console() -> Console:
-    """As wide as the terminal, or as COLUMNS says."""
+    """Return a console as wide as the terminal, or as COLUMNS says."""
     return Console() if sys.stdout.isatty() or os.environ.get("COLUMNS") else Console(width=_WIDE)
 
 
 def table(*columns: str, **options: Any) -> Table:
-    """Names and ids are there to be copied: what has no room goes on in the next line."""
+    """Return a table that folds long cells, so that names and ids can be copied."""
     made = Table(box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False, **options)
     for name in columns:
         made.add_column(name, overflow="fold")

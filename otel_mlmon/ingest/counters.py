@@ -13,7 +13,7 @@ _Key = tuple[tuple[str, str], ...]
 
 
 class Counters:
-    """Thread-safe. What is added under one lock is seen together in one snapshot."""
+    """Thread-safe. Amounts of one `add` appear together in a snapshot."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,13 +39,13 @@ class Counters:
                 total[0] += value
 
     def value(self, metric: MetricName, **attributes: str) -> float:
-        """Sum of a counter over all points that have these attributes (given as a mapping with `**`)."""
+        """Return the sum of a counter over all points with these attributes."""
         wanted = attributes.items()
         with self._lock:
             return sum(n for key, n in self._numbers.get(metric, {}).items() if wanted <= dict(key).items())
 
     def snapshot(self) -> list[tuple[MetricName, list[Point]]]:
-        """All points as of one moment."""
+        """Return all points as of one moment."""
         with self._lock:
             found = [
                 (metric, [Point(dict(key), value) for key, value in points.items()])

@@ -1,4 +1,4 @@
-"""Tables as data people hold them (pandas, NumPy, Arrow, dicts), as columns of plain lists. Imports none of them."""
+"""Tables (pandas, polars, NumPy, Arrow, dicts) read as columns of plain lists, without importing those libraries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Frame:
 
 
 def as_mapping(value: Any) -> Any:
-    """The mapping behind a pydantic model or a data class; anything else as it is."""
+    """Return the mapping behind a pydantic model or a data class; any other value as it is."""
     if isinstance(value, Mapping):
         return value
     dump = getattr(type(value), "model_dump", None)
@@ -41,7 +41,7 @@ def as_mapping(value: Any) -> Any:
 
 
 def is_tabular(value: Any) -> bool:
-    """Whether `value` holds many predictions: a data frame, an Arrow table, a 2-D array, a list of dicts."""
+    """Return whether `value` holds many predictions: a data frame, an Arrow table, a 2-D array, a list of dicts."""
     if hasattr(value, "iloc") or hasattr(value, "to_pydict") or hasattr(value, "__arrow_c_stream__"):
         return getattr(value, "ndim", 2) == 2
     if getattr(value, "ndim", 0) == 2:
@@ -52,7 +52,7 @@ def is_tabular(value: Any) -> bool:
 class Source:
     """A table of `rows` rows; a view of `data` unless `copy`.
 
-    Raises TypeError for what is no table, ValueError for columns that do not fit together.
+    Raises TypeError when `data` is no table, ValueError when columns do not fit together.
     """
 
     def __init__(self, data: Any, feature_names: Sequence[str] | None = None, *, copy: bool = False) -> None:
@@ -103,7 +103,7 @@ def _columns(data: Any, start: int, stop: int, feature_names: Sequence[str] | No
 
 
 def listed(values: Any) -> list[Any]:
-    """A column as a list of plain values; an array of one column counts as a column."""
+    """Return a column as a list of plain values; an array of one column counts as a column."""
     if isinstance(values, (list, tuple)):
         return list(values)
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
@@ -118,7 +118,7 @@ def listed(values: Any) -> list[Any]:
 
 
 def _with_nulls(values: Any, plain: list[Any]) -> list[Any]:
-    # pandas writes a missing text or category as NaN, which there means null; in a numeric column NaN stays NaN.
+    # pandas stores a missing text or category as NaN: read it as null. In a numeric column NaN stays NaN.
     if getattr(getattr(values, "dtype", None), "name", "") in {"str", "string", "category"}:
         return [None if is_nan(value) else value for value in plain]
     return plain

@@ -27,7 +27,7 @@ class Arrivals:
         *,
         ahead_ns: int,
     ) -> None:
-        """`closed`: end of the last closed window by model, ns. Rows more than `ahead_ns` in the future move no clock."""
+        """`closed`: end of the last closed window by model, ns. Rows beyond `ahead_ns` in the future move no clock."""
         self._windows = windows
         self._clocks = clocks
         self._counters = counters

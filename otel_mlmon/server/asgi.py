@@ -15,7 +15,7 @@ class AsgiServer:
     """One app on one address."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        """Nothing is bound before `start`."""
+        """Bind nothing before `start`."""
         self._host = host
         self._port = port
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5)
@@ -23,7 +23,7 @@ class AsgiServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:
-        """Bind, serve, and return the port. Raises ConfigError when the address cannot be had."""
+        """Bind, serve, and return the port. Raises ConfigError when the address is taken or not ours."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +41,7 @@ class AsgiServer:
         return port
 
     def stop(self) -> None:
-        """End what is under way and stop; safe to call twice."""
+        """Finish running requests and stop; safe to call twice."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(10.0)

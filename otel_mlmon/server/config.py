@@ -1,10 +1,12 @@
-"""The processor's configuration file: one section per stage, defaults here, unknown keys are errors."""
+"""The processor's configuration: one section per stage, defaults here, unknown keys are errors."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -13,9 +15,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.rulefile import parse_duration
-from otel_mlmon.server.database_urls import mistake
 
-_DAY = "1d"
+_USER_AND_PASSWORD: Final = re.compile(r"//[^@]*:[^@]*@")  # also where the password itself breaks the URL's grammar
+_MYSQL_OPTIONS: Final = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket", "connect_timeout")
 
 
 def _duration(value: Any) -> int:
@@ -32,13 +34,35 @@ def _address(value: Any) -> str:
 
 
 def _database(value: str) -> str:
-    if value and (wrong := mistake(value)):
-        raise ValueError(wrong)  # without what was found: it may hold a password
+    if value and (wrong := _database_mistake(value)):
+        raise ValueError(wrong)  # without the value: it may hold a password
     return value
 
 
+def _database_mistake(url: str) -> str:
+    """Return the mistake in a database URL, never quoting a password; empty when there is none."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite":
+        return "" if rest and not rest.startswith("//") else "allowed is sqlite:FILE, without slashes before the path"
+    if scheme not in ("postgresql", "mysql") or not rest.startswith("//"):
+        return "allowed are sqlite:FILE, postgresql://USER@HOST:PORT/DATABASE and mysql://USER@HOST:PORT/DATABASE"
+    try:
+        parts = urlsplit(url)
+        given = dict(parse_qsl(parts.query))
+        if _USER_AND_PASSWORD.match(rest) or any("password" in option for option in given):
+            return "found a password, allowed is one in password_file or password_env"
+        if scheme == "mysql":
+            _ = parts.port  # raises
+            unknown = sorted(given.keys() - set(_MYSQL_OPTIONS))
+            if unknown:
+                return f"found the option {unknown[0]!r}, allowed are {', '.join(_MYSQL_OPTIONS)}"
+    except ValueError:
+        return "it cannot be read; special characters are written as %XX"
+    return ""
+
+
 def _named(value: Any) -> Any:
-    """Features and their columns; of the same name in a list."""
+    """Features and their columns; a list names both alike."""
     return {name: name for name in value} if isinstance(value, list) else value
 
 
@@ -61,7 +85,7 @@ class StoreConfig(_Section):
 
 
 class ReceiveConfig(_Section):
-    """Where OTLP comes in. On loopback unless told otherwise: there is no authentication."""
+    """Addresses and limits of OTLP. By default on loopback, since there is no authentication."""
 
     grpc: Address = Field("127.0.0.1:4317", description="Address of OTLP/gRPC.")
     http: Address = Field("127.0.0.1:4318", description="Address of OTLP/HTTP and of ground-truth tables.")
@@ -72,13 +96,15 @@ class ReceiveConfig(_Section):
 
 
 class WindowConfig(_Section):
-    """Panes of event time."""
+    """Panes and windows of event time."""
 
     pane: Duration = Field("1m", description="The smallest stretch of time that is counted on its own.")  # type: ignore[assignment]
     lateness: Duration = Field("1m", description="How long after its end a pane waits for late rows.")  # type: ignore[assignment]
-    ahead: Duration = Field("5m", description="How far in the future an event may be before its clock counts as wrong.")  # type: ignore[assignment]
+    ahead: Duration = Field(
+        "5m", description="How far in the future an event may be; beyond, its clock counts as wrong."
+    )  # type: ignore[assignment]
     ground_truth_horizon: Duration = Field(
-        "60d", description="How far back a window that has its ground truth is sought."
+        "60d", description="How far back ground truth is joined and windows are judged by it."
     )  # type: ignore[assignment]
 
 
@@ -86,18 +112,18 @@ class WebConfig(_Section):
     """Metrics, pages and API."""
 
     listen: Address = Field("127.0.0.1:9464", description="Address of metrics, pages and API.")
-    external_url: str = Field("", description="How others reach the pages; the links in alerts begin with it.")
+    external_url: str = Field("", description="Public address of the pages; the links in alerts begin with it.")
 
 
 class OtlpConfig(_Section):
-    """Where our own metrics are pushed to."""
+    """The OTLP endpoint that metrics are pushed to."""
 
     endpoint: str = Field(description="Full URL, e.g. http://localhost:9090/api/v1/otlp/v1/metrics.")
     interval: Duration = Field("15s", description="How often metrics are pushed.")  # type: ignore[assignment]
 
 
 class ExportConfig(_Section):
-    """Who is told."""
+    """Alertmanagers, webhooks and OTLP endpoints that are told about alerts and metrics."""
 
     alertmanager: tuple[str, ...] = Field((), description="Base URLs of Alertmanagers (API v2).")
     webhooks: tuple[str, ...] = Field((), description="URLs that get a JSON POST for each change.")
@@ -115,21 +141,26 @@ class Attached(_Section):
 class GroundTruthSource(_Section):
     """A query that fetches ground truth, run at the start and then at intervals."""
 
-    name: str = Field(min_length=1, description="For logs and metrics; what was taken is remembered under it.")
+    name: str = Field(
+        min_length=1, description="Name in logs and metrics; the store remembers under it how far the query has read."
+    )
     model: str = Field("", description="The model; without one, the query has a column `model`.")
     query: str = Field(description="One SELECT; `$since` is the newest time already taken.")
     database: Annotated[str, AfterValidator(_database)] = Field(
         "",
-        description="Who answers the query, in its own SQL: sqlite:FILE, postgresql://… or mysql://…; without one, DuckDB.",
+        description="Database that runs the query, in its own SQL: sqlite:FILE, postgresql://… or mysql://…; "
+        "without one, DuckDB.",
     )
-    password_env: str = Field("", description="The variable of the environment that holds the database's password.")
-    password_file: Path | None = Field(None, description="The file that holds the database's password.")
+    password_env: str = Field("", description="Environment variable with the database's password.")
+    password_file: Path | None = Field(None, description="File with the database's password.")
     every: Duration = Field("5m", description="How long to wait after a run.")  # type: ignore[assignment]
     attach: tuple[Attached, ...] = Field((), description="DuckDB files that the query may read.")
     id: str = Field("prediction_id", description="Column of the prediction ids.")
-    value: str = Field("ground_truth", description="Column of what was true.")
-    boolean: bool = Field(False, description="0 and 1 mean false and true: SQLite and MySQL have no truth values.")
-    time: str = Field(description="Column of when it became known: by it, what was taken before is known again.")
+    value: str = Field("ground_truth", description="Column of the ground truth.")
+    boolean: bool = Field(False, description="0 and 1 mean false and true; SQLite and MySQL have no truth values.")
+    time: str = Field(
+        description="Column of the time when the ground truth became known; `$since` continues after the newest one."
+    )
     directory: Path = Field(Path(), description="Where relative paths begin: by default where the configuration is.")
     keys: Annotated[dict[str, str], BeforeValidator(_named)] = Field(
         default={}, description="Features that name predictions in place of an id: a list, or feature to column."

@@ -1,4 +1,4 @@
-"""Why an alert fires, found out when somebody asks, once for each verdict."""
+"""Explanations of alerts, made on demand, once for each verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEPT: Final = 32  # explanations
 
 
 class Explanations:
-    """One thread finds them out, one after the other: however many people ask, evaluation gets its share of the machine."""
+    """One thread makes them one by one, so that evaluation gets its share of the machine."""
 
     def __init__(
         self,
@@ -34,8 +34,9 @@ class Explanations:
         references: Callable[[str, str, str], Reference | None] | None = None,
         windows: WindowSource | None = None,
     ) -> None:
-        """`references` finds one by model, version and name (None: read from the store each time). Without `windows`, what is normal
-        is always the stored reference, also for rules that compare with other predictions.
+        """`references` finds a reference by model, version and name (None: read from the store each time).
+
+        Without `windows`, rules that compare with other predictions are explained by the stored reference.
         """
         self._store = store
         self._engine = engine
@@ -47,7 +48,7 @@ class Explanations:
         self._pool = ThreadPoolExecutor(1, "mlmon-explain")
 
     def find(self, alert: Alert, wait: float | None = None) -> dict[str, Any] | None:
-        """The explanation as plain data; None when it is not found out within `wait` seconds (None: however long it takes)."""
+        """Return the explanation as plain data; None when it takes longer than `wait` seconds (None: no limit)."""
         verdict = alert.verdict
         key = (alert.id, verdict.end, verdict.result.status, verdict.result.value, verdict.result.coverage, alert.phase)
         with self._lock:

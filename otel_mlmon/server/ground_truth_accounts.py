@@ -1,4 +1,4 @@
-"""What became of the ground truth, for metrics and people: counted now and then, and never silent."""
+"""Ground-truth rows by result (joined, expired …), as metrics and notes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from otel_mlmon.values import Point
 from otel_mlmon.values.storage import Storage
 from otel_mlmon.wire import semconv
 
-LEAST_S: Final = 2.0  # between two looks at what was committed,
-SHARE: Final = 0.02  # which take no more than this share of the time
+LEAST_S: Final = 2.0  # between two counts
+SHARE: Final = 0.02  # of the time, at most, goes into counting
 WAITING: Final = "waiting"
 
 
 class GroundTruthAccounts:
-    """`settle` is called again and again by one thread; the rest by any."""
+    """One thread calls `settle` again and again; any thread may call the other methods."""
 
     def __init__(self, store: Storage) -> None:
         self._store = store
         self._due = 0.0
 
     def settle(self) -> None:
-        """Look at what was committed since the last time, unless that was a moment ago."""
+        """Count the rows committed since the last count, unless that was a moment ago."""
         started = monotonic()
         if started >= self._due:
             self._due = started + LEAST_S  # also if it fails
@@ -32,7 +32,7 @@ class GroundTruthAccounts:
             self._due = ended + max(LEAST_S, (ended - started) / SHARE)
 
     def metrics(self) -> list[tuple[semconv.MetricName, Sequence[Point]]]:
-        """Counters since the store was made, and how many wait now."""
+        """Return the counters since the store was made, and the rows that wait now."""
         rows, waiting = [], []
         for model, outcomes in sorted(self._store.ground_truth.results().items()):
             about = {semconv.MODEL_NAME: model}
@@ -41,7 +41,7 @@ class GroundTruthAccounts:
         return [(semconv.GROUND_TRUTH_ROWS, rows), (semconv.GROUND_TRUTH_WAITING, waiting)]
 
     def notes(self) -> list[str]:
-        """What a person should know."""
+        """Return sentences about problems that a person should solve."""
         known = set(self._store.rows.models())
         notes = []
         for model, outcomes in sorted(self._store.ground_truth.results().items()):

@@ -1,4 +1,4 @@
-"""Ground truth that is fetched: each source's query, at the start and then at intervals, in one thread for all."""
+"""Ground truth from queries: each source runs at the start and then at intervals; one thread runs all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from otel_mlmon.wire import semconv
 
 _log = logging.getLogger(__name__)
 ROWS: Final = 10_000  # of one request to the pipeline
-_KIND: Final = "ground_truth_source"  # of the documents that say what has been taken
+_KIND: Final = "ground_truth_source"  # kind of the documents that hold the newest time per source
 
 
 class Query(Protocol):
@@ -36,7 +36,7 @@ class Query(Protocol):
 
 @dataclass(slots=True)
 class _State:
-    """How a source is getting on; `newest`: time of the newest row that was taken, ns."""
+    """Progress of a source. `newest`: time of the newest row that was stored, ns."""
 
     newest: int = 0
     due: float = 0.0  # monotonic
@@ -47,7 +47,7 @@ class _State:
 
 
 class GroundTruthSources:
-    """`start`, then `stop`. A source that fails is tried again at its next turn; the others go on."""
+    """Runs from `start` to `stop`. A source that fails runs again at its next turn; the others go on."""
 
     def __init__(
         self,
@@ -68,31 +68,38 @@ class GroundTruthSources:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Run all once, then each when it is due."""
+        """Run every source once, then each one when it is due."""
         if self._sources:
             self._thread = threading.Thread(target=self._run, name="mlmon-ground-truth", daemon=True)
             self._thread.start()
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """End what runs; what it has stored so far stays, and is fetched again as duplicates."""
+        """Stop the query that runs. Its rows so far stay stored; the next run fetches them again, as duplicates."""
         self._stopping.set()
         until = monotonic() + timeout_s
         while self._thread is not None and self._thread.is_alive() and monotonic() < until:
-            for _, query in self._sources:  # again and again: one that is just about to begin has nothing to end
+            for _, query in self._sources:  # repeatedly: a query that is about to begin cannot be stopped yet
                 query.stop()
             self._thread.join(0.2)
 
     def status(self) -> list[dict[str, Any]]:
-        """JSON-able, source by source."""
+        """Return the progress of each source, JSON-able."""
         return [
-            {"source": source.name, "model": source.model, "last_run": state.last_run, "newest": state.newest,
-             **state.rows, "message": state.message, "error": state.error}
+            {
+                "source": source.name,
+                "model": source.model,
+                "last_run": state.last_run,
+                "newest": state.newest,
+                **state.rows,
+                "message": state.message,
+                "error": state.error,
+            }
             for source, _ in self._sources
             for state in [self._states[source.name]]
-        ]  # fmt: skip
+        ]
 
     def notes(self) -> list[str]:
-        """What a person should know."""
+        """Return sentences about problems that a person should solve."""
         found = []
         for source, _ in self._sources:
             state = self._states[source.name]
@@ -123,23 +130,23 @@ class GroundTruthSources:
 
         def take(table: Table) -> None:
             nonlocal newest
-            if self._stopping.is_set():  # between two batches a database has nothing to end
+            if self._stopping.is_set():  # between two batches, `stop` of the query has no effect
                 raise EvaluationError("the processor stops")
             decoded = decode_table(table, layout, received_ns=now)
             self._store_patiently(decoded, state)
             times = [pc.max(batch.times).as_py() for batch in decoded.batches if isinstance(batch, GroundTruthBatch)]
-            # Not beyond now: one row from the future would make the query skip all that come until then.
+            # Not beyond now: after one row from the future, the query would skip all rows until that time.
             newest = max([newest, *(min(time, now) for time in times if time is not None)])
 
         try:
             query.run(state.newest, ROWS, take)
             if self._stopping.is_set():
                 return
-            if newest != state.newest:  # only now: rows may come in any order
+            if newest != state.newest:  # after the whole run: rows may come in any order
                 self._documents.put(_KIND, {source.name: {"newest": newest}})
                 state.newest = newest
             state.error = ""
-        except Exception as error:  # whatever a query does; the service goes on, and so do the other sources
+        except Exception as error:  # a query may raise anything; the service and the other sources go on
             if self._stopping.is_set():
                 return
             state.error = str(error) or type(error).__name__
@@ -149,7 +156,7 @@ class GroundTruthSources:
         self._counters.add((semconv.SOURCE_RUNS, 1, about))
 
     def _store_patiently(self, decoded: Decoded, state: _State) -> None:
-        """Until there is room in the queue: nobody else would send this again."""
+        """Store rows; wait while the queue is full, since no sender would send them again."""
         while True:
             try:
                 receipt = self._store(decoded)

@@ -1,4 +1,4 @@
-"""Logged predictions over HTTP, for `mlmon parity`: the store has one owner, and that is the processor."""
+"""Logged predictions over HTTP, for `mlmon parity`: only the processor may open the store."""
 
 from __future__ import annotations
 

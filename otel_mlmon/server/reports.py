@@ -26,23 +26,23 @@ class Reports:
         self._health = health
 
     def alerts(self) -> list[Alert]:
-        """Firing first, then pending, then resolved ones; the newest first."""
+        """Return firing alerts, then pending, then resolved ones; the newest first."""
         order = {"firing": 0, "pending": 1, "suppressed": 2, "inactive": 3}
         shown = [as_shown(a) for a in self._engine.alerts() if a.phase != "inactive" or a.state.resolved_at]
         return sorted(shown, key=lambda a: (order[a.phase], -a.state.since, a.rule, a.target.field, a.target.segment))
 
     def alert(self, alert_id: str) -> Alert | None:
-        """Any target's alert, inactive ones too: links outlive the incident."""
+        """Return an alert, inactive or not: links outlive the incident."""
         alert = self._engine.alert(alert_id)
         return None if alert is None else as_shown(alert)
 
     def history(self, alert_id: str) -> list[HistoryPoint]:
-        """Verdicts, oldest first."""
+        """Return the verdicts of an alert, oldest first."""
         rows = self._store.documents.verdicts(alert_id)
         return [HistoryPoint(row.end, row.value, row.threshold, row.status) for row in rows]
 
     def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
-        """Predictions of the alert's window that show best what is wrong."""
+        """Return the most telling predictions of the alert's window."""
         alert = self._engine.alert(alert_id)
         if alert is None:
             return []
@@ -52,10 +52,10 @@ class Reports:
         return list(found)
 
     def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
-        """Why it fires, as plain data. None for an unknown alert, or where that takes longer than `wait` seconds to find out."""
+        """Return why an alert fires, as plain data; None when it is unknown, or takes longer than `wait` seconds."""
         alert = self._engine.alert(alert_id)
         return None if alert is None else self._explanations.find(alert, wait)
 
     def status(self) -> dict[str, Any]:
-        """Everything at a glance, JSON-able."""
+        """Return everything at a glance, JSON-able."""
         return self._health.status()

@@ -1,4 +1,4 @@
-"""The rule files in force: loading, noticing changes, reloading all or nothing."""
+"""The rule files in force: load them, notice changes, reload all or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class RuleFiles:
-    """Watches paths; calls `adopt` with the groups of a load that succeeded."""
+    """Watches paths; calls `adopt` with the groups after each load without mistakes."""
 
     def __init__(self, paths: Iterable[Path], adopt: Callable[[list[Group]], None]) -> None:
         self._paths = tuple(paths)
@@ -22,18 +22,18 @@ class RuleFiles:
         self.ok = True
 
     def load(self) -> None:
-        """Load for the first time. Raises RuleFileError: to start with half of the rules would be worse than not to."""
+        """Load for the first time. Raises RuleFileError: the processor must not start with half of its rules."""
         self._seen = self._state()
         self._adopt([group for file in load(self._paths) for group in file.groups] if self._paths else [])
 
     def reload(self) -> bool:
-        """Load anew; with any mistake the rules in force stay. Returns whether the files were good."""
+        """Load again; after a mistake the old rules stay in force. Return whether there was none."""
         self._seen = self._state()
         try:
             groups = [group for file in load(self._paths) for group in file.groups] if self._paths else []
         except RuleFileError as error:
             self.ok = False
-            _log.error("the rules are not reloaded, those in force stay:\n%s", error)
+            _log.error("the rules are not reloaded, the old ones stay in force:\n%s", error)
             return False
         self.ok = True
         self._adopt(groups)
@@ -41,7 +41,7 @@ class RuleFiles:
         return True
 
     def changed(self) -> bool:
-        """Whether a file was written, added or removed since the last load."""
+        """Return whether a file was written, added or removed since the last load."""
         return self._state() != self._seen
 
     def _state(self) -> dict[Path, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""When which group is evaluated: ticks of event time, each once, in order, for every model that a group covers."""
+"""The schedule of groups: each tick of event time once, in order, for every model that a group covers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_CATCH_UP = 2000  # ticks; after a longer gap the oldest are skipped
 
 
 class Scheduler:
-    """Runs whatever is due. One thread calls `run`; `load` may be called from another."""
+    """Runs due ticks. One thread calls `run`; another may call `load`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Scheduler:
         self.closed: dict[str, int] = {}
 
     def load(self, groups: Iterable[Group]) -> None:
-        """Put these groups in force; alerts of rules that are gone end."""
+        """Put groups in force; alerts of removed rules end."""
         with self._lock:
             self.groups = tuple(groups)
             ended = self._engine.keep_only({(g.name, r.alert) for g in self.groups for r in g.rules})
@@ -64,7 +64,7 @@ class Scheduler:
         self._notify(ended)
 
     def references_changed(self, model: str) -> None:
-        """References of this model are other ones now."""
+        """Plan anew after a change of the model's references."""
         kinds = {"int": "number", "float": "number"}
         types = {
             f.name: kinds.get(f.type, f.type) for r in self._references() if r.model == model for f in r.fields.values()
@@ -125,7 +125,7 @@ class Scheduler:
         return due
 
     def _plan(self, model: str, groups: Iterable[Group], upto: int) -> None:
-        """Tell the windows which references and segments the model's rules need, when that has changed."""
+        """Tell the windows the references and segments that the model's rules need, after a change."""
         if model in self._planned:
             return
         needed: dict[str, set[str]] = {}

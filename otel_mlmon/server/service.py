@@ -87,7 +87,7 @@ class Service:
                 self._clocks.observe(model, *newest)
         self.references = ReferenceBook(self.store.documents, self._references_changed)
         horizon = config.window.ground_truth_horizon
-        # A window at the end of the horizon still needs what its baseline, or its budget, looks back to.
+        # A window at the end of the horizon has a baseline, or a budget, that looks back further.
         self._windows = Windows(self.store, self.references.find, pane_ns=config.window.pane, horizon_ns=2 * horizon)
         self.engine = Engine(
             self._windows,

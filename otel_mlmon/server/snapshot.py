@@ -1,4 +1,4 @@
-"""All metrics as of now, from the table of verdicts and the counters; one snapshot feeds every exporter."""
+"""All metrics as of now, from verdicts, counters and gauges; one snapshot feeds every exporter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Snapshot:
     """Implements the exporters' MetricSource."""
 
     def __init__(self, engine: Engine, counters: Counters, gauges: Gauges) -> None:
-        """`gauges` yields what the service itself knows: queue, store size, lag."""
+        """`gauges` returns the service's own gauges: queue, store size, lag."""
         self._engine = engine
         self._counters = counters
         self._gauges = gauges
@@ -60,12 +60,21 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
     points: dict[MetricName, list[Point]] = {
         metric: []
         for metric in (
-            semconv.RULE_VALUE, semconv.RULE_VALUE_LOW, semconv.RULE_VALUE_HIGH, semconv.RULE_MATURE,
-            semconv.RULE_THRESHOLD, semconv.RULE_P_VALUE, semconv.RULE_STATUS, semconv.RULE_ROWS, semconv.BUDGET_REMAINING,
-            semconv.ESTIMATE_CHECKED, semconv.ESTIMATE_REALISED, semconv.ESTIMATE_TRUSTED,
+            semconv.RULE_VALUE,
+            semconv.RULE_VALUE_LOW,
+            semconv.RULE_VALUE_HIGH,
+            semconv.RULE_MATURE,
+            semconv.RULE_THRESHOLD,
+            semconv.RULE_P_VALUE,
+            semconv.RULE_STATUS,
+            semconv.RULE_ROWS,
+            semconv.BUDGET_REMAINING,
+            semconv.ESTIMATE_CHECKED,
+            semconv.ESTIMATE_REALISED,
+            semconv.ESTIMATE_TRUSTED,
             semconv.ALERT_STATE,
         )
-    }  # fmt: skip
+    }
     for alert in alerts:
         about, verdict = attributes(alert), alert.verdict
         evidence = verdict.result.evidence
@@ -83,14 +92,14 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
             (semconv.ALERT_STATE, PHASE_CODE[alert.phase]),
         )
         for metric, value in measured:
-            # A value that is not there is told by the status, never by a NaN.
+            # The status says that a value is missing; NaN never does.
             if value is not None and math.isfinite(value):
                 points[metric].append(Point(about, float(value)))
     return list(points.items())
 
 
 def _of_ledger(alert: Alert) -> list[tuple[MetricName, float | None]]:
-    """What was estimated of the newest window whose truth is known by now, and what came of it."""
+    """Estimate and ground truth of the newest window that has both."""
     evidence = alert.verdict.result.evidence
     if not isinstance(evidence, EstimateEvidence):
         return []

@@ -29,7 +29,7 @@ class DatabaseQuery(Stoppable):
         password_env: str = "",
         password_file: Path | None = None,
     ) -> None:
-        """`url` is spelled as in `database_urls`. `boolean` names a column in which 0 and 1 mean false and true.
+        """`url` is spelled as in the configuration. `boolean` names a column in which 0 and 1 mean false and true.
 
         The password is read anew for each run. Relative paths begin in `directory`. Raises ConfigError when the driver
         is not installed.

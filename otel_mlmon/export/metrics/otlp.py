@@ -1,7 +1,7 @@
 """The same metrics as `/metrics`, pushed as OTLP.
 
-Built from the snapshot, not through the SDK's meters: a gauge of ours may have more series than the SDK allows, and a
-series that is gone must be said to be gone.
+Built from the snapshot, not by the SDK's meters: a gauge may have more series than the SDK allows, and a series that
+ends needs a last point that says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Metrics = Sequence[tuple[MetricName, Sequence[Point]]]
 
 
 class OtlpMetrics:
-    """Pushes a snapshot each `interval_s` to a full URL. What could not be sent is made good by the next: all is cumulative."""
+    """Pushes a snapshot to a full URL every `interval_s`. A failed push loses nothing: all metrics are cumulative."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class OtlpMetrics:
         clock: Callable[[], int] = time.time_ns,
         instance: str = "",
     ) -> None:
-        """`instance` tells processors apart that push to the same place; by default the name of the host."""
+        """`instance` distinguishes processors that push to the same place; by default the name of the host."""
         self._source = source
         self._clock = clock
         self._start = self._last = clock()
@@ -57,9 +57,12 @@ class OtlpMetrics:
         self._known: set[_Series] = set()
         self._destination = Destination("otlp", endpoint, observe)
         self._notifier = Notifier(
-            "mlmon-otlp-metrics", self.push, interval_s=interval_s, first_wait_s=interval_s,
+            "mlmon-otlp-metrics",
+            self.push,
+            interval_s=interval_s,
+            first_wait_s=interval_s,
             longest_wait_s=max(interval_s, _LONGEST_WAIT_S),
-        )  # fmt: skip
+        )
 
     def start(self) -> None:
         """Begin to push."""
@@ -71,10 +74,10 @@ class OtlpMetrics:
         self._destination.close()
 
     def push(self) -> float | None:
-        """Send one snapshot: None when it was taken, else the seconds that the receiver wants to be left alone."""
+        """Send one snapshot. Return None when it was taken, else the seconds to wait, as the receiver asks."""
         metrics = [(metric, [p for p in points if _is_number(p)]) for metric, points in self._source.metrics()]
         present = {(metric, tuple(sorted(p.attributes.items()))) for metric, points in metrics for p in points}
-        # One sample that is not newer than the last would have Prometheus refuse the whole request.
+        # Prometheus refuses the whole request for one sample that is not newer than the last.
         self._last = max(self._clock(), self._last + _TICK_NS)
         body = request(metrics, self._known - present, self._start, self._last, self._resource).SerializeToString()
         answer = self._destination.post(gzip.compress(body, 5), "application/x-protobuf", "gzip")
@@ -86,11 +89,11 @@ class OtlpMetrics:
         return None
 
     def _heed(self, body: bytes) -> None:
-        """An answer of 200 may still have refused single points."""
+        """Count single points that an answer of 200 refused."""
         try:
             refused = ExportMetricsServiceResponse.FromString(body).partial_success
         except DecodeError:
-            return  # some receivers answer with text or JSON; that the request was taken is known
+            return  # some receivers answer 200 with text or JSON
         if refused.rejected_data_points:
             message = f"refused {refused.rejected_data_points} points: {refused.error_message}"
             self._destination.dropped(1, message)
@@ -99,7 +102,7 @@ class OtlpMetrics:
 def request(
     metrics: Metrics, gone: Iterable[_Series], start: int, now: int, resource: Mapping[str, str]
 ) -> ExportMetricsServiceRequest:
-    """A snapshot as an OTLP request. `gone`: series that were in the last one and have no value any more."""
+    """Return a snapshot as an OTLP request. `gone`: series of the last one that have no value any more."""
     made = ExportMetricsServiceRequest()
     of_resource = made.resource_metrics.add()
     of_resource.resource.attributes.extend(_attributes(resource))
@@ -146,9 +149,14 @@ def _histogram(point: Point, start: int, now: int) -> metrics_pb2.HistogramDataP
     value = point.value
     assert isinstance(value, HistogramValue)
     return metrics_pb2.HistogramDataPoint(
-        start_time_unix_nano=start, time_unix_nano=now, attributes=_attributes(point.attributes),
-        explicit_bounds=value.bounds, bucket_counts=value.counts, count=sum(value.counts), sum=value.sum,
-    )  # fmt: skip
+        start_time_unix_nano=start,
+        time_unix_nano=now,
+        attributes=_attributes(point.attributes),
+        explicit_bounds=value.bounds,
+        bucket_counts=value.counts,
+        count=sum(value.counts),
+        sum=value.sum,
+    )
 
 
 def _is_number(point: Point) -> bool:

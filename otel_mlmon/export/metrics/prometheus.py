@@ -1,4 +1,4 @@
-"""The text that Prometheus scrapes; names as its OTLP receiver would make them (dots to `_`, suffixes for units)."""
+"""Text for Prometheus. Names are those of its OTLP receiver: dots become `_`, units become suffixes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INVALID: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 def media_type(accept: str) -> str:
-    """The format that a scraper's Accept header prefers; text where it has no preference."""
+    """Return the media type that an Accept header prefers; text when it has no preference."""
     wanted = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
     for part in accept.lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))
@@ -28,7 +28,7 @@ def media_type(accept: str) -> str:
 
 
 def exposition(metrics: Iterable[tuple[MetricName, Sequence[Point]]], media: str = TEXT) -> str:
-    """A snapshot as text. A metric without points is left out; so is a value that is no number."""
+    """Return a snapshot as text, without NaN values and without metrics that have no points."""
     openmetrics = media == OPENMETRICS
     lines = [line for metric, points in metrics for line in _family(metric, points, openmetrics=openmetrics)]
     return "".join([*lines, "# EOF\n"] if openmetrics else lines)
@@ -69,7 +69,7 @@ def _samples(name: str, point: Point) -> Iterator[str]:
     running = 0
     for bound, count in zip((*point.value.bounds, math.inf), point.value.counts, strict=True):
         running += count
-        # "1.0" rather than "1": what Prometheus 3 makes of it anyway, and OpenMetrics demands.
+        # "1.0" rather than "1": OpenMetrics demands it, and Prometheus 3 rewrites it anyway.
         le = "+Inf" if math.isinf(bound) else repr(float(bound))
         yield _sample(f"{name}_bucket", {**labels, "le": le}, running)
     yield _sample(f"{name}_sum", labels, point.value.sum)
@@ -77,7 +77,7 @@ def _samples(name: str, point: Point) -> Iterator[str]:
 
 
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    inside = ",".join(f'{key}="{_escape(said, quotes=True)}"' for key, said in labels.items())
+    inside = ",".join(f'{key}="{_escape(text_, quotes=True)}"' for key, text_ in labels.items())
     return f"{name}{{{inside}}} {_number(value)}\n" if inside else f"{name} {_number(value)}\n"
 
 
@@ -89,8 +89,8 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
-def _escape(said: str, *, quotes: bool) -> str:
-    clean = text(said).replace("\\", r"\\").replace("\n", r"\n")
+def _escape(value: str, *, quotes: bool) -> str:
+    clean = text(value).replace("\\", r"\\").replace("\n", r"\n")
     return clean.replace('"', r"\"") if quotes else clean
 
 

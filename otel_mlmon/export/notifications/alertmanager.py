@@ -1,4 +1,4 @@
-"""Alertmanager, API v2: firing alerts again and again, as it wants them, and resolved ones for a while."""
+"""Alertmanager, API v2: it gets firing alerts again and again, and resolved ones for 15 minutes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RETRY_S: Final = 1.0
 
 
 class AlertmanagerNotifier:
-    """One Alertmanager. It is told the state of now, so nothing queues up while it is away."""
+    """One Alertmanager. It gets the current state, so nothing queues up while it is away."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class AlertmanagerNotifier:
         resend_s: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`firing` tells all alerts that fire now; `clock` gives Unix seconds; `external_url` is where our pages are."""
+        """`firing` returns the alerts that fire now, `clock` Unix seconds; links begin with `external_url`."""
         self._external_url = external_url
         self._firing = firing
         self._resend_s = resend_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._resolved: dict[str, tuple[float, Alert]] = {}  # by id, with the wall time at which we heard of it
+        self._resolved: dict[str, tuple[float, Alert]] = {}  # by id, with the wall time of `notify`
         self._destination = Destination("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
         self._notifier = Notifier(
             "mlmon-alertmanager", self._send, interval_s=resend_s, first_wait_s=_RETRY_S, longest_wait_s=resend_s
@@ -51,7 +51,7 @@ class AlertmanagerNotifier:
         self._notifier.start()
 
     def notify(self, changed: Sequence[Alert]) -> None:
-        """Alerts that began to fire or were resolved: they are sent at once. Never blocks."""
+        """Send alerts that began to fire or were resolved, at once. Never blocks."""
         now = self._clock()
         with self._lock:
             for alert in changed:
@@ -70,15 +70,15 @@ class AlertmanagerNotifier:
         again = {alert.id for alert in firing}
         with self._lock:
             self._resolved = {
-                id_: (heard, alert)
-                for id_, (heard, alert) in self._resolved.items()
-                if now - heard < _RESOLVED_FOR_S and id_ not in again
+                id_: (notified, alert)
+                for id_, (notified, alert) in self._resolved.items()
+                if now - notified < _RESOLVED_FOR_S and id_ not in again
             }
             resolved = [alert for _, alert in self._resolved.values()]
         body = [self._alert(alert, now) for alert in (*firing, *resolved)]
         for first in range(0, len(body), _AT_ONCE):
             answer = self._destination.post(json.dumps(body[first : first + _AT_ONCE]).encode(), "application/json")
-            # A refusal is about single alerts, of which Alertmanager has taken the others; the rest must go on.
+            # Alertmanager refuses single alerts and takes the others of a request, so later requests must still go.
             if answer.outcome in {"busy", "unreachable"}:
                 return answer.wait_s
         return None

@@ -1,4 +1,4 @@
-"""One URL outside that takes what we have to tell. One attempt at a time; what became of it is counted and told."""
+"""One URL that takes deliveries. Attempts are made one at a time, counted and logged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome = Literal["sent", "busy", "refused", "unreachable"]
 
 
 class Answer(NamedTuple):
-    """`busy` may take the same bytes later, `refused` never will. `wait_s`: what Retry-After asks for."""
+    """`busy` may take the same bytes later, `refused` never will. `wait_s`: the seconds of Retry-After."""
 
     outcome: Outcome
     wait_s: float = 0.0
@@ -43,7 +43,7 @@ class Destination:
         """One attempt. Never raises."""
         headers = {"Content-Type": content_type, **({"Content-Encoding": encoding} if encoding else {})}
         try:
-            # A redirected POST would become a GET, and its answer read as success.
+            # A redirected POST would become a GET, and its answer would look like success.
             got = self._session.post(self._url, data=body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
         except (requests.RequestException, OSError, ValueError) as error:
             self._failed(_cause(error))
@@ -55,7 +55,7 @@ class Destination:
         return Answer("busy" if got.status_code in _BUSY else "refused", _seconds(got.headers.get("Retry-After")))
 
     def dropped(self, count: int, why: str) -> None:
-        """Say that so many things will never be delivered."""
+        """Count and log deliveries that will never be made."""
         for _ in range(count):
             self._observe(self.name, "dropped")
         if count:
@@ -79,11 +79,11 @@ class Destination:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason: the outer ones repeat the URL."""
+    """Return the innermost reason; the outer ones repeat the URL, which may hold a secret."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    said = "" if isinstance(error, requests.RequestException) else f": {error}"
-    return f"{type(error).__name__}{said}"
+    message = "" if isinstance(error, requests.RequestException) else f": {error}"
+    return f"{type(error).__name__}{message}"
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -1,4 +1,4 @@
-"""How an alert is called outside: its labels, its texts, and the address of its report page."""
+"""Labels, annotations and report address of an alert, for the outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otel_mlmon.values import Alert
 
 
 def labels_of(alert: Alert) -> dict[str, str]:
-    """Labels that identify the alert; empty ones are left out, as Alertmanager does. A rule's own labels win."""
+    """Return the labels of an alert. Empty ones are left out, as Alertmanager does. A rule's own labels win."""
     target = alert.target
     named = {
         "alertname": alert.rule,
@@ -26,11 +26,11 @@ def labels_of(alert: Alert) -> dict[str, str]:
 
 
 def annotations_of(alert: Alert, url: str) -> dict[str, str]:
-    """Texts for a person; a rule's own win, but for the address of the report page."""
+    """Return texts for a person. A rule's own annotations win, except for the address of the report page."""
     named = {"description": alert.verdict.result.message, **alert.annotations, "report": url}
     return {key: text(str(value)) for key, value in named.items() if value}
 
 
 def report_url(external_url: str, alert_id: str) -> str:
-    """Where the report page of an alert is."""
+    """Return the address of an alert's report page."""
     return f"{external_url.rstrip('/')}/alerts/{quote(alert_id, safe='')}"

@@ -1,4 +1,4 @@
-"""One thread per destination: whoever has something to tell never waits for the network."""
+"""One thread per destination, so that evaluation never waits for the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Calls `step` at once, then each `interval_s` or when told to, and once more at the end.
+    """Calls `step` at once, then every `interval_s` and after `soon`, and once more at the end.
 
     `step` makes one round of deliveries. It returns None when all went well, else the least number of seconds to
     wait before the next round (0: no wish). Waits double from `first_wait_s` up to `longest_wait_s`.
@@ -28,7 +28,7 @@ class Notifier:
         first_wait_s: float,
         longest_wait_s: float,
     ) -> None:
-        """Without an `interval_s`, only `soon` brings on the next round."""
+        """Without an `interval_s`, only `soon` starts the next round."""
         self._step = step
         self._interval_s = interval_s
         self._first_wait_s = first_wait_s
@@ -42,7 +42,7 @@ class Notifier:
         self._thread.start()
 
     def soon(self) -> None:
-        """Bring the next round forward, but not that after a failure: an outage is not to be hammered."""
+        """Start the next round now, except after a failure: that wait spares a receiver in trouble."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Notifier:
     def _round(self, *, first_failure: bool) -> float | None:
         try:
             return self._step()
-        except Exception:  # the next round may succeed, and a thread that died would never tell
+        except Exception:  # the next round may succeed; a dead thread would send nothing more
             if first_failure:
                 _log.exception("%s", self._thread.name)
             return 0.0

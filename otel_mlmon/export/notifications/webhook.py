@@ -16,7 +16,7 @@ from otel_mlmon.export.source import ObserveDelivery
 from otel_mlmon.values import Alert
 
 QUEUE: Final = 1000
-TRIES: Final = 10  # for one change, of a receiver that answers with errors
+TRIES: Final = 10  # for one alert, when the receiver answers with errors
 _RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
 _NEVER: Final = "0001-01-01T00:00:00Z"  # how Alertmanager writes that an alert has not ended
@@ -41,7 +41,7 @@ class WebhookNotifier:
         self._notifier.start()
 
     def notify(self, changed: Sequence[Alert]) -> None:
-        """Queue what changed. Never blocks."""
+        """Queue changed alerts. Never blocks."""
         with self._lock:
             self._waiting.extend(changed)
             over = max(len(self._waiting) - QUEUE, 0)
@@ -51,7 +51,7 @@ class WebhookNotifier:
         self._notifier.soon()
 
     def stop(self) -> None:
-        """Deliver what waits, as far as it is taken at the first attempt, and end."""
+        """Deliver waiting alerts, one attempt each, and end."""
         self._notifier.stop()
         with self._lock:
             left = len(self._waiting)
@@ -85,7 +85,7 @@ class WebhookNotifier:
 
 
 def payload(alert: Alert, external_url: str) -> dict[str, Any]:
-    """One alert in the shape of Alertmanager's own webhooks (version 4) with our numbers added; times are event time."""
+    """Return an alert in the shape of Alertmanager's webhooks (version 4), with our numbers; times are event time."""
     status = "firing" if alert.phase == "firing" else "resolved"
     labels, url = labels_of(alert), report_url(external_url, alert.id)
     annotations, verdict = annotations_of(alert, url), alert.verdict
