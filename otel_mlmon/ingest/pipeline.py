@@ -23,14 +23,13 @@ from otel_mlmon.wire import semconv
 _log = logging.getLogger(__name__)
 Signal = Literal["logs", "traces", "metrics"]
 Encoding = Literal["protobuf", "json"]
-GROUP_ROWS = 50_000  # a commit takes no further request once it holds so many rows
+GROUP_ROWS = 50_000  # a commit with this many rows takes no further request
 
 
-# (signal, body, encoding, time of receipt in ns) → batches. Pure, and its arguments and its result can be sent to another process.
+# (signal, body, encoding, time of receipt in ns) → batches. Pure; arguments and result can be sent to another process.
 Decode = Callable[[Signal, bytes, Encoding, int], Decoded]
-Commit = Callable[
-    [Sequence[Batch], int], Sequence[Appended]
-]  # (batches, received): see `values.storage.Storage.commit`
+# (batches, received): see `values.storage.Storage.commit`
+Commit = Callable[[Sequence[Batch], int], Sequence[Appended]]
 OnCommit = Callable[[Sequence[Batch], int], None]  # (batches, received)
 
 

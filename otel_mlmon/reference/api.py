@@ -40,7 +40,7 @@ def reference_routes(book: ReferenceBook) -> list[Route]:
         return JSONResponse(_without_nan(to_document(reference)))
 
     async def put(request: Request) -> Response:
-        """Add or replace a reference. The body is the artefact as JSON, at most 64 MiB. 400: the artefact has a mistake."""
+        """Add or replace a reference. The body is the artefact as JSON, at most 64 MiB. 400: a mistake in it."""
         body = await request.body()
         if len(body) > _LARGEST:
             raise BadReference(f"a reference of {len(body)} bytes; the limit is {_LARGEST}")
