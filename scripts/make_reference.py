@@ -155,7 +155,7 @@ def http_api() -> str:
     never: Any = SimpleNamespace  # only the routes are of interest: nothing calls what they lead to
     further = [*reference_routes(never), *prediction_routes(never)]
     lines = ["# HTTP API", NOTE.format("the docstrings of the routes' handlers")]
-    lines += ['Errors are JSON: `{"error": "what was found, and what is allowed"}`. Nothing asks for authentication.']
+    lines += ['Errors are JSON: `{"error": "the mistake, and the allowed values"}`. Nothing asks for authentication.']
     lines += ["## Receiver", "On `receive.http` (`127.0.0.1:4318`); OTLP/gRPC is on `receive.grpc` (`127.0.0.1:4317`)."]
     lines += _routes(otlp_app(never, ground_truth=never).routes)
     lines += ["## Metrics, pages and API", "On `web.listen` (`127.0.0.1:9464`)."]

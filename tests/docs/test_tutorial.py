@@ -21,7 +21,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 def _run(command: str, folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
-        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -44,7 +44,7 @@ def test_tutorial(tmp_path: Path) -> None:
             if language in ("python", "yaml"):
                 (tmp_path / name).write_text(text)
             elif language == "text":
-                until = time.monotonic() + 30
+                until = time.monotonic() + 60
                 while not doctest.OutputChecker().check_output(text, output, FLAGS):
                     assert time.monotonic() < until, f"{last}\nfound:\n{output}\non the page:\n{text}"
                     time.sleep(0.5)
