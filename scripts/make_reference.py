@@ -47,11 +47,12 @@ TYPES: dict[Any, str] = {
 def configuration() -> str:
     """Return the page of all configuration keys."""
     intro = (
-        "`mlmon serve --config FILE` reads a YAML file with these keys. Every key has a default, apart from those marked"
-        " *required*. An unknown key is a mistake. Relative paths begin at the configuration file.\n\n"
-        "Every key can also be given as an environment variable, named like its path: `MLMON_STORE__MEMORY_LIMIT=2GB` is"
-        " `store.memory_limit`. The value is written as in the file: `MLMON_RULES='[rules, more]'`. Relative paths in"
-        " variables begin at the working directory. Variables win over the file; options of `mlmon serve` win over both."
+        "`mlmon serve --config FILE` reads a YAML file with these keys. Every key has a default, apart from those"
+        " marked *required*. An unknown key is a mistake. Relative paths begin at the configuration file.\n\n"
+        "Every key can also be given as an environment variable, named like its path: `MLMON_STORE__MEMORY_LIMIT=2GB`"
+        " is `store.memory_limit`. The value is written as in the file: `MLMON_RULES='[rules, more]'`. Relative paths"
+        " in variables begin at the working directory. Variables win over the file; options of `mlmon serve` win"
+        " over both."
     )
     return _page(["# Configuration", NOTE.format("otel_mlmon/server/config.py"), intro, *_section(Config, "")])
 

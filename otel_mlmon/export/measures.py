@@ -1,4 +1,4 @@
-"""What the figure of a check is, in words for people, and how it is written. Pages, terminal and whoever else shows alerts agree."""
+"""The figure of a check in words, the same on pages, in the terminal and in messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHARES: Final = frozenset({"missing", "type", "range", "default_value", "stuck"
 
 
 def measured(check: str, method: str) -> str:
-    """What the value of a verdict is.
+    """Name the value of a verdict.
 
     >>> measured("slices", "rmse"), measured("drift", "psi"), measured("integrity", "missing")
     ('rmse of the worst slice, beyond what is expected', 'psi', 'missing, share of the rows')

@@ -1,4 +1,4 @@
-"""What this stage needs of the processor."""
+"""The interfaces through which exporters read the processor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_mlmon.wire.semconv import MetricName
 
 
 class HistoryPoint(NamedTuple):
-    """One verdict of an alert's past; `end` is the end of its window, ns; `low` and `high` an interval of `value`, where known."""
+    """One verdict of an alert's past. `end`: end of its window, ns. `low`, `high`: interval of `value`, if known."""
 
     end: int
     value: float | None
@@ -27,7 +27,7 @@ class MetricSource(Protocol):
 
 
 class AlertSource(Protocol):
-    """Alerts and what is behind them."""
+    """Alerts, their history and their explanations."""
 
     def alerts(self) -> Sequence[Alert]:
         """Pending, firing and just resolved ones."""
@@ -42,12 +42,13 @@ class AlertSource(Protocol):
         ...
 
     def examples(self, alert_id: str) -> Sequence[Mapping[str, Any]]:
-        """Predictions that show what is wrong: prediction_id, time (ns), value, prediction, ground_truth, trace_id."""
+        """Return the most telling predictions: prediction_id, time (ns), value, prediction, ground_truth, trace_id."""
         ...
 
     def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
-        """Why it fires, JSON-able, as `values.explanation.Explanation`. None for an unknown alert, and when it takes longer than `wait` seconds to
-        find out; then it goes on, and is there when asked again.
+        """Return why an alert fires, JSON-able, as `values.explanation.Explanation`.
+
+        None for an unknown alert, and after `wait` seconds; the work then goes on, for the next call.
         """
         ...
 

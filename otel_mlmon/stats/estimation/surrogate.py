@@ -57,7 +57,8 @@ def fit_surrogate(
 ) -> SurrogateModel:
     """Fit a surrogate to the model's `predictions` for reference rows (rows × inputs).
 
-    `predictions` are numbers or codes into `classes`. `losses` returns the losses of all rows for other predictions than the model's.
+    `predictions` are numbers or codes into `classes`. `losses` returns the losses of all rows for
+    other predictions than the model's.
 
     >>> x = np.random.default_rng(0).uniform(size=(2000, 1))
     >>> price = 10 * x[:, 0]
