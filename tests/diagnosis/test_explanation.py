@@ -277,7 +277,7 @@ def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.M
     alert = world.tick(0)["PricesOff", "", ""]
     made = Explanations(world.store, world.engine, lambda: [world.group], world.find, world.windows)
     first, reads = made.find(alert), []
-    monkeypatch.setattr(world.store, "rows", lambda *a, **k: reads.append(a))
+    monkeypatch.setattr(world.store.rows, "read", lambda *a, **k: reads.append(a))
     assert made.find(alert) is first
     assert not reads
     world.tick(1)
@@ -343,7 +343,7 @@ def test_what_fails_is_named_and_the_rest_still_stands(monkeypatch: pytest.Monke
     assert found["changes"] is None
     assert found["missing"] == ("changes (OSError)",)
     assert len(found["where"]["slices"]) == 3
-    monkeypatch.setattr(world.store, "rows", explode)
+    monkeypatch.setattr(world.store.rows, "read", explode)
     found = world.explain(alert)
     assert (found["where"], found["features"]) == (None, None)
     assert found["missing"] == ("changes (OSError)", "features and slices (OSError)")
