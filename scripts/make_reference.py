@@ -153,7 +153,7 @@ def _function(name: str, function: Callable[..., Any], heading: str = "## ") -> 
 
 def http_api() -> str:
     """Return the page of all HTTP routes."""
-    never: Any = SimpleNamespace  # only the routes are of interest: nothing calls what they lead to
+    never: Any = SimpleNamespace  # only the routes are read: no handler is called
     further = [*reference_routes(never), *prediction_routes(never)]
     lines = ["# HTTP API", NOTE.format("the docstrings of the routes' handlers")]
     lines += ['Errors are JSON: `{"error": "the mistake, and the allowed values"}`. Nothing asks for authentication.']

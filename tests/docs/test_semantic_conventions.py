@@ -1,4 +1,4 @@
-"""The conventions on paper are those in the code, and what the page shows is taken by the processor as it says."""
+"""The page of semantic conventions has the names of the code, and the processor decodes its examples as described."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def test_every_method_and_reason_is_listed() -> None:
 
 
 @pytest.mark.parametrize("text", _blocks("json"))
-def test_every_json_example_is_taken(text: str) -> None:
+def test_every_json_example_is_accepted(text: str) -> None:
     found = _decode(text)
     (batch,) = found.batches
     assert (found.rejected, found.ignored, batch.model, len(batch)) == ({}, 0, "house-prices", 1)
 
 
-def test_the_examples_hold_what_the_page_says() -> None:
+def test_examples_decode_to_the_described_cells() -> None:
     mapped, flat, span, truth = (_decode(text).batches[0] for text in _blocks("json"))
     assert _cells(mapped, 0) == {"rooms": "4", "age": "null", "region": '"INLAND"', "(prediction)": "231500.0"}
     assert _cells(flat, 0) == {"rooms": "3", "region": '"NEAR BAY"', "(prediction)": "198000.0"}
@@ -99,7 +99,7 @@ def test_the_examples_hold_what_the_page_says() -> None:
     assert truth.ids.to_pylist() == mapped.ids.to_pylist()
 
 
-def test_the_example_of_a_batch_holds_what_the_page_says() -> None:
+def test_example_of_a_batch_decodes_to_the_described_cells() -> None:
     (code,) = _blocks("python")
     made: dict[str, Any] = {}
     exec(compile(code, "semantic-conventions.md", "exec"), made)
