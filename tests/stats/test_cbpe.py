@@ -1,4 +1,4 @@
-"""Calibrated scores, and the metrics that they let expect."""
+"""Calibrated scores, and the metrics estimated from them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _calibration(reference: Reference) -> Calibration:
 
 
 def _both(made: Calibration, frame: pd.DataFrame, columns: Columns, metric: Metric) -> tuple[Estimate, float]:
-    """What is expected of the rows, and what came."""
+    """Return the estimated and the realised metric of the rows."""
     block = block_of(frame, columns)
     found = outcomes(block, np.arange(len(block)))
     place = np.array([made.classes.index(name) for name in found.classes], np.int32)
@@ -130,7 +130,7 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
 
 
 def test_the_area_of_nearly_perfect_scores_is_not_taken_for_larger_than_it_is() -> None:
-    """Positives that no reference of this size has below all others, and others above all positives, are still to come."""
+    """A reference this small has no positive with the lowest score; windows will have some."""
 
     def drawn(seed: int, n: int) -> tuple[Floats, Mask]:
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Loss models: the mean loss that is to come, and how well it is known."""
+"""Loss models: the expected mean loss and its standard error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _model(reference: Reference, loss: Loss) -> LossModel:
 def _covered(
     reference: Reference, frame: pd.DataFrame, loss: Loss, size: int, columns: Columns = NUMBERS
 ) -> list[float]:
-    """By how many standard errors the mean loss of each chunk of rows is off."""
+    """Return the error of each chunk's expected mean loss, in standard errors."""
     block, model = block_of(frame, columns), _model(reference, loss)
     predicted = block.fields[FIELD_PREDICTION].numbers
     assert predicted is not None
@@ -54,7 +54,7 @@ def test_the_mean_loss_of_new_rows_is_within_its_band_nineteen_times_of_twenty(
     """Also where the window has other rows than the reference, with larger errors or smaller ones."""
     off = np.array(_covered(_reference(), houses(1, 60_000, **shift), loss, 300))
     assert (np.abs(off) < 1.96).mean() > 0.9
-    assert off.std() > 0.5  # nor is it so wide that it says nothing
+    assert off.std() > 0.5  # the band is not too wide either
     assert abs(off.mean()) < 0.5
     if not shift:
         assert (np.abs(off) < 1.96).mean() < 0.99
@@ -114,7 +114,7 @@ def test_on_real_data_it_holds_the_realised_error_of_held_out_rows(name: str, si
     for loss in ("squared_error", "absolute_error"):
         off = np.array(_covered(reference, later, loss, size))
         assert (np.abs(off) < 1.96).mean() > 0.88
-        assert (np.abs(off) < 1.2).mean() < 0.95  # nor is it so wide that it says nothing
+        assert (np.abs(off) < 1.2).mean() < 0.95  # the band is not too wide either
         assert abs(off.mean()) < 0.6
 
 
@@ -155,7 +155,7 @@ def test_few_rows_are_refused_and_no_rows_have_no_mean() -> None:
 
 
 def test_the_band_of_a_part_is_as_wide_as_its_rows_of_the_reference_make_it() -> None:
-    """The same errors everywhere: of a tenth of the reference's rows the mean is known as well as a tenth of the rows can know it."""
+    """With equal errors everywhere, the mean over a tenth of the rows is as uncertain as a tenth of the reference."""
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(4000, 2))
     model = fit_loss_model(["x", "y"], x, rng.exponential(size=4000), in_order=False)

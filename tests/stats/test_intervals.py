@@ -1,4 +1,4 @@
-"""Confidence intervals hold the truth as often as they say, and agree with the tests of worsening. All draws are seeded."""
+"""Confidence intervals have their coverage, and agree with the tests of worsening. All draws are seeded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to some of the values is told apart: units, signs, swaps, shifts, outliers; and nothing where nothing did."""
+"""Transformations of some values are recognised: units, signs, swaps, shifts, outliers, and none."""
 
 from __future__ import annotations
 

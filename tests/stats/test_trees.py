@@ -1,4 +1,4 @@
-"""Trees without scikit-learn: the same numbers, and safe to read from a file."""
+"""Plain trees predict the same numbers as scikit-learn, and are safe to read from a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from otel_mlmon.values.estimators import Trees
 
 
 def test_the_trees_predict_what_scikit_learn_does() -> None:
-    """A model fitted apart, with the same settings, on rows that neither has seen, holes and far-out values among them."""
+    """Compare with a separate fit of the same settings, on new rows with missing and extreme values."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     rng = np.random.default_rng(0)
@@ -44,7 +44,8 @@ def test_without_anything_to_split_by_it_predicts_the_mean() -> None:
 
 
 def test_more_rows_than_are_evaluated_at_a_time_are_all_predicted() -> None:
-    stump = Trees(1, 0.0, *map(np.array, ([0], [0], [0.5], [False], [0], [1], [2], [1.0, 2.0])))  # type: ignore[arg-type]
+    arrays = [np.array(values) for values in ([0], [0], [0.5], [False], [0], [1], [2], [1.0, 2.0])]
+    stump = Trees(1, 0.0, *arrays)
     x = (np.arange(50_001) % 2)[:, None].astype(float)
     assert predict(stump, x).tolist() == [1.0 + i % 2 for i in range(50_001)]
     assert predict(stump, np.zeros((0, 1))).tolist() == []
@@ -69,9 +70,15 @@ def test_more_rows_than_are_evaluated_at_a_time_are_all_predicted() -> None:
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, list[Any]]) -> None:
     columns = {
-        "tree": [0], "feature": [0], "threshold": [0.5], "missing_left": [False], "first": [0], "last": [1], "leaves": [2],
+        "tree": [0],
+        "feature": [0],
+        "threshold": [0.5],
+        "missing_left": [False],
+        "first": [0],
+        "last": [1],
+        "leaves": [2],
         "values": [1.0, 2.0],
-    } | change  # fmt: skip
+    } | change
     with pytest.raises(ValueError, match="tree"):
         Trees(1, 0.0, **{name: np.array(values) for name, values in columns.items()})
 

@@ -1,8 +1,9 @@
-"""NannyML's CBPE and DLE on its own data sets and on given ones; runs in the virtual environment of scripts/install-rivals.
+"""NannyML's CBPE and DLE on its own data sets and on given ones.
 
-Usage: python nannyml_estimates.py DIRECTORY. Writes NannyML's own data sets there as NAME.reference.parquet and
-NAME.analysis.parquet (of both, those of others are read), and prints its estimates as JSON: by data set and metric, one per chunk.
-DIRECTORY/tasks.json says what is to be estimated of which data set.
+Runs in the virtual environment of scripts/install-rivals. Usage: python nannyml_estimates.py DIRECTORY. Writes
+NannyML's own data sets there as NAME.reference.parquet and NAME.analysis.parquet, reads the given ones by the same
+names, and prints its estimates as JSON: by data set and metric, one per chunk. DIRECTORY/tasks.json lists the metrics
+to estimate for each data set.
 """
 
 from __future__ import annotations
