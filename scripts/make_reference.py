@@ -45,7 +45,6 @@ TYPES: dict[Any, str] = {
 
 
 def configuration() -> str:
-    """Return the page of all configuration keys."""
     intro = (
         "`mlmon serve --config FILE` reads a YAML file with these keys. Every key has a default, apart from those"
         " marked *required*. An unknown key is a mistake. Relative paths begin at the configuration file.\n\n"
@@ -91,7 +90,6 @@ def _default(field: FieldInfo) -> str:
 
 
 def command_line() -> str:
-    """Return the page of all commands and their options."""
     return _page(["# Command line", NOTE.format("otel_mlmon/cli"), *_command(cli, None, "mlmon")])
 
 
@@ -120,7 +118,6 @@ def _command(command: click.Command, parent: click.Context | None, name: str) ->
 
 
 def sdk() -> str:
-    """Return the page of the public functions of `otel_mlmon`."""
     lines = ["# SDK", NOTE.format("otel_mlmon/sdk"), "The package has two public names, `configure` and `Monitor`."]
     lines += _function("otel_mlmon.configure", otel_mlmon.configure)
     lines += [*_class("otel_mlmon.Monitor", otel_mlmon.Monitor), *_class("Call", Call)]
@@ -152,7 +149,6 @@ def _function(name: str, function: Callable[..., Any], heading: str = "## ") -> 
 
 
 def http_api() -> str:
-    """Return the page of all HTTP routes."""
     never: Any = SimpleNamespace  # only the routes are read: no handler is called
     further = [*reference_routes(never), *prediction_routes(never)]
     lines = ["# HTTP API", NOTE.format("the docstrings of the routes' handlers")]
