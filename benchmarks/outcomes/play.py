@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.outcomes.streams import HOUR, Life
 from otel_mlmon.checks.context import WindowRows
-from otel_mlmon.diagnosis.outcome_change import Diagnosis
+from otel_mlmon.diagnosis.outcome_change import Diagnosed, Diagnosis
 from otel_mlmon.engine.tick import Engine
 from otel_mlmon.lab.simulate.memory import MemoryWindows
 from otel_mlmon.lab.simulate.run import MemoryStore, ticks
@@ -36,10 +36,8 @@ class Fired:
 class _Silent(Diagnosis):
     """Skip the messages of verdicts: they take most of the time and change no status."""
 
-    def of(
-        self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
-    ) -> tuple[Verdict, bool]:
-        return verdict, False
+    def of(self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None) -> Diagnosed:
+        return Diagnosed(verdict, biased=False)
 
 
 class _Alerts(Engine):

@@ -1,7 +1,8 @@
 """Error budgets: an objective over weeks, and alerts on how fast the error budget that it allows is used up.
 
-The alerts are those of the Site Reliability Workbook (chapter 5, multiwindow, multi-burn-rate), scaled from its 30 days to the
-objective's own time: each looks at a long window, which says that it matters, and a short one, which says that it goes on.
+The alerts are those of the Site Reliability Workbook (chapter 5, multiwindow, multi-burn-rate), scaled from its 30 days
+to the objective's own time: each looks at a long window, which says that it matters, and a short one, which says that
+it goes on.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from otel_mlmon.values.evidence import BudgetEvidence, BurnWindow
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
 PAIRS: Final = ((1 / 720, 14.4, True), (1 / 120, 6.0, True), (1 / 30, 3.0, False), (1 / 10, 1.0, False))
 SHORT: Final = 12  # times shorter than the long window
-_SURE: Final = 0.01  # p-value below which a burn rate is no accident, for all pairs together
+_BURN_P_VALUE: Final = 0.01  # for all pairs together, below which chance does not explain a burn rate
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """An objective in costs per prediction: `amount` is the mean, up to `normal` it is free, beyond `allowed` the objective is missed.
+    """An objective in costs per prediction: `amount` is the mean, free up to `normal`, missed beyond `allowed`.
 
     `sure` says how sure it is that the cost is above a value: a p-value.
     """
@@ -84,13 +85,13 @@ def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
                 factor=factor,
                 p_value=p_value,
                 rows=objective.rows(long),
-                breach=burning and p_value * len(PAIRS) < _SURE,
+                breach=burning and p_value * len(PAIRS) < _BURN_P_VALUE,
                 wakes=wakes,
             )
         )
     if not lines:
-        return no_data("too_few_rows", f"no window of the objective has {rule.min_ground_truth} predictions to judge by",
-                       rows=counts.with_truth)  # fmt: skip
+        message = f"no window of the objective has {rule.min_ground_truth} predictions to judge by"
+        return no_data("too_few_rows", message, rows=counts.with_truth)
     return _outcome(rule, lines, used, objective.rows(overall) if overall else 0)
 
 
@@ -99,8 +100,8 @@ def _outcome(rule: BudgetRule, lines: list[BurnWindow], used: float, rows: int) 
     worst = breached[0] if breached else max(lines, key=lambda line: line.burn / line.factor)
     left = 1 - used
     message = (
-        f"the error budget of {rule.budget} burns {worst.burn:.3g} times as fast as {format_duration(rule.over)} allow, over "
-        f"{worst.window} and {worst.short_burn:.3g} times over {worst.short}; {left:.0%} of it is left"
+        f"the error budget of {rule.budget} burns {worst.burn:.3g} times as fast as "
+        f"{format_duration(rule.over)} allow, over {worst.window} and {worst.short_burn:.3g} times over {worst.short}; {left:.0%} of it is left"
     )
     return CheckResult(
         "breach" if breached else "ok",

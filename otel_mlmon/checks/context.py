@@ -1,7 +1,7 @@
 """The evaluation context: the data that checks look at; and the answers that they share.
 
-The engine makes one `EvaluationContext` for a model version and a window. A check receives a view of it: `FieldView` for one
-field, `ModelView` for whole predictions. "" is the segment of all rows.
+The engine makes one `EvaluationContext` for a model version and a window. A check receives a view of it: `FieldView`
+for one field, `ModelView` for whole predictions. "" is the segment of all rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
 
 NO_CELLS = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan"))
-_CHANCE = 0.5  # p-value above which no confidence that a rule may state makes a breach sure
+_NEVER_SURE = 0.5  # p-value above which no confidence that a rule may state makes a breach sure
 
 
 class OutsideCounter(Protocol):
@@ -122,8 +122,8 @@ ReadRows = Callable[[Sequence[str]], RowBlock | None]  # segment keys → all ro
 class WindowRows:
     """Rows of one window of one model, read only when a check needs more than counts.
 
-    All checks of a tick share them: they are read at most once per segment key, and at once for those of `keys`. `whole` has the
-    same rows with all of their columns, where these have some only.
+    All checks of a tick share them: they are read at most once per segment key, and at once for those of `keys`.
+    `whole` has the same rows with all of their columns, where these have some only.
     """
 
     read: ReadRows
@@ -232,7 +232,8 @@ class EvaluationContext:
 class FieldView:
     """One field of one segment of a window.
 
-    `expected` is the reference's profile for this segment, or of the whole where the reference does not know the segment.
+    `expected` is the reference's profile for this segment, or of the whole where the reference does not know the
+    segment.
     """
 
     context: EvaluationContext
@@ -324,9 +325,10 @@ def expected_profile(reference: Reference | None, segment: str, name: str) -> Fi
 def error_design_effects(
     reference: Reference | None, windows: Mapping[str, WindowProfile], segment: str, method: str
 ) -> tuple[float, float]:
-    """Return how many rows with ground truth count as one independent row in a metric: of the window, and of the reference.
+    """Return the design effects of a metric's errors: of the window's rows with ground truth, and of the reference's.
 
-    The reference measured this on its own rows. A segment that it did not measure is taken for a random part of the whole.
+    The reference measured this on its own rows. A segment that it did not measure is taken for a random part of the
+    whole.
     """
     if reference is None or segment not in windows:
         return 1.0, 1.0
@@ -382,8 +384,8 @@ def compare(
 ) -> CheckResult:
     """Compare a value with its threshold. NaN is no data, never ok.
 
-    A breach is one by size; the engine decides later, together with all other tests of the tick, whether it is sure. Without a
-    p-value (NaN) the size alone decides.
+    A breach is one by size; the engine decides later, together with all other tests of the tick, whether it is sure.
+    Without a p-value (NaN) the size alone decides.
     """
     if math.isnan(value):
         return no_data("no_values", f"{message}: not defined for this window", rows=rows, reference_rows=reference_rows)
@@ -401,5 +403,5 @@ def compare(
         message=message,
         finding=finding if beyond else "",
         level="critical" if beyond and severe else "",
-        evidence=evidence() if beyond and not p_value > _CHANCE else None,
+        evidence=evidence() if beyond and not p_value > _NEVER_SURE else None,
     )

@@ -48,7 +48,7 @@ def applies(rule: DriftRule, reference: FieldReference) -> bool:
 
 
 def threshold(rule: DriftRule) -> float:
-    """Return the largest distance that is fine: the stated one, else a convention of the field; with a budget a floor."""
+    """Return the largest distance that is fine: as stated, else by convention; with a budget a floor."""
     if rule.above is not None:
         return rule.above
     return FLOORS[rule.drift] if rule.false_alarms else DRIFT_THRESHOLDS[rule.drift]
@@ -111,7 +111,7 @@ def distribution(field: FieldView, profile: FieldProfile) -> Distribution:
 
 
 def seen_once(profile: FieldProfile) -> int:
-    """Known categories with one row: as many rows as that, by Good and Turing, are to be expected in categories never seen."""
+    """Count known categories with one row: the expected number of rows in unseen categories (Good and Turing)."""
     return 0 if profile.categories is None else int((profile.categories == 1).sum())
 
 

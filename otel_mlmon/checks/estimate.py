@@ -79,7 +79,7 @@ def estimate(rule: EstimateRule, view: ModelView) -> CheckResult:
 
 
 def expected_of(reference: Reference, segment: str, metric: str, positive: str | None) -> tuple[float, int]:
-    """The reference's own metric, of the segment where it knows that, and the number of rows it is of; NaN where it has none."""
+    """Return the reference's metric, of the segment where it knows that, and its number of rows; NaN without one."""
     part = reference.segments.get(segment)
     known = part if part is not None else reference
     if metric == "roc_auc":
@@ -100,7 +100,8 @@ def _of_losses(
         rows = rows[np.isfinite(predicted[rows])]
     if not len(rows):
         return too_few_predictions(0, 1)
-    return expected_loss(metric, model, input_rows(block.fields, reference.fields, model.inputs, rows), CONFIDENCE)  # type: ignore[arg-type]
+    inputs = input_rows(block.fields, reference.fields, model.inputs, rows)
+    return expected_loss(metric, model, inputs, CONFIDENCE)  # type: ignore[arg-type]
 
 
 def _of_scores(

@@ -24,7 +24,7 @@ ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
 
 
 def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
-    """Compare every pair of segments of one key, for each of the rule's keys; the p-value accounts for the number of pairs."""
+    """Compare every pair of segments of one key, for each of the rule's keys; the p-value counts the pairs."""
     windows, whole = view.context.windows, view.counts
     if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
         return too_little_ground_truth(rule, whole)
@@ -54,8 +54,8 @@ def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
         min(1.0, most.p_value * len(gaps)),
         rows=whole.with_truth,
         reference_rows=0,
-        message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({rows[most.higher]} predictions) and {low.value:.4g} "
-        f"with {most.lower} ({rows[most.lower]}); {sum(gap.pairs for gap in gaps)} pairs compared",
+        message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({rows[most.higher]} predictions) "
+        f"and {low.value:.4g} with {most.lower} ({rows[most.lower]}); {sum(gap.pairs for gap in gaps)} pairs compared",
         finding="gap",
         evidence=lambda: FairnessEvidence(
             tuple(

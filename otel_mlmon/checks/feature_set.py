@@ -12,8 +12,9 @@ from otel_mlmon.values.evidence import FieldEvidence, Line
 
 
 def weighted_drift(rule: FeatureSetDrift, view: ModelView) -> CheckResult:
-    """(sum of w d³)^(1/3) over features with distances d and importances w that add up to 1: one feature that the model lives on
-    counts, many that it ignores do not. Without importances all weigh the same.
+    """(sum of w d³)^(1/3) over features with distances d and importances w that add up to 1.
+
+    A feature that the model relies on counts, many that it ignores do not. Without importances all weigh the same.
     """
     reference = view.reference
     if reference is None:

@@ -20,7 +20,7 @@ _MONTH: Final = 2_629_800_000_000_000  # ns between false alarms, where the rule
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Both sums of the test, and the number of windows since they were 0. `end` is the end of the last window counted."""
+    """Both sums of the test, and the windows since they were 0. `end` is the end of the last window counted."""
 
     up: float = 0
     down: float = 0
@@ -37,8 +37,8 @@ def applies(_rule: GradualDrift, reference: FieldReference) -> bool:
 def gradual_drift(rule: GradualDrift, field: FieldView) -> CheckResult:
     """Two-sided CUSUM of the windows' means, in standard errors. Page, Biometrika 41 (1954).
 
-    The context's memory keeps the sums of this target from window to window; a window that overlaps the last one counted is not
-    counted again. The limit follows from the budget of false alarms, divided into `budget_shares` parts.
+    The context's memory keeps the sums of this target from window to window; a window that overlaps the last one
+    counted is not counted again. The limit follows from the budget of false alarms, divided into `budget_shares` parts.
     """
     if field.reference is None or field.expected is None:
         return no_data("not_in_reference", f"{field.name} is not in the reference")
@@ -66,8 +66,8 @@ def gradual_drift(rule: GradualDrift, field: FieldView) -> CheckResult:
         float("nan"),
         rows=profile.numbers,
         reference_rows=expected.numbers,
-        message=f"the mean has been {'above' if sums.up >= sums.down else 'below'} the reference's for {sums.windows} windows, "
-        f"now by {difference / spread:+.2g} standard deviations",
+        message=f"the mean has been {'above' if sums.up >= sums.down else 'below'} the reference's for "
+        f"{sums.windows} windows, now by {difference / spread:+.2g} standard deviations",
         finding="shift",
         critical=rule.critical,
         evidence=lambda: evidence.of_field(field),

@@ -1,4 +1,4 @@
-"""Integrity of one field: values that are missing, of another type or in another format, judged by their share of the rows."""
+"""Integrity of one field: the share of values that are missing, of another type or in another format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_mlmon.stats.inference.proportion import exceeds, fisher_greater
 from otel_mlmon.values import CheckResult, FieldProfile, FieldReference
 
 # Without a stated limit: how far a share may rise above the reference's, in fractions of all rows.
-MARGIN: Final = 0.005
+SHARE_MARGIN: Final = 0.005
 _FITTING: Final[Mapping[str, frozenset[str]]] = {
     "float": frozenset({"int", "float"}),
     "int": frozenset({"int"}),
@@ -76,7 +76,9 @@ def type_mismatch(rule: TypeMismatch, field: FieldView) -> CheckResult:
     message = f"{percent(wrong(field.profile), values)} of {values} values are no {wanted}: {found}"
     of = None if rule.expect else lambda p: (wrong(p), p.values - p.nan)
     explained = None
-    if wanted == "int" and _types(field.profile).get("float", 0) > MARGIN * values:  # whole numbers times a factor?
+    if (
+        wanted == "int" and _types(field.profile).get("float", 0) > SHARE_MARGIN * values
+    ):  # whole numbers times a factor?
         explained = explain(field)
     if explained is not None and explained.finding in TRANSFORMED:
         return share(
@@ -139,17 +141,17 @@ def share(
 ) -> CheckResult:
     """Judge a share of bad rows against `above`, or against the reference's share and a margin.
 
-    `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni). `worth` rows
-    count for one.
+    `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni).
+    `worth` rows count for one.
     """
     expected = None if of is None or field.expected is None else of(field.expected)
     if rule.above is not None:
         threshold, p_value = rule.above, exceeds(bad, rows, rule.above)
     elif expected is None:
-        threshold, p_value = MARGIN, exceeds(bad, rows, MARGIN)
+        threshold, p_value = SHARE_MARGIN, exceeds(bad, rows, SHARE_MARGIN)
     else:
         before = expected[0] / expected[1] if expected[1] else 0.0
-        threshold = min(before + MARGIN, 1.0)
+        threshold = min(before + SHARE_MARGIN, 1.0)
         p_value = min(1.0, tests * fisher_greater(
             round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
         ))  # fmt: skip

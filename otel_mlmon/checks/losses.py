@@ -93,7 +93,7 @@ def model_inputs(block: RowBlock, rows: Rows, reference: Reference, model: LossM
 
 
 def expected_losses(block: RowBlock, rows: Rows, reference: Reference | None, metric: Metric) -> Floats | None:
-    """Return the loss that the reference expects of each row; None where it has no model of the losses, or an input did not come."""
+    """Return the loss that the reference expects of each row; None without a model of the losses or its inputs."""
     model = loss_model(reference, metric)
     if model is None or reference is None:
         return None

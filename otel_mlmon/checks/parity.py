@@ -1,4 +1,4 @@
-"""Parity: is the model in production the intended one? Its predictions against those of a shadow, on the same inputs."""
+"""Parity: is the model in production the intended one? Its predictions against a shadow's, on the same inputs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
 EXAMPLES: Final = 10
-_CHANCE: Final = 0.05  # p-value above which nobody needs to know where
-_MARGIN: Final = 0.2  # by which a slice's disagreement must exceed that of all rows
+_WORTH_A_SEARCH: Final = 0.05  # p-value above which no slices are searched
+_SLICE_MARGIN: Final = 0.2  # by which a slice's disagreement must exceed that of all rows
 _LEAST_SLICE: Final = 5
 _SHOWN_SLICES: Final = 3
 _MOST_CLASSES: Final = 20
@@ -50,7 +50,7 @@ def judge_pairs(
     predictions: int | None = None,
     whole: Callable[[], tuple[RowBlock | None, npt.NDArray[np.int64]]] | None = None,
 ) -> CheckResult:
-    """The same for any rows, of so many `predictions` (None: they are all there are). `reference` gives slices the ranges that
+    """Judge any rows, of so many `predictions` (None: these are all). `reference` gives slices the ranges that
     they are named by; `whole` reads the rows with their features, where the block has none.
     """
     found = pairs(block, rows, rule.tolerance)
@@ -75,7 +75,7 @@ def judge_pairs(
         value, low, high, p_value = size.value, size.low, size.high, size.p_value
     else:
         value, (low, high), p_value = k / n, wilson(k, n, confidence), exceeds(k, n, rule.above)
-    sure = value > rule.above and p_value <= _CHANCE
+    sure = value > rule.above and p_value <= _WORTH_A_SEARCH
     slices: list[Slice] = []
     if sure:
         wide, of = (block, rows) if whole is None else whole()
@@ -139,7 +139,7 @@ def _how(found: Pairs) -> str:
 def _where(found: Pairs, reference: Reference | None, confidence: float) -> list[Slice]:
     """On which inputs they are apart; where they are apart on nearly all, on which they are further apart."""
     losses = found.apart.astype(float)
-    if losses.mean() * (1 + _MARGIN) > 1:
+    if losses.mean() * (1 + _SLICE_MARGIN) > 1:
         losses = _distances(found)
     if losses.max() - losses.min() <= _ROUNDING * losses.max():
         return []
@@ -147,7 +147,7 @@ def _where(found: Pairs, reference: Reference | None, confidence: float) -> list
         slice_columns(found.block, found.rows, reference),
         losses,
         np.full(len(found), float(losses.mean())),
-        margin=_MARGIN,
+        margin=_SLICE_MARGIN,
         min_rows=max(_LEAST_SLICE, len(found) // 50),
         confidence=confidence,
     )
@@ -211,7 +211,7 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Rows with prediction and shadow, as indices of their block; where the two differ; and both as numbers, NaN for no number."""
+    """Rows with prediction and shadow, as indices of their block; where they differ; both as numbers or NaN."""
 
     block: RowBlock
     rows: npt.NDArray[np.int64]

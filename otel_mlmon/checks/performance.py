@@ -67,7 +67,8 @@ def performance(rule: PerformanceRule, view: ModelView) -> CheckResult:
     if rule.absolute is None and measured.reference != measured.reference:
         result = no_data(
             "no_reference",
-            f"the reference has no {rule.method}; create it with ground truth (and scores, where the metric is about them)",
+            f"the reference has no {rule.method}; create it with ground truth (and scores, where the metric is about "
+            "them)",
             rows=counts.with_truth,
         )
         value = None if measured.value != measured.value else measured.value
@@ -83,7 +84,8 @@ def performance(rule: PerformanceRule, view: ModelView) -> CheckResult:
         p_value,
         rows=counts.with_truth,
         reference_rows=before.with_truth if before else 0,
-        message=f"{rule.method} {measured.value:.4g}{sure} over {counts.with_truth} predictions with known outcome{against}{note}",
+        message=f"{rule.method} {measured.value:.4g}{sure} over {counts.with_truth} predictions with known outcome"
+        f"{against}{note}",
         evidence=lambda: PerformanceEvidence(_numbers(view, getattr(rule, "positive", None))),
         finding="worse",
         critical=_critical(rule, measured),
@@ -225,7 +227,7 @@ def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | 
 
 
 def _figures(view: ModelView) -> Mapping[str, MetricValue]:
-    """The reference's values of metrics that no sums give, of this segment, or of the whole where it does not know the segment."""
+    """The reference's values of metrics that no sums give, of this segment; of the whole where it is not known."""
     if view.reference is None:
         return {}
     part = view.reference.segments.get(view.segment)

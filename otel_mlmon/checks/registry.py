@@ -1,4 +1,4 @@
-"""The checks by rule model. A new one is a rule model in `rulefile`, a function in a module beside this, and a line here."""
+"""The checks by rule model. A new one is a rule model in `rulefile`, a function in a module here, a line below."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Check:
     """How rules of one model are judged.
 
     - `function`: takes the rule and a `FieldView` where it needs one field, else a `ModelView`.
-    - `needs`: one field, all fields, the predictions (their number, or the rows themselves), or the ground truth of the newest
-      window that has enough of it.
+    - `needs`: one field, all fields, the predictions (their number, or the rows themselves), or the ground truth of the
+      newest window that has enough of it.
     - `by_segment`: whether it judges each segment of the rule's keys beside the whole.
     - `applies`: whether the rule means anything for a field of the reference.
     """

@@ -22,7 +22,7 @@ from otel_mlmon.values.evidence import Line, SchemaEvidence
 _GONE = 0.999  # share of rows without the field, from which it is removed
 _USED = 0.5  # share of the reference's rows that have a field, from which its absence is news
 _NEW = 0.005  # share of rows with a field that the reference does not know
-_SURE = 1e-6  # p-value below which a change is certain
+_CHANGE_P_VALUE = 1e-6  # below which a field has changed
 _ALIKE = 0.15  # Kolmogorov-Smirnov distance up to which a new field may be a lost one under another name
 _TOGETHER = 3  # fields that lose the same number of rows are lost together
 
@@ -89,7 +89,7 @@ def _lost(view: ModelView, fields: Mapping[str, FieldView]) -> tuple[list[str], 
         absent = field.profile.absent if field.profile.rows else view.n
         if absent >= _GONE * rows:
             removed.append(name)
-        elif fisher_greater(absent, rows, before.absent, before.rows) < _SURE:
+        elif fisher_greater(absent, rows, before.absent, before.rows) < _CHANGE_P_VALUE:
             dropped[name] = absent
     return removed, dropped
 
@@ -153,12 +153,12 @@ def _looks_like(field: FieldView, fields: Mapping[str, FieldView]) -> str | None
         return None
     if reference.kind == "categorical":
         new, texts = sum(profile.new.values()), profile.types.get("string", 0)
-        if not new or fisher_greater(new, max(texts, new), seen_once(expected), expected.rows) > _SURE:
+        if not new or fisher_greater(new, max(texts, new), seen_once(expected), expected.rows) > _CHANGE_P_VALUE:
             return None
         return _category_of(profile.new, reference, fields)
     if expected.bins is None or profile.bins is None or not profile.bins.sum() or not expected.bins.sum():
         return None
-    if min(_beyond(expected, profile), kolmogorov_smirnov(expected.bins, profile.bins).p_value) > _SURE:
+    if min(_beyond(expected, profile), kolmogorov_smirnov(expected.bins, profile.bins).p_value) > _CHANGE_P_VALUE:
         return None  # unchanged: two fields may always have been alike
     found = explain(field)
     return found.other if found is not None and found.finding == "swap" else None

@@ -13,7 +13,7 @@ import numpy as np
 from otel_mlmon.checks import evidence
 from otel_mlmon.checks.context import FieldView, compare, no_data
 from otel_mlmon.checks.drift import cells
-from otel_mlmon.checks.integrity import MARGIN, not_in_reference, percent, too_few
+from otel_mlmon.checks.integrity import SHARE_MARGIN, not_in_reference, percent, too_few
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import DefaultValue, Stuck
 from otel_mlmon.stats.drift.distribution import bin_index
@@ -85,7 +85,7 @@ def few_values(field: FieldView) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """The watched values, as JSON text: rows now, and the change of their share with its p-value; most certain first."""
+    """Watched values as JSON text: rows now, and the change of their share with its p-value; surest first."""
 
     order: Sequence[str]
     now: Mapping[str, int]
@@ -103,7 +103,7 @@ def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
     watched = _watched(rule, field, before)
     if not watched:
         return no_data("no_values", f"{field.name} has no value at all", rows=rows, reference_rows=before.rows)
-    limit = MARGIN if rule.above is None else rule.above
+    limit = SHARE_MARGIN if rule.above is None else rule.above
     changes = _changes(field, before, watched, limit)
     value = _single_value(field, before, changes)
     likeliest = changes.order[0]
@@ -145,9 +145,9 @@ def _watched(rule: DefaultValue, field: FieldView, before: _Before) -> set[str]:
 def _changes(field: FieldView, before: _Before, watched: set[str], limit: float) -> _Changes:
     """How the share of each watched value has changed, and how certain that is.
 
-    A change that is too small to matter is not tested, but counts as a test. The values that stand in for others most often share
-    one half of the error between them, all others the other half (weighted Bonferroni: Genovese, Roeder and Wasserman, Biometrika
-    93, 2006).
+    A change that is too small to matter is not tested, but counts as a test. The values that stand in for others most
+    often share one half of the error between them, all others the other half (weighted Bonferroni: Genovese, Roeder and
+    Wasserman, Biometrika 93, 2006).
     """
     rows = field.profile.rows
     now = {v: _now(field, v) for v in watched}
@@ -226,7 +226,7 @@ def _p_value(field: FieldView, now: int, before: int, rows: int, reference_rows:
 
 
 def _shifted(field: FieldView, left: Sequence[str], value: str) -> bool:
-    """Whether the last of few values rose as the first vanished: all have moved by one, and stopped at the end of the scale."""
+    """Whether the last of few values rose as the first vanished: all moved by one, up to the end of the scale."""
     edges = field.reference.edges if field.reference and few_values(field) else ()
     ends = [number_text(edge) for edge in (*edges[:1], *edges[-1:])]
     return len(left) == 1 and ends in ([left[0], value], [value, left[0]])
@@ -248,7 +248,7 @@ def _alone(field: FieldView, before: _Before, moved: set[str], value: str) -> bo
     now, old = _now(field, value), before.counts.get(value, 0)
     if not then.any() or not seen.any() or inside.sum() < 2:
         return now > old or inside.sum() < 2  # with one other value alone, a rise is a default, a fall is its own
-    # Rows that a value has lost may have gone to one other value: that is drift. Rows that it has gained came from all alike.
+    # A value may have lost its rows to one other value: that is drift. It has gained rows from all alike.
     rose = now * field.expected.rows > old * field.profile.rows
     least = _REST_CHANGED if rose else _REST_CHANGED_BY_A_FALL
     place = _cell(field, value)

@@ -99,8 +99,8 @@ def where(part: Slice) -> str:
 def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     """The slices that are worse than expected by more than the margin; the worst one is the value.
 
-    Where the reference has no model of the losses, only segments that it knows are compared, each with its own past: a feature's
-    ranges always differ, and the reference does not know them one by one.
+    Where the reference has no model of the losses, only segments that it knows are compared, each with its own past: a
+    feature's ranges always differ, and the reference does not know them one by one.
     """
     whole = view.counts
     if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
@@ -118,7 +118,8 @@ def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     searches = _searches(rule, block, known, losses, view.reference)
     if not searches:
         return no_data(
-            "no_loss_model", "the reference has no model of the losses, and no segments with ground truth: create it again",
+            "no_loss_model",
+            "the reference has no model of the losses, and no segments with ground truth: create it again",
             rows=len(losses),
         )  # fmt: skip
     return _judged(rule, searches, view.reference)
@@ -232,8 +233,8 @@ def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | N
         return None
     return compare(
         worse, rule.worse_than_reference, p_value, rows=n, reference_rows=0, finding="worse",
-        message=f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; no part of "
-        "them stands out",
+        message=f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; "
+        "no part of them stands out",
     )  # fmt: skip
 
 
@@ -249,10 +250,10 @@ def concentrated(
     features: Sequence[str] = ("*",),
     most: int = 10,
 ) -> list[dict[str, Any]]:
-    """Where the errors of `rows` are concentrated, as plain data, the largest excess first; [] where they are not, or are too few.
+    """Return where the errors of `rows` are concentrated, the largest excess first; [] with too few rows.
 
-    `expected_by` is "model" where the reference's model of the losses gives the expected loss of each row; else "whole": errors
-    are compared with those of all the rows, and a slice may have been as bad ever since.
+    `expected_by` is "model" where the reference's model of the losses gives the expected loss of each row; else
+    "whole": errors are compared with those of all the rows, and a slice may have been as bad ever since.
     """
     known, losses = row_losses(block, rows, metric)
     if len(losses) < 2 * min_rows:
@@ -341,7 +342,7 @@ def _of_numbers(x: Floats, reference: FieldReference | None) -> Codes:
 
 
 def _few_values(edges: Sequence[float]) -> bool:
-    """A reference has one bin for each of few values, and the last edge twice, so that the last bin has just the last value."""
+    """Whether the reference has a bin for each of few values; then the last edge stands twice."""
     return len(edges) > 1 and edges[-1] == edges[-2]
 
 

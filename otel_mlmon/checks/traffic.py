@@ -1,4 +1,4 @@
-"""The stream of predictions itself: how many, how fresh, how fast, how often the same; and relations between fields of a row."""
+"""The stream of predictions: how many, how fresh, how fast, how often equal; and relations between fields."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def latency(rule: Latency, view: ModelView) -> CheckResult:
     p_value = exceeds(int((durations > limit).sum()), len(durations), 1 - rule.quantile)
     return compare(
         value, limit, p_value, rows=len(durations), reference_rows=0, finding="slow",
-        message=f"{rule.quantile:.0%} of {len(durations)} predictions took up to {value:.3g} s, allowed are {limit:g} s",
+        message=f"{rule.quantile:.0%} of {len(durations)} predictions took up to {value:.3g} s, "
+        f"allowed are {limit:g} s",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from otel_mlmon.checks import evidence
 from otel_mlmon.checks.context import FieldView, compare, no_data
 from otel_mlmon.checks.drift import seen_once
-from otel_mlmon.checks.integrity import MARGIN, percent, share, too_few
+from otel_mlmon.checks.integrity import SHARE_MARGIN, percent, share, too_few
 from otel_mlmon.checks.single_values import few_values
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import OutOfRange
@@ -37,7 +37,7 @@ def out_of_range(rule: OutOfRange, field: FieldView) -> CheckResult:
     low, high = _range(rule, field)
     bins = field.profile.bins
     bad = field.count_outside(low, high) if stated or bins is None else int(bins[0] + bins[-1])
-    limit = MARGIN if rule.above is None else rule.above
+    limit = SHARE_MARGIN if rule.above is None else rule.above
     from_reference = not stated and rule.above is None
     p_value = _p_value(field, bad) if from_reference else exceeds(bad, numbers, limit)
     inside = _other_unit(field, field.design_effect(numbers)) if from_reference else None
@@ -133,8 +133,8 @@ def _unknown_categories(rule: OutOfRange, field: FieldView) -> CheckResult:
         of = None if rule.categories is not None else lambda p: (_unknown(rule, field, p), _texts(p))
         return share(rule, field, bad, values, message, finding, of)
     before, rows = _unknown(rule, field, expected), _texts(expected)
-    if before > MARGIN * rows:
-        # The reference keeps the names that are most frequent in its own rows: elsewhere their share is smaller, by an unknown part.
+    if before > SHARE_MARGIN * rows:
+        # The reference keeps the most frequent names of its own rows; elsewhere their share is smaller.
         return no_data(
             "too_many_categories",
             f"{percent(before, rows)} of the reference's values are in categories that it does not keep by name",
@@ -143,7 +143,7 @@ def _unknown_categories(rule: OutOfRange, field: FieldView) -> CheckResult:
         )
     return compare(
         bad / values,
-        before / max(rows, 1) + MARGIN,
+        before / max(rows, 1) + SHARE_MARGIN,
         fisher_greater(bad, values, before + seen_once(expected), rows),
         rows=values,
         reference_rows=rows,

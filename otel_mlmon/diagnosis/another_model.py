@@ -1,4 +1,4 @@
-"""Has the model become another one: does it answer otherwise to inputs like before, and what has that cost?"""
+"""Another model: does the model predict otherwise for inputs like before, and how much has that cost?"""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 
 Column = npt.NDArray[Any]
 
-FEWEST: Final = 50
-_LARGE: Final = 1.3  # times as far from what was to be expected of the model as is usual
-_SURE: Final = 0.01
-_APART: Final = 0.5  # spreads of the reconstruction error: from there on inputs do not hang together as they did
-_OUTSIDE: Final = 0.2  # of the rows
+FEWEST_ROWS: Final = 50  # to compare
+_LEAST_CHANGE: Final = 1.3  # times the usual distance of the predictions from the surrogate's
+_CHANGE_P_VALUE: Final = 0.01  # below which the predictions have changed
+_BROKEN_RELATIONS: Final = (
+    0.5  # standard deviations of the reconstruction error, above which inputs are related otherwise
+)
+_OUT_OF_SUPPORT: Final = 0.2  # share of the rows beyond the reference's ranges, above which its models say little
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """How the answers differ from those to be expected, in `rows` rows.
+class ModelChange:
+    """The difference of the predictions from the surrogate model's, over `rows` rows.
 
-    `difference` is the root of the mean squared difference, or the share of other classes, of which `usual` was to be expected;
-    `mean` the mean difference (NaN for classes). `cost` has for each row what the other answer costs, and `cost_error` the standard
-    error of their mean.
+    `difference` is the root of the mean squared difference, or the share of other classes; `usual` is its expected
+    value, `mean` the mean difference (NaN for classes). `cost` is the change of each row's loss, `cost_error` the
+    standard error of its mean.
     """
 
     rows: int
@@ -52,67 +54,70 @@ class Moved:
         """In words."""
         if math.isnan(self.mean):
             return f"it answers with another class in {self.difference:.1%} of them ({self.usual:.1%} is usual)"
-        return f"it is {self.difference:.4g} off its former answers to them ({self.usual:.4g} is usual), {self.mean:+.4g} on average"
+        return (
+            f"it is {self.difference:.4g} off its former answers to them ({self.usual:.4g} is usual), "
+            f"{self.mean:+.4g} on average"
+        )
 
 
-def moved(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> Moved | None:
-    """Where the model surely answers otherwise to inputs like before, and not just a little; None also where that is not known.
+def model_change(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> ModelChange | None:
+    """Return the change of a model that certainly predicts otherwise for inputs like before, and not just a little.
 
-    `rows` are those that have a loss. The truth has no part in whether the answers have moved, only in what it costs: so no change of
-    the truth looks like another model. That the squares of the differences are looked at, and not their mean, finds a model that is
-    too high here and too low there.
+    None elsewhere, and where the reference has no surrogate model. `rows` must have a loss. Whether predictions have
+    changed does not depend on the truth, only the cost does: so no change of the truth looks like another model.
+    Squared differences find a model that is too high for some inputs and too low for others.
     """
-    answers = reference.estimators.surrogate if reference.estimators else None
-    if answers is None or LOSSES[metric] not in answers.excess:
+    surrogate = reference.estimators.surrogate if reference.estimators else None
+    if surrogate is None or LOSSES[metric] not in surrogate.excess:
         return None
-    inputs = model_inputs(block, rows, reference, answers)
+    inputs = model_inputs(block, rows, reference, surrogate)
     if inputs is None:
         return None
-    inside = in_support(answers, inputs)
+    inside = in_support(surrogate, inputs)
     n = int(inside.sum())
-    if n < FEWEST:
+    if n < FEWEST_ROWS:
         return None
-    found = outcomes(block, rows)
-    classes = bool(answers.classes)
-    said = surrogate_predictions(answers, inputs)
-    given: Column = found.predicted_class if classes else found.prediction
-    truth: Column = found.true_class if classes else found.truth
+    known = outcomes(block, rows)
+    classes = bool(surrogate.classes)
+    expected = surrogate_predictions(surrogate, inputs)
+    given: Column = known.predicted_class if classes else known.prediction
+    truth: Column = known.true_class if classes else known.truth
     if classes:
-        place = {name: float(code) for code, name in enumerate(found.classes)}
-        said = np.array([place.get(name, -1.0) for name in answers.classes])[
-            said.astype(np.int64)
+        place = {name: float(code) for code, name in enumerate(known.classes)}
+        expected = np.array([place.get(name, -1.0) for name in surrogate.classes])[
+            expected.astype(np.int64)
         ]  # -1: nobody's class here
-    far = distance(given, said, classes)[inside]
-    usual = predict_losses(answers.difference, inputs[inside])
+    far = distance(given, expected, classes)[inside]
+    usual = predict_losses(surrogate.difference, inputs[inside])
     surprise = far - usual
-    grouped = design_effect_of(answers.difference.design_effects, n)
-    own = mean_loss_uncertainty(answers.difference, inputs[inside], usual)
+    grouped = design_effect_of(surrogate.difference.design_effects, n)
+    own = mean_loss_uncertainty(surrogate.difference, inputs[inside], usual)
     error = math.hypot(float(surprise.std(ddof=1)) * math.sqrt(grouped / n), own)
-    large = float(far.mean()) >= _LARGE * float(usual.mean())
-    if not large or not t_tail(float(surprise.mean()), error, n - 1) <= _SURE:
+    large = float(far.mean()) >= _LEAST_CHANGE * float(usual.mean())
+    if not large or not t_tail(float(surprise.mean()), error, n - 1) <= _CHANGE_P_VALUE:
         return None
     loss = LOSSES[metric]
-    excess, excess_error = answers.excess[loss]
-    cost = np.where(inside, losses_of(loss, given, truth) - losses_of(loss, said, truth) - excess, 0.0)
-    as_said = (lambda mean: mean) if classes else math.sqrt
-    return Moved(
+    excess, excess_error = surrogate.excess[loss]
+    cost = np.where(inside, losses_of(loss, given, truth) - losses_of(loss, expected, truth) - excess, 0.0)
+    as_difference = (lambda mean: mean) if classes else math.sqrt
+    return ModelChange(
         n,
-        as_said(float(far.mean())),
-        as_said(float(usual.mean())),
-        math.nan if classes else float((given - said)[inside].mean()),
+        as_difference(float(far.mean())),
+        as_difference(float(usual.mean())),
+        math.nan if classes else float((given - expected)[inside].mean()),
         cost,
         math.hypot(float(cost.std(ddof=1)) * math.sqrt(grouped / len(cost)), excess_error),
     )
 
 
-def strange(block: RowBlock, rows: Rows, reference: Reference) -> bool:
-    """Whether the inputs are like none that the reference has: what was learnt there says little of them.
+def out_of_support(block: RowBlock, rows: Rows, reference: Reference) -> bool:
+    """Return whether the inputs are unlike the reference's, so that its models say little about them.
 
-    By ranges, and by the principal components: where relations between the inputs are broken, there are no rows either.
+    By ranges, and by principal components: the reference has no rows with other relations between the inputs.
     """
-    answers = reference.estimators.surrogate if reference.estimators else None
-    inputs = None if answers is None else model_inputs(block, rows, reference, answers)
-    if answers is not None and inputs is not None and in_support(answers, inputs).mean() < 1 - _OUTSIDE:
+    surrogate = reference.estimators.surrogate if reference.estimators else None
+    inputs = None if surrogate is None else model_inputs(block, rows, reference, surrogate)
+    if surrogate is not None and inputs is not None and in_support(surrogate, inputs).mean() < 1 - _OUT_OF_SUPPORT:
         return True
     components = reference.components
     if components is None:
@@ -123,4 +128,7 @@ def strange(block: RowBlock, rows: Rows, reference: Reference) -> bool:
     errors = reconstruction_errors(
         components, np.stack([column[rows] for column in columns if column is not None], axis=1)
     )
-    return len(errors) >= FEWEST and not errors.mean() <= components.error_mean + _APART * components.error_deviation
+    return (
+        len(errors) >= FEWEST_ROWS
+        and not errors.mean() <= components.error_mean + _BROKEN_RELATIONS * components.error_deviation
+    )

@@ -1,6 +1,6 @@
-"""What a verdict on performance says beside its figure: is the labelled part like the rest, and is it the inputs that have changed?
+"""The diagnosis of a performance verdict: selection bias of the ground truth, and the kind of the shift.
 
-Both read the rows, so they are asked again only when more of the window is known.
+Both questions read the rows, so an answer is kept until the window has moved on or more of its ground truth is known.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, NamedTuple, TypeVar, cast, get_args
 
 from otel_mlmon.checks.context import WindowRows
 from otel_mlmon.checks.losses import Metric
@@ -19,74 +19,83 @@ from otel_mlmon.values import Reference, Verdict
 from otel_mlmon.values.evidence import PerformanceEvidence, Selection, ShiftKind
 
 _log = logging.getLogger(__name__)
-_COMPLETE: Final = 0.95  # coverage from which on the rest is too little to matter
-_GROWN: Final = 0.1  # of the predictions: how much more must be known before rows are looked at again
-_MOVED: Final = 0.5  # of its length: how far the window must have moved
-_CHANGED: Final = 0.1  # of the value: a diagnosis says figures, which must be those of the verdict
-_NEWS: Final = 0.05  # p-value from which a breach is worth a look
-_KEPT: Final = 500
+_COMPLETE: Final = 0.95  # coverage above which rows without ground truth are too few to matter
+_GROWTH: Final = 0.1  # of the predictions: how much more must be known before rows are read again
+_WINDOW_MOVED: Final = 0.5  # of its length: how far the window must move before rows are read again
+_VALUE_CHANGED: Final = 0.1  # of the value: a diagnosis states figures, which must be those of the verdict
+_WORTH_A_LOOK: Final = 0.05  # p-value above which a breach is not diagnosed
+_MOST_ANSWERS: Final = 500  # kept in memory
 _T = TypeVar("_T")
 
 
+class Diagnosed(NamedTuple):
+    """A verdict with its diagnosis; `biased`: rows with ground truth do not look like the others."""
+
+    verdict: Verdict
+    biased: bool
+
+
+class _Answer(NamedTuple):
+    """An answer, with the end, coverage and value of the verdict that it was given for."""
+
+    end: int
+    coverage: float
+    value: float
+    answer: Any
+
+    def holds_for(self, verdict: Verdict) -> bool:
+        coverage, value = verdict.result.coverage or 0.0, verdict.result.value or 0.0
+        near = abs(verdict.end - self.end) < (verdict.end - verdict.start) * _WINDOW_MOVED
+        same_value = abs(value - self.value) <= _VALUE_CHANGED * abs(value)
+        return near and same_value and coverage - self.coverage < _GROWTH
+
+
 class Diagnosis:
-    """For one engine."""
+    """The diagnoses of one engine."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[object, ...], tuple[int, float, float, Any]] = {}
+        self._answers: dict[tuple[object, ...], _Answer] = {}
 
-    def of(
-        self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
-    ) -> tuple[Verdict, bool]:
-        """The verdict with what there is to say, and whether the labelled rows do not look like the others."""
+    def of(self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None) -> Diagnosed:
+        """Return the verdict with its diagnosis; as it is, where the diagnosis fails."""
         try:
             return self._of(rule, verdict, rows, reference)
-        except Exception:  # the figure stands without it
+        except Exception:  # the verdict stands without a diagnosis
             _log.exception("cannot diagnose %s", verdict.target)
-            return verdict, False
+            return Diagnosed(verdict, biased=False)
 
-    def _of(
-        self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None
-    ) -> tuple[Verdict, bool]:
-        selected: Selection | None = None
-        target, method = verdict.target, rule.method
-        if not target.segment and 0 < (verdict.result.coverage or 0.0) < _COMPLETE and method in get_args(Corrigible):
-            selected = self._once(
-                ("selection", rule.alert, target), verdict,
-                lambda: selection(*rows.select(target.version, ""), reference, method),  # type: ignore[arg-type]
-            )  # fmt: skip
-        if selected is not None and selected.biased:
-            verdict = _with(verdict, selected.message, selection=selected)
-        if (
-            verdict.result.status == "breach"
-            and not (verdict.result.p_value or 0.0) > _NEWS
-            and method in get_args(Metric)
-        ):
+    def _of(self, rule: PerformanceRule, verdict: Verdict, rows: WindowRows, reference: Reference | None) -> Diagnosed:
+        result, target, method = verdict.result, verdict.target, rule.method
+        biased = False
+        if not target.segment and 0 < (result.coverage or 0.0) < _COMPLETE and method in get_args(Corrigible):
+            selected: Selection = self._once(
+                ("selection", rule.alert, target),
+                verdict,
+                lambda: selection(*rows.select(target.version, ""), reference, cast("Corrigible", method)),
+            )
+            biased = selected.biased
+            if biased:
+                verdict = _with(verdict, selected.message, selection=selected)
+        sure = result.status == "breach" and not (result.p_value or 0.0) > _WORTH_A_LOOK
+        if sure and method in get_args(Metric):
             kind: ShiftKind = self._once(
-                ("shift", rule.alert, target), verdict,
-                lambda: shift_kind(*rows.select(target.version, target.segment), reference, method),  # type: ignore[arg-type]
-            )  # fmt: skip
+                ("shift", rule.alert, target),
+                verdict,
+                lambda: shift_kind(*rows.select(target.version, target.segment), reference, cast("Metric", method)),
+            )
             verdict = _with(verdict, "" if kind.kind == "unknown" else kind.message, shift=kind)
-        return verdict, selected is not None and selected.biased
+        return Diagnosed(verdict, biased)
 
     def _once(self, key: tuple[object, ...], verdict: Verdict, ask: Callable[[], _T]) -> _T:
-        """What was found last, as long as the window has not moved on by half of its length, not much more of it is known, and the
-        value is about the same.
-        """
-        before, coverage, value = self._seen.pop(key, None), verdict.result.coverage or 0.0, verdict.result.value or 0.0
-        far = (verdict.end - verdict.start) * _MOVED
-        grown = before is not None and coverage - before[1] >= _GROWN
-        if (
-            before is None
-            or grown
-            or abs(verdict.end - before[0]) >= far
-            or abs(value - before[2]) > _CHANGED * abs(value)
-        ):
-            before = (verdict.end, coverage, value, ask())
-        self._seen[key] = before
-        while len(self._seen) > _KEPT:
-            del self._seen[next(iter(self._seen))]
-        found: _T = before[3]
-        return found
+        """Return the last answer as long as it holds, else ask again."""
+        before = self._answers.pop(key, None)
+        if before is None or not before.holds_for(verdict):
+            before = _Answer(verdict.end, verdict.result.coverage or 0.0, verdict.result.value or 0.0, ask())
+        self._answers[key] = before
+        while len(self._answers) > _MOST_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        answer: _T = before.answer
+        return answer
 
 
 def _with(

@@ -1,29 +1,32 @@
-"""Whether the predictions whose ground truth is known look like the others, and a figure that is corrected for it."""
+"""Selection bias: whether predictions with ground truth are like the others, and the corrected metric."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from otel_mlmon.checks.losses import Metric, Rows, expected_losses
-from otel_mlmon.diagnosis.selection_columns import Matrix, matrix
 from otel_mlmon.stats.drift.selection import Corrected, compare, corrected_mean, standardised_difference
 from otel_mlmon.stats.estimation.trees import available
 from otel_mlmon.stats.inference.student import t_quantile
-from otel_mlmon.values import Reference, RowBlock
+from otel_mlmon.values import Reference, RowBlock, Texts
 from otel_mlmon.values.evidence import SelectedField, Selection
 from otel_mlmon.window.outcome_rows import outcomes
+from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
 Corrigible = Literal["rmse", "mae", "bias", "mape", "accuracy"]
-FEWEST: Final = 100  # rows with ground truth, and as many without, to compare
-ROWS: Final = 20_000  # are enough to tell
-_AUC: Final = 0.53  # from which on labelled rows differ enough to matter
-_SHOWN: Final = 3
+_FEWEST_ROWS: Final = 100  # with ground truth, and as many without, to compare
+_MOST_ROWS: Final = 20_000  # to compare; of more, some are drawn
+_LEAST_AUC: Final = 0.53  # of telling the rows apart, below which they do not differ enough to matter
+_SHOWN_FIELDS: Final = 3
+_MOST_LABELS: Final = 200  # of a column that are told apart, the most frequent; the others are one
+_LARGEST: Final = 1e300
 _WORTH_SHOWING: Final = 0.1  # standard deviations, or share of rows
 _MODELLED: Final[dict[Corrigible, Metric]] = {"rmse": "rmse", "mae": "mae", "accuracy": "accuracy"}
 
@@ -38,35 +41,36 @@ def selection(
     interval: float = 0.95,
     seed: int = 0,
 ) -> Selection:
-    """Of `rows`, those with ground truth against those without; of more than `ROWS` of them, some by chance.
+    """Compare the `rows` with ground truth with the rows without.
 
-    Rows whose truth is just not known yet are no bias as long as they are like older ones.
+    Rows whose ground truth is still to come are no bias, as long as they are like older ones.
     """
     if block is None:
         return Selection(False, reason="no predictions")
     if not available():
         return Selection(False, reason="scikit-learn is not installed")
     rng = np.random.default_rng(seed)
-    if len(rows) > ROWS:
-        rows = np.sort(rng.choice(rows, ROWS, replace=False))
-    labelled = block.truth_known[rows]
-    counts = int(labelled.sum()), int((~labelled).sum())
-    if min(counts) < FEWEST:
+    if len(rows) > _MOST_ROWS:
+        rows = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
+    with_truth = block.truth_known[rows]
+    counts = int(with_truth.sum()), int((~with_truth).sum())
+    if min(counts) < _FEWEST_ROWS:
         return Selection(
-            False, reason=f"{counts[0]} rows with and {counts[1]} without ground truth; {FEWEST} of each are needed"
+            False,
+            reason=f"{counts[0]} rows with and {counts[1]} without ground truth; {_FEWEST_ROWS} of each are needed",
         )
     inputs = matrix(block, rows)
-    found = compare(inputs.values, [bool(labels) for labels in inputs.labels], labelled, rng)
-    if not (found.p_value <= 1 - confidence and found.auc >= _AUC):
+    found = compare(inputs.values, [bool(labels) for labels in inputs.labels], with_truth, rng)
+    if not (found.p_value <= 1 - confidence and found.auc >= _LEAST_AUC):
         return Selection(False, found.auc, found.p_value)
-    losses = _losses(block, rows, labelled, metric)
+    losses = _losses(block, rows, with_truth, metric)
     modelled = _MODELLED.get(metric)
     expected = None if modelled is None else expected_losses(block, rows, reference, modelled)
-    mean = corrected_mean(losses, labelled, found.shares, expected)
+    mean = corrected_mean(losses, with_truth, found.shares, expected)
     plain = _figure(float(np.nanmean(losses)) if np.isfinite(losses).any() else math.nan, metric)
     corrected, low, high = _interval(mean, metric, interval)
-    fields = _fields(inputs, labelled)
-    shown = "; ".join(field.text for field in fields[:_SHOWN])
+    fields = _fields(inputs, with_truth)
+    shown = "; ".join(field.text for field in fields[:_SHOWN_FIELDS])
     estimate = (
         f"{metric} {plain:.4g} of what is known; corrected for that {corrected:.4g} ({low:.4g} to {high:.4g}), "
         "but not for reasons that no feature shows"
@@ -83,12 +87,12 @@ def selection(
         low,
         high,
         mean.effective_rows,
-        f"the {counts[0]} predictions with ground truth are not like the {counts[1]} without (told apart with an AUC of "
-        f"{found.auc:.2f}{': ' + shown if shown else ''}): {estimate}",
+        f"the {counts[0]} predictions with ground truth are not like the {counts[1]} without (told apart with an "
+        f"AUC of {found.auc:.2f}{': ' + shown if shown else ''}): {estimate}",
     )
 
 
-def _losses(block: RowBlock, rows: Rows, labelled: Any, metric: Corrigible) -> Floats:
+def _losses(block: RowBlock, rows: Rows, with_truth: Any, metric: Corrigible) -> Floats:
     """Per row, NaN where there is none."""
     known = outcomes(block, rows)
     losses = np.full(len(rows), np.nan)
@@ -101,7 +105,7 @@ def _losses(block: RowBlock, rows: Rows, labelled: Any, metric: Corrigible) -> F
             found = np.where(known.truth != 0, np.abs(error / known.truth), np.nan)
         else:
             found = {"rmse": error * error, "mae": np.abs(error), "bias": error}[metric]
-    losses[labelled] = np.where(np.isfinite(found), found, np.nan)
+    losses[with_truth] = np.where(np.isfinite(found), found, np.nan)
     return losses
 
 
@@ -123,29 +127,32 @@ def _interval(found: Corrected, metric: Corrigible, interval: float) -> tuple[fl
     if metric == "accuracy":
         ends = min(ends[0], 1.0), min(ends[1], 1.0)
     low, high = sorted(_figure(end, metric) for end in ends)
-    if metric == "bias" and ends[0] < 0 < ends[1]:  # its size: 0 is among what it may be
+    if metric == "bias" and ends[0] < 0 < ends[1]:  # the size of the bias, which may be 0
         low = 0.0
     mean = found.mean if metric == "bias" else max(found.mean, 0.0)
     return _figure(min(mean, 1.0) if metric == "accuracy" else mean, metric), low, high
 
 
-def _fields(inputs: Matrix, labelled: Any) -> list[SelectedField]:
-    """Those that differ most between rows with and without ground truth, the largest difference first."""
+def _fields(inputs: Matrix, with_truth: Any) -> list[SelectedField]:
+    """Fields that differ most between rows with and without ground truth, the largest difference first."""
     found = []
     for name, column, labels in zip(inputs.names, inputs.values.T, inputs.labels, strict=True):
-        there = np.isfinite(column)
-        missing = float((~there[labelled]).mean()), float((~there[~labelled]).mean())
+        present = np.isfinite(column)
+        missing = float((~present[with_truth]).mean()), float((~present[~with_truth]).mean())
         sides = [(missing, "is missing")]
         if labels:
             sides += [
-                ((float((column[labelled] == code).mean()), float((column[~labelled] == code).mean())), f"= {label}")
+                (
+                    (float((column[with_truth] == code).mean()), float((column[~with_truth] == code).mean())),
+                    f"= {label}",
+                )
                 for code, label in enumerate(labels)
             ]
         shares, text = max(sides, key=lambda side: abs(side[0][0] - side[0][1]))
         difference = shares[0] - shares[1]
-        shift = 0.0 if labels else standardised_difference(column, labelled)
+        shift = 0.0 if labels else standardised_difference(column, with_truth)
         if abs(shift) > abs(difference):
-            means = float(np.median(column[labelled & there])), float(np.median(column[~labelled & there]))
+            means = float(np.median(column[with_truth & present])), float(np.median(column[~with_truth & present]))
             described = f"{name} {means[0]:.4g} in the middle of those with, {means[1]:.4g} of those without"
             found.append(SelectedField(name, "numbers", shift, means[0], means[1], described))
         else:
@@ -153,3 +160,50 @@ def _fields(inputs: Matrix, labelled: Any) -> list[SelectedField]:
             found.append(SelectedField(name, "share", difference, shares[0], shares[1], described))
     found.sort(key=lambda field: -abs(field.difference))
     return [field for field in found if abs(field.difference) >= _WORTH_SHOWING]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """`values` is rows × names, NaN for no value; `labels` name the codes of a categorical column, else ()."""
+
+    names: tuple[str, ...]
+    values: Floats
+    labels: tuple[tuple[str, ...], ...]
+
+
+def matrix(block: RowBlock, rows: Rows) -> Matrix:
+    """All fields of these rows but their ground truth, and the segment keys of the block."""
+    names: list[str] = []
+    columns: list[Floats] = []
+    labels: list[tuple[str, ...]] = []
+    for name, cells in block.fields.items():
+        names.append("prediction" if name == FIELD_PREDICTION else name)
+        if cells.numbers is not None:
+            x = cells.numbers[rows]
+            columns.append(np.clip(x, -_LARGEST, _LARGEST))
+            labels.append(())
+        else:
+            assert cells.texts is not None
+            codes, named = _coded(cells.texts, rows)
+            columns.append(codes)
+            labels.append(named)
+    for key, texts in block.segments.items():
+        if key not in block.fields:
+            codes, named = _coded(texts, rows)
+            names.append(key)
+            columns.append(codes)
+            labels.append(named)
+    values = np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
+    return Matrix(tuple(names), values, tuple(labels))
+
+
+def _coded(texts: Texts, rows: Rows) -> tuple[Floats, tuple[str, ...]]:
+    codes = texts.codes[rows]
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts.labels))
+    kept = [code for code in np.argsort(-counts, kind="stable")[:_MOST_LABELS].tolist() if counts[code]]
+    table = np.full(len(texts.labels) + 1, float(len(kept)))
+    table[kept] = np.arange(len(kept))
+    table[-1] = np.nan
+    more = int((counts > 0).sum()) > len(kept)
+    named = tuple(texts.labels[code] for code in kept)
+    return table[codes], (*named, "(others)") if more or not named else named

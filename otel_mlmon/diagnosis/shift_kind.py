@@ -1,4 +1,4 @@
-"""Why the errors have grown: other inputs, which the model was always worse at, another truth for the same inputs, or another model."""
+"""Why errors have grown: other inputs, for which the model was always worse; another truth; or another model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_mlmon.checks.losses import (
     row_losses,
     worse_by,
 )
-from otel_mlmon.diagnosis.another_model import FEWEST, Moved, moved, strange
+from otel_mlmon.diagnosis.another_model import FEWEST_ROWS, ModelChange, model_change, out_of_support
 from otel_mlmon.stats.drift.shift_kind import split
 from otel_mlmon.stats.estimation.dle import mean_loss_uncertainty, predict_losses
 from otel_mlmon.stats.inference.design_effect import design_effect_of
@@ -26,22 +26,22 @@ from otel_mlmon.values.evidence import Kind, ShiftKind
 if TYPE_CHECKING:
     from otel_mlmon.values import Floats
 
-MOSTLY: Final = 0.8  # share of the growth from which on it is the inputs, and up to 1 minus which it is the concept
-_WIDEST: Final = 0.3  # half of the share's 90 % interval, beyond which nothing is said
-_SURE: Final = 0.05
+MOSTLY: Final = 0.8  # share of the growth above which the inputs explain it; below 1 minus this, the concept
+_WIDEST: Final = 0.3  # half of the share's 90 % interval, above which the kind is unknown
+_GROWTH_P_VALUE: Final = 0.05  # below which losses have grown
 
 
 def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, metric: Metric) -> ShiftKind:
-    """Another model, concept or covariate drift, from those of `rows` whose ground truth is known.
+    """Tell another model, concept drift and covariate drift apart, from the `rows` with ground truth.
 
-    Another model is looked for first, as a model that has become another one looks like either of the others. What it costs is the loss
-    of its answers less that of the former ones, as far as they can be told.
+    Another model comes first, since it looks like either of the others. Its cost is the loss of its predictions minus
+    the loss of the former model's, which the reference's surrogate model gives.
 
-    Between the reference's mean loss and the window's there is what the reference expects of the window's rows. Up to there the
-    inputs explain the growth, the rest is a change of concept. Reweighting the reference's rows to the window's inputs would
-    estimate the same quantity; but a reference holds no rows, only a model of their losses, whose mean over the window's
-    rows is the regression form of it. Where the window's inputs are like none of the reference's, the model knows nothing of
-    them: it expects what it expected of the nearest ones, and of the rest of their losses nothing is said.
+    The loss that the reference expects of the window's rows lies between the reference's mean loss and the window's. Up
+    to there the inputs explain the growth; the rest is a change of concept. Reweighting the reference's rows to the
+    window's inputs would estimate the same quantity; but a reference holds no rows, only a model of their losses, and
+    its mean over the window's rows is the regression form of that estimate. Where the window's inputs are unlike the
+    reference's, the kind is unknown: there the model of the losses extrapolates from the nearest ones.
     """
     if block is not None and reference is not None and metric == "rmse" and _steadier(block, rows, reference):
         metric = "mae"
@@ -50,8 +50,8 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
         return ShiftKind("unknown", "the reference has no model of the losses: create it again with ground truth")
     known, losses = row_losses(block, rows, metric)
     n = len(known)
-    if n < FEWEST:
-        return ShiftKind("unknown", f"{n} predictions have a known outcome; {FEWEST} are needed", rows=n)
+    if n < FEWEST_ROWS:
+        return ShiftKind("unknown", f"{n} predictions have a known outcome; {FEWEST_ROWS} are needed", rows=n)
     inputs = model_inputs(block, known, reference, model)
     before, variance, reference_rows = counted_loss(reference.performance, metric)
     if inputs is None or not reference_rows:
@@ -59,7 +59,7 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     expected = predict_losses(model, inputs)
     effect = design_effect_of(model.design_effects, n)
     surprise = losses - expected
-    found = split(
+    growth = split(
         (before, math.sqrt(variance / reference_rows)),
         (
             float(expected.mean()),
@@ -71,10 +71,10 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     now = figure(float(losses.mean()), metric)
     then = figure(before, metric)
     grown = f"{metric} {then:.4g} → {now:.4g}"
-    if not t_tail(found.growth, found.growth_error, n - 1) <= _SURE:
-        return ShiftKind("unknown", f"{grown}, which chance explains", growth=found.growth, rows=n)
-    change = moved(block, known, reference, metric)
-    unlike = change is not None and strange(block, known, reference)
+    if not t_tail(growth.growth, growth.growth_error, n - 1) <= _GROWTH_P_VALUE:
+        return ShiftKind("unknown", f"{grown}, which chance explains", growth=growth.growth, rows=n)
+    change = model_change(block, known, reference, metric)
+    unlike = change is not None and out_of_support(block, known, reference)
     other = (
         None
         if change is None
@@ -82,10 +82,10 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     )
     if other is not None:
         return other
-    reach = t_quantile(0.9, n - 1) * found.share_error
-    low, high = found.share - reach, found.share + reach
-    kind, message = _verdict(found.share, reach, t_tail(found.inputs, found.inputs_error, n - 1) <= _SURE)
-    if kind in ("concept", "both") and strange(block, known, reference):
+    reach = t_quantile(0.9, n - 1) * growth.share_error
+    low, high = growth.share - reach, growth.share + reach
+    kind, message = _verdict(growth.share, reach, t_tail(growth.inputs, growth.inputs_error, n - 1) <= _GROWTH_P_VALUE)
+    if kind in ("concept", "both") and out_of_support(block, known, reference):
         kind, message = "unknown", "the inputs are like none that the reference has"
     elif kind in ("concept", "both") and (reference.estimators is None or reference.estimators.surrogate is None):
         message += " – or the model, of whose answers the reference knows nothing"
@@ -93,27 +93,27 @@ def shift_kind(block: RowBlock | None, rows: Rows, reference: Reference | None, 
     return ShiftKind(
         kind,
         f"{grown}, of which {middle:.4g} was to be expected of these inputs: {message}",
-        found.share,
+        growth.share,
         low,
         high,
-        found.growth,
-        found.inputs,
-        found.concept,
+        growth.growth,
+        growth.inputs,
+        growth.concept,
         n,
     )
 
 
 def _by_model(
-    change: Moved, losses: Floats, before: float, before_error: float, grown: str, unlike: bool
+    change: ModelChange, losses: Floats, before: float, before_error: float, grown: str, unlike: bool
 ) -> ShiftKind | None:
-    """None where the other answers cost too little to be why."""
+    """None where the other predictions cost too little to explain the growth."""
     n, former = len(losses), losses - change.cost
-    found = split(
+    growth = split(
         (before, before_error),
         (float(former.mean()), float(former.std(ddof=1)) / math.sqrt(n), 0.0),
         (float(change.cost.mean()), change.cost_error),
     )
-    share, reach = 1 - found.share, t_quantile(0.9, n - 1) * found.share_error
+    share, reach = 1 - growth.share, t_quantile(0.9, n - 1) * growth.share_error
     if share <= 1 - MOSTLY:
         return None
     kind: Kind = "unknown"
@@ -125,13 +125,13 @@ def _by_model(
         part = f"{min(share, 1.0):.0%} (give or take {reach:.0%})"
         kind, message = "model", f"another model explains {part} of it; for inputs like before, {change.message}"
     return ShiftKind(
-        kind, f"{grown}: {message}", share, share - reach, share + reach, found.growth, None, None, n,
-        found.concept, change.difference, change.usual,
+        kind, f"{grown}: {message}", share, share - reach, share + reach, growth.growth, None, None, n,
+        growth.concept, change.difference, change.usual,
     )  # fmt: skip
 
 
 def _steadier(block: RowBlock, rows: Rows, reference: Reference) -> bool:
-    """Whether the absolute errors tell of the same growth: of the squared ones, a few rows are most, and little is sure."""
+    """Whether the absolute errors have grown alike: a few rows make up most of the squared errors."""
     if loss_model(reference, "mae") is None:
         return False
     squared, absolute = (

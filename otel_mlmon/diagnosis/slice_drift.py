@@ -1,4 +1,4 @@
-"""Where the drift of a field is concentrated: in which parts of the rows are the values that have become more frequent?"""
+"""Where the drift of a field is concentrated: slices with more of the values that have become more frequent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_mlmon.values import FieldCells, FieldReference, Reference, RowBlock
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_PART: Final = 0.1  # of the whole divergence that a cell must have to be one of those that gained
+_LEAST_PART: Final = 0.1  # of the divergence, for a cell to count as one with new values
 
 
 def drifted(
@@ -29,11 +29,12 @@ def drifted(
     confidence: float = 0.99,
     most: int = 5,
 ) -> list[dict[str, Any]]:
-    """Slices by the other features in which `field` has its new values more often than it has them elsewhere, as plain data.
+    """Return slices by other features in which `field` has its new values more often than elsewhere.
 
-    New values are those whose share has grown most (the largest terms of the Kullback-Leibler divergence from the reference).
-    `value` is their share in the slice, `elsewhere` that in all other rows, `expected` that in the reference as a whole. Features
-    that always went together with the field are named, too: a reference does not know of pairs.
+    New values are those whose share has grown most (the largest terms of the Kullback-Leibler divergence from the
+    reference). `value` is their share in the slice, `elsewhere` that in all other rows, `expected` that in the
+    reference as a whole. Features that always went together with the field are named, too: a reference does not know of
+    pairs.
     """
     known = reference.fields.get(field)
     cells = block.fields.get(field)
@@ -74,14 +75,14 @@ def _gained(cells: FieldCells | None, known: FieldReference, rows: Rows) -> tupl
     share_before = (before + 0.5) / (before.sum() + 0.5 * len(before))
     share_now = (now + 0.5) / (now.sum() + 0.5 * len(now))
     terms = np.where(share_now > share_before, (share_now - share_before) * np.log(share_now / share_before), 0.0)
-    gained = terms >= _PART * terms.sum() if terms.sum() > 0 else np.zeros(len(terms), bool)
+    gained = terms >= _LEAST_PART * terms.sum() if terms.sum() > 0 else np.zeros(len(terms), bool)
     return gained[code], float(before[gained].sum() / max(before.sum(), 1.0))
 
 
 def _cells(
     cells: FieldCells | None, known: FieldReference, rows: Rows
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Code of each row and the reference's count by code: its bins or categories, then any other value, then none at all."""
+    """Code of each row and the reference's count by code: bins or categories, any other value, no value."""
     profile = known.profile
     counted = profile.bins if known.kind == "numeric" else profile.categories
     own = np.zeros(0) if counted is None else counted.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Alerts: a verdict moves its alert on, an alert that another one explains is suppressed, the store keeps every alert."""
+"""Alerts: verdicts move them on, causes suppress their symptoms, the store keeps them."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class AlertTable:
             return {k: a for k, a in self._alerts.items() if a.target.model == model}
 
     def keep_only(self, rules: set[tuple[str, str]]) -> list[Alert]:
-        """Forget the rules that are not among these (group, rule); return their alerts that were firing, as resolved."""
+        """Forget all but these (group, rule); return the forgotten alerts that were firing, as resolved."""
         with self._lock:
             gone = [a for a in self._alerts.values() if (a.group, a.rule) not in rules]
             for alert in gone:
@@ -159,8 +159,8 @@ class AlertTable:
     ) -> list[Alert]:
         """Put the new alerts of these groups in force and store them; return the alerts whose phase changed.
 
-        `known` are all alerts of the model before, `fresh` those of the groups now. Alerts of other groups change too, where a new
-        alert explains them, or no longer does.
+        `known` are all alerts of the model before, `fresh` those of the groups now. Alerts of other groups change too,
+        where a new alert explains them, or no longer does.
         """
         gone = [key for key, alert in known.items() if alert.group in groups and key not in fresh]
         now = _explained({k: a for k, a in known.items() if a.group not in groups} | dict(fresh))
@@ -188,7 +188,7 @@ def _explained(alerts: Mapping[str, Alert]) -> dict[str, Alert]:
 
 
 def _changes(known: Mapping[str, Alert], now: Mapping[str, Alert], time: int) -> Iterable[Alert]:
-    """Alerts whose phase changed. Outside, an alert with other labels is another alert, and a suppressed one is none."""
+    """Alerts whose phase changed. For receivers, other labels make another alert, and a suppressed one ends."""
     for key, alert in now.items():
         before = known.get(key)
         relabelled = before is not None and before.phase == alert.phase == "firing" and before.labels != alert.labels

@@ -33,9 +33,10 @@ class Baselines:
     def reference(
         self, baseline: Baseline, model: str, version: str, start: int, end: int, segments: Sequence[str], known_by: int
     ) -> Reference | None:
-        """Return the stored reference; with the counts of other predictions in place of its own, where the group asks for that.
+        """Return the stored reference, with the counts of other predictions where the group asks for that.
 
-        Only ground truth that was known by `known_by` counts. None when there is no stored reference, or no such predictions.
+        Only ground truth that was known by `known_by` counts. None when there is no stored reference, or no such
+        predictions.
         """
         stored = self._reference_for(model, version, baseline.name)
         if stored is None or baseline.stored:

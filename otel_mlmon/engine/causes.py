@@ -1,7 +1,7 @@
 """Causes before symptoms: which alert explains which other one. Pure.
 
-A field that is dropped, retyped or in another unit also drifts, moves the predictions and costs accuracy. That is one incident;
-the person on call is notified of the cause, and finds the rest under it.
+A field that is dropped, retyped or in another unit also drifts, moves the predictions and costs accuracy. That is one
+incident; the person on call is notified of the cause, and finds the rest under it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ASIDE: Final = frozenset({"volume", "freshness", "latency", "duplicates", "expr
 
 
 def causes(alerts: Iterable[Alert]) -> dict[str, str]:
-    """Return the id of the explaining alert by id of the explained one, both of one model version; roots are in no key."""
+    """Return the explaining alert's id by the explained one's, both of one model version; a root is no key."""
     every = list(alerts)
     clear = _clear_segments(every)
     alive = [replace(a, verdict=a.decisive) for a in every if a.state.phase != "inactive" or a.state.last_breach]

@@ -1,4 +1,4 @@
-"""One rule on one window of one model version: a verdict for every target. A target that fails leaves the others alone."""
+"""One rule on one window of one model version: a verdict for every target. Targets fail one by one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def judge(
 ) -> list[Verdict]:
     """Judge every target of the rule: fields, or the model; each as a whole and by segment.
 
-    `known_fields` were judged before, so that a field that no longer comes keeps its verdict. `maturity` says of ground truth
-    how much of it is still to come.
+    `known_fields` were judged before, so that a field that no longer comes keeps its verdict. `maturity` says of ground
+    truth how much of it is still to come.
     """
     check = check_of(rule)
     segments = context.segments(rule.segments if check.by_segment else ())

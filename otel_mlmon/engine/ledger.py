@@ -1,4 +1,4 @@
-"""The ledger of estimates: kept when they are made, scored when their window's ground truth is final, trusted accordingly."""
+"""The ledger of estimates: kept when made, scored when their ground truth is final, trusted accordingly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Ledger:
         return self._known[alert]
 
     def judge(self, alert: str, rule: EstimateRule, verdict: Verdict, matured: MaturedWindows) -> Verdict:
-        """Score the estimates whose ground truth is final, keep the new one, and return the verdict as far as it is trusted."""
+        """Score the estimates whose ground truth is final, keep the new one; return the verdict, if trusted."""
         self._score(alert, rule, matured, verdict.end)
         entries = self.of(alert)
         fresh = entry(alert, verdict.target, rule.estimate, verdict.start, verdict.end, verdict.end, verdict.result)
@@ -111,19 +111,29 @@ class Trust(NamedTuple):
 
 
 def due(kept_until: int, start: int) -> bool:
-    """Return whether to keep the estimate of a window from `start`, when the last one kept ended at `kept_until` (0: none)."""
+    """Return whether to keep the estimate of a window from `start`; the last one kept ended at `kept_until`."""
     return start >= kept_until
 
 
 def entry(
     alert: str, target: Target, metric: str, start: int, end: int, made: int, result: CheckResult
 ) -> LedgerEntry | None:
-    """Return the estimate of a window as an entry; None where there is none, or no confidence interval to score it by."""
+    """Return the estimate of a window as an entry; None without an estimate or its confidence interval."""
     if result.value is None or result.low is None or result.high is None:
         return None
     return LedgerEntry(
-        alert, target.model, target.version, target.segment, metric, start, end, made, result.value, result.low, result.high
-    )  # fmt: skip
+        alert=alert,
+        model=target.model,
+        version=target.version,
+        segment=target.segment,
+        metric=metric,
+        start=start,
+        end=end,
+        made=made,
+        estimate=result.value,
+        low=result.low,
+        high=result.high,
+    )
 
 
 def score(kept: LedgerEntry, realised: Estimate, predictions: int, time: int) -> LedgerEntry:
@@ -141,8 +151,8 @@ def score(kept: LedgerEntry, realised: Estimate, predictions: int, time: int) ->
 def trusted(entries: Sequence[LedgerEntry]) -> Trust:
     """Return whether to trust the estimator that made these estimates of one alert, oldest first.
 
-    It is not trusted when its newest misses are too many for chance, or in a row to the same side; until it has hit a few times
-    in a row again.
+    It is not trusted when its newest misses are too many for chance, or in a row to the same side; until it has hit a
+    few times in a row again.
     """
     scored = [e for e in entries if e.scored and e.realised == e.realised][-_LOOKED_AT:]
     sides = [e.side() for e in scored]
@@ -163,8 +173,8 @@ def trusted(entries: Sequence[LedgerEntry]) -> Trust:
         len(scored),
         outside,
         f"the estimator has been wrong: of {len(scored)} estimates of {last.metric}, {outside} turned out beyond their "
-        f"{CONFIDENCE:.0%} band{direction}; the last one said {last.estimate:.4g} ({last.low:.4g} to {last.high:.4g}), it was "
-        f"{last.realised:.4g}",
+        f"{CONFIDENCE:.0%} band{direction}; the last one said {last.estimate:.4g} ({last.low:.4g} to {last.high:.4g}), "
+        f"it was {last.realised:.4g}",
     )
 
 

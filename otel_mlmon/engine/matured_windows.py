@@ -1,7 +1,8 @@
-"""The windows that rules about ground truth judge: the newest one with enough of it, and older ones as more of it comes.
+"""Windows for rules about ground truth: the newest one with enough of it, and older ones as more of it comes.
 
-Ground truth comes late, so the window that ends now has none. Such rules judge the newest window that has matured: the rule's
-`min_ground_truth` and `min_coverage` are known of it. Delays so far tell how much of its ground truth is still to come.
+Ground truth comes late, so the window that ends now has none. Such rules judge the newest window that has matured: the
+rule's `min_ground_truth` and `min_coverage` are known of it. Delays so far tell how much of its ground truth is still
+to come.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Maturity:
     time: int
 
     def expected(self, start: int, end: int) -> float:
-        """Share, of the ground truth that will ever come for predictions in [start, end), that should be there by now."""
+        """Return the share of the ground truth of [start, end) that should have come by now, of all that will come."""
         ages = (self.time - np.linspace(start, end, 21)) / self.step
         return float(np.mean(self.delays.share(np.maximum(ages, 0.0))))
 
@@ -288,14 +289,14 @@ class Due(NamedTuple):
 
 
 class Revisions:
-    """Which past windows of a rule are due to be judged again. The windows stand side by side, for any interval of the rule."""
+    """Past windows of a rule that are due to be judged again. They stand side by side, for any interval."""
 
     def __init__(self, store: TickStorage) -> None:
         self._store = store
         self._seen: dict[RuleKey, dict[int, LastRevision]] = {}
 
     def due(self, key: RuleKey, alert: str, width: int, matured: MaturedWindows, since: int) -> Iterator[Due]:
-        """Yield windows of `width`, newest last, that have grown or whose maturity has changed since they were last judged.
+        """Yield windows of `width`, newest last, that have more ground truth or another maturity than before.
 
         `alert` is the id of the rule's alert on the whole model; windows that end before `since` are forgotten.
         """

@@ -1,8 +1,8 @@
 """Combine each target's p-value with that of its window before; then correct all p-values of a tick together.
 
-A fault of one per cent is seen in a thousand rows half of the time, and in two windows of them nearly always. And fifty features
-in twenty-four windows a day at 5 % are sixty false alarms a day: rules that share a budget of false alarms are corrected as one
-family; without a budget each rule is one, at its own confidence.
+A fault of one per cent is seen in a thousand rows half of the time, and in two windows of them nearly always. And fifty
+features in twenty-four windows a day at 5 % are sixty false alarms a day: rules that share a budget of false alarms are
+corrected as one family; without a budget each rule is one, at its own confidence.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class PastPValues:
     def combine(self, key: str, verdict: Verdict, reference: Reference | None, method: str) -> Verdict:
         """Return the verdict with the better of two p-values: of this window, and of it and the one before together.
 
-        Of two tests the better one was chosen, so the p-value doubles. The window before is the last one that does not overlap
-        with this one. `key` names the target; `method` is the rule's, a metric where the rule is about ground truth.
+        Of two tests the better one was chosen, so the p-value doubles. The window before is the last one that does not
+        overlap with this one. `key` names the target; `method` is the rule's, a metric where the rule is about ground
+        truth.
         """
         result = verdict.result
         if result.p_value is None or result.status not in ("ok", "breach"):
@@ -73,7 +74,7 @@ def _correlation(verdict: Verdict, reference: Reference | None, method: str) -> 
 
 
 def budget_shares(rules: Sequence[RuleBase]) -> int:
-    """Return into how many parts rules divide a budget: one for all that have p-values, one for each sequential test."""
+    """Return into how many parts rules divide a budget: one for all p-values, one for each sequential test."""
     sequential = sum(isinstance(rule, GradualDrift) for rule in rules)
     return max(1, sequential + (sequential < len(rules)))
 

@@ -1,9 +1,9 @@
 """One tick of event time: groups of rules judge one model, and its alerts move on.
 
-Start reading here. For each group and model version: read the window, find its reference (`baselines`), judge every rule on
-every target (`judge`, with the checks of `checks.registry`), combine and correct the p-values (`multiple_testing`), and move the
-alerts on (`alerts`, `causes`). Rules about ground truth judge the newest window that has matured (`matured_windows`), and estimates
-are kept until they can be scored (`ledger`).
+Start reading here. For each group and model version: read the window, find its reference (`baselines`), judge every
+rule on every target (`judge`, with the checks of `checks.registry`), combine and correct the p-values
+(`multiple_testing`), and move the alerts on (`alerts`, `causes`). Rules about ground truth judge the newest window that
+has matured (`matured_windows`), and estimates are kept until they can be scored (`ledger`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class GroupStatus:
     lost: dict[str, int] = field(default_factory=dict)  # version → rows
     coverage: dict[str, float] = field(default_factory=dict)  # version → share with ground truth
     biased: dict[str, bool] = field(default_factory=dict)  # version → rows with ground truth are unlike the others
-    delays: dict[str, dict[str, float]] = field(default_factory=dict)  # version → quantile → seconds to ground truth
+    delays: dict[str, dict[str, float]] = field(default_factory=dict)  # by version and quantile, in s
     versions: tuple[str, ...] = ()
 
     def saw_window(self, end: int, windows: Mapping[str, Mapping[str, WindowProfile]]) -> None:
@@ -79,7 +79,7 @@ class GroupStatus:
 
 @dataclass(frozen=True, slots=True)
 class GroupTick:
-    """One group of rules for one model at one time, and the windows that its rules share. `known`: the model's alerts by id."""
+    """One group for one model at one time, and the windows that its rules share. `known`: alerts by id."""
 
     group: Group
     model: str
@@ -287,7 +287,7 @@ class Engine:
 
 
 class GroundTruthJudge:
-    """Judges rules about ground truth: on the newest matured window, and on past windows as their ground truth grows."""
+    """Judges rules about ground truth on the newest matured window, and past windows as they grow."""
 
     def __init__(self, baselines: Baselines, revisions: Revisions, diagnosis: Diagnosis, horizon_ns: int) -> None:
         self.diagnosis = diagnosis

@@ -24,7 +24,6 @@ class Split:
     inputs: float
     inputs_error: float
     concept: float
-    concept_error: float
     share: float
     share_error: float
 
@@ -63,7 +62,6 @@ def split(
         inputs=inputs,
         inputs_error=math.hypot(before[1], expected[1], expected[2]),
         concept=concept,
-        concept_error=math.hypot(surprise[1], expected[2]),
         share=share,
         share_error=share_error,
     )
