@@ -9,7 +9,7 @@ from otel_mlmon.rulefile.drift_rules import (
     GradualDrift,
     MultivariateDrift,
 )
-from otel_mlmon.rulefile.group import Group, RuleFile
+from otel_mlmon.rulefile.group import Group
 from otel_mlmon.rulefile.integrity_rules import (
     DefaultValue,
     Duplicates,
@@ -19,7 +19,6 @@ from otel_mlmon.rulefile.integrity_rules import (
     IntegrityRule,
     Latency,
     Missing,
-    ModelIntegrityRule,
     OutOfRange,
     Schema,
     Stuck,
@@ -43,60 +42,6 @@ from otel_mlmon.rulefile.performance_rules import (
     ScoreMetric,
 )
 from otel_mlmon.rulefile.quantities import format_duration, parse_duration
-from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase
+from otel_mlmon.rulefile.rule import FieldRule, RuleBase
 from otel_mlmon.rulefile.schema import schema, schema_text
 from otel_mlmon.rulefile.templates import render
-
-__all__ = [
-    "DRIFT_THRESHOLDS",
-    "KINDS",
-    "Baseline",
-    "BudgetRule",
-    "BusinessValue",
-    "ClassMetric",
-    "CustomMetric",
-    "DefaultValue",
-    "DriftRule",
-    "Duplicates",
-    "ErrorMetric",
-    "EstimateRule",
-    "Expression",
-    "FairnessRule",
-    "Family",
-    "FeatureSetDrift",
-    "FieldRule",
-    "Format",
-    "Freshness",
-    "GradualDrift",
-    "GroundTruthRule",
-    "Group",
-    "IntegrityRule",
-    "Latency",
-    "Missing",
-    "ModelIntegrityRule",
-    "MultivariateDrift",
-    "OutOfRange",
-    "ParityRule",
-    "PerformanceRule",
-    "ProbabilityError",
-    "ProbabilityScore",
-    "QuantileLoss",
-    "Ranking",
-    "Rule",
-    "RuleBase",
-    "RuleFile",
-    "Schema",
-    "ScoreMetric",
-    "SliceRule",
-    "Stuck",
-    "TypeMismatch",
-    "Volume",
-    "chosen",
-    "format_duration",
-    "load",
-    "parse_duration",
-    "parse_text",
-    "render",
-    "schema",
-    "schema_text",
-]

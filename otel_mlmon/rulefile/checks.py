@@ -5,67 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
-from otel_mlmon.rulefile.drift_rules import DriftRule, FeatureSetDrift, GradualDrift, MultivariateDrift
-from otel_mlmon.rulefile.integrity_rules import (
-    DefaultValue,
-    Duplicates,
-    Expression,
-    Format,
-    Freshness,
-    Latency,
-    Missing,
-    OutOfRange,
-    Schema,
-    Stuck,
-    TypeMismatch,
-    Volume,
-)
-from otel_mlmon.rulefile.outcome_rules import BudgetRule, EstimateRule, FairnessRule, ParityRule, SliceRule
-from otel_mlmon.rulefile.performance_rules import (
-    BusinessValue,
-    ClassMetric,
-    CustomMetric,
-    ErrorMetric,
-    ProbabilityError,
-    ProbabilityScore,
-    QuantileLoss,
-    Ranking,
-    ScoreMetric,
-)
+from otel_mlmon.rulefile.drift_rules import DriftModel
+from otel_mlmon.rulefile.integrity_rules import IntegrityModel
+from otel_mlmon.rulefile.outcome_rules import OutcomeModel
+from otel_mlmon.rulefile.performance_rules import PerformanceModel
 from otel_mlmon.rulefile.rule import Family
 
-Rule = (
-    Missing
-    | TypeMismatch
-    | OutOfRange
-    | DefaultValue
-    | Stuck
-    | Format
-    | Schema
-    | Volume
-    | Freshness
-    | Latency
-    | Duplicates
-    | Expression
-    | DriftRule
-    | GradualDrift
-    | MultivariateDrift
-    | FeatureSetDrift
-    | ErrorMetric
-    | ScoreMetric
-    | ClassMetric
-    | ProbabilityScore
-    | ProbabilityError
-    | QuantileLoss
-    | Ranking
-    | BusinessValue
-    | CustomMetric
-    | EstimateRule
-    | FairnessRule
-    | SliceRule
-    | BudgetRule
-    | ParityRule
-)
+Rule = IntegrityModel | DriftModel | PerformanceModel | OutcomeModel
 RuleModel = type[Rule]
 
 

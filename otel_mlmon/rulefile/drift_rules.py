@@ -104,3 +104,6 @@ class FeatureSetDrift(_Drift):
     method_of: DriftMethod = Field("jensen_shannon", alias="method", description="The distance of each feature.")
     features: Globs = Field(("*",), min_length=1, description="Globs of features; '!glob' leaves some out.")
     above: Size = Field(0.1, description="Largest allowed weighted distance: (sum of w d³)^(1/3), sum of w = 1.")
+
+
+DriftModel = DriftRule | GradualDrift | MultivariateDrift | FeatureSetDrift

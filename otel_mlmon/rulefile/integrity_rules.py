@@ -165,3 +165,19 @@ class Expression(_Levels, ModelIntegrityRule):
     integrity: Literal["expression"]
     expression: Text = Field(description='A condition over the features of a row, e.g. "bedrooms <= rooms".')
     above: Share = Field(0.0, json_schema_extra={"default": "0%"}, description="Largest allowed share of violations.")
+
+
+IntegrityModel = (
+    Missing
+    | TypeMismatch
+    | OutOfRange
+    | DefaultValue
+    | Stuck
+    | Format
+    | Schema
+    | Volume
+    | Freshness
+    | Latency
+    | Duplicates
+    | Expression
+)

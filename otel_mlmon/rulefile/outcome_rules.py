@@ -120,3 +120,6 @@ class ParityRule(RuleBase):
     )
     above: Share = Field(0.01, json_schema_extra={"default": "1%"}, description="Largest allowed rate, or size.")
     min_rows: Count = Field(5, description="With fewer predictions of the shadow the verdict is no_data.")
+
+
+OutcomeModel = EstimateRule | FairnessRule | SliceRule | BudgetRule | ParityRule

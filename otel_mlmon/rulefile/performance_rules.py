@@ -166,3 +166,16 @@ class CustomMetric(PerformanceRule):
         if self.above is not None and self.below is not None:
             raise problem("both above and below; write two rules", "below")
         return self
+
+
+PerformanceModel = (
+    ErrorMetric
+    | ScoreMetric
+    | ClassMetric
+    | ProbabilityScore
+    | ProbabilityError
+    | QuantileLoss
+    | Ranking
+    | BusinessValue
+    | CustomMetric
+)

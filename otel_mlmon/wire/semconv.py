@@ -114,255 +114,168 @@ class MetricName:
     attributes: tuple[str, ...] = ()
 
 
+def _gauge(name: str, unit: str, description: str, *attributes: str) -> MetricName:
+    return MetricName(name, "gauge", unit, description, attributes)
+
+
+def _counter(name: str, unit: str, description: str, *attributes: str) -> MetricName:
+    return MetricName(name, "counter", unit, description, attributes)
+
+
+def _histogram(name: str, unit: str, description: str, *attributes: str) -> MetricName:
+    return MetricName(name, "histogram", unit, description, attributes)
+
+
 _RULE = (MODEL_NAME, MODEL_VERSION, RULE_GROUP, RULE_NAME, RULE_CHECK, RULE_METHOD, FEATURE_NAME, SEGMENT)
 _MODEL = (MODEL_NAME, MODEL_VERSION)
 
 # From the SDK.
-PREDICTIONS: Final = MetricName(
-    "mlmon.predictions", "counter", "{prediction}", "Predictions made.", (*_MODEL, ERROR_TYPE)
-)
-SDK_DROPPED: Final = MetricName(
-    "mlmon.sdk.dropped", "counter", "{row}", "Rows that the SDK dropped, by reason.", (MODEL_NAME, REASON)
-)
-SDK_SHADOW_MISSED: Final = MetricName(
+PREDICTIONS: Final = _counter("mlmon.predictions", "{prediction}", "Predictions made.", *_MODEL, ERROR_TYPE)
+SDK_DROPPED: Final = _counter("mlmon.sdk.dropped", "{row}", "Rows that the SDK dropped, by reason.", MODEL_NAME, REASON)
+SDK_SHADOW_MISSED: Final = _counter(
     "mlmon.sdk.shadow.missed",
-    "counter",
     "{prediction}",
     "Predictions without their shadow's answer, by reason.",
-    (MODEL_NAME, REASON),
+    MODEL_NAME,
+    REASON,
 )
 # From the processor: models.
-DURATION: Final = MetricName(
-    "mlmon.prediction.duration", "histogram", "s", "Duration of predictions, measured by the application.", _MODEL
+DURATION: Final = _histogram(
+    "mlmon.prediction.duration", "s", "Duration of predictions, measured by the application.", *_MODEL
 )
-RULE_VALUE: Final = MetricName(
-    "mlmon.rule.value", "gauge", "{score}", "Value of the rule in the last closed window.", _RULE
+RULE_VALUE: Final = _gauge("mlmon.rule.value", "{score}", "Value of the rule in the last closed window.", *_RULE)
+RULE_VALUE_LOW: Final = _gauge(
+    "mlmon.rule.value.low", "{score}", "Lower end of the confidence interval of the rule's value.", *_RULE
 )
-RULE_VALUE_LOW: Final = MetricName(
-    "mlmon.rule.value.low", "gauge", "{score}", "Lower end of the confidence interval of the rule's value.", _RULE
+RULE_VALUE_HIGH: Final = _gauge(
+    "mlmon.rule.value.high", "{score}", "Upper end of the confidence interval of the rule's value.", *_RULE
 )
-RULE_VALUE_HIGH: Final = MetricName(
-    "mlmon.rule.value.high", "gauge", "{score}", "Upper end of the confidence interval of the rule's value.", _RULE
-)
-RULE_MATURE: Final = MetricName(
+RULE_MATURE: Final = _gauge(
     "mlmon.rule.mature",
-    "gauge",
     "{maturity}",
     "1 if the ground truth of the judged window is nearly complete (final), 0 if more is expected (provisional).",
-    _RULE,
+    *_RULE,
 )
-BUDGET_REMAINING: Final = MetricName(
-    "mlmon.budget.remaining",
-    "gauge",
-    "{fraction}",
-    "Share of the error budget that is left; below 0: overspent.",
-    _RULE,
+BUDGET_REMAINING: Final = _gauge(
+    "mlmon.budget.remaining", "{fraction}", "Share of the error budget that is left; below 0: overspent.", *_RULE
 )
-ESTIMATE_REALISED: Final = MetricName(
+ESTIMATE_REALISED: Final = _gauge(
     "mlmon.estimate.realised",
-    "gauge",
     "{score}",
     "Value from the ground truth, in the newest window whose estimate could be checked.",
-    _RULE,
+    *_RULE,
 )
-ESTIMATE_CHECKED: Final = MetricName(
-    "mlmon.estimate.checked", "gauge", "{score}", "Estimate for the same window.", _RULE
-)
-ESTIMATE_TRUSTED: Final = MetricName(
+ESTIMATE_CHECKED: Final = _gauge("mlmon.estimate.checked", "{score}", "Estimate for the same window.", *_RULE)
+ESTIMATE_TRUSTED: Final = _gauge(
     "mlmon.estimate.trusted",
-    "gauge",
     "{trust}",
     "1 while the ground truth confirms the estimates, 0 when they are wrong beyond their band and raise no alerts.",
-    _RULE,
+    *_RULE,
 )
-RULE_THRESHOLD: Final = MetricName(
-    "mlmon.rule.threshold", "gauge", "{score}", "Value beyond which the rule is in breach.", _RULE
+RULE_THRESHOLD: Final = _gauge("mlmon.rule.threshold", "{score}", "Value beyond which the rule is in breach.", *_RULE)
+RULE_P_VALUE: Final = _gauge(
+    "mlmon.rule.p_value", "{probability}", "Probability of a value this extreme if nothing had changed.", *_RULE
 )
-RULE_P_VALUE: Final = MetricName(
-    "mlmon.rule.p_value", "gauge", "{probability}", "Probability of a value this extreme if nothing had changed.", _RULE
-)
-RULE_STATUS: Final = MetricName(
-    "mlmon.rule.status", "gauge", "{status}", "Verdict: 0 ok, 1 breach, 2 no_data, 3 error.", _RULE
-)
-RULE_ROWS: Final = MetricName("mlmon.rule.rows", "gauge", "{row}", "Rows behind the verdict.", _RULE)
-ALERT_STATE: Final = MetricName(
+RULE_STATUS: Final = _gauge("mlmon.rule.status", "{status}", "Verdict: 0 ok, 1 breach, 2 no_data, 3 error.", *_RULE)
+RULE_ROWS: Final = _gauge("mlmon.rule.rows", "{row}", "Rows behind the verdict.", *_RULE)
+ALERT_STATE: Final = _gauge(
     "mlmon.alert.state",
-    "gauge",
     "{state}",
     "0 inactive, 1 pending, 2 firing, 3 suppressed: it would fire, but another alert explains it.",
-    _RULE,
+    *_RULE,
 )
-WINDOW_ROWS: Final = MetricName(
-    "mlmon.window.rows", "gauge", "{row}", "Predictions in the last closed window.", (*_MODEL, RULE_GROUP, SEGMENT)
+WINDOW_ROWS: Final = _gauge(
+    "mlmon.window.rows", "{row}", "Predictions in the last closed window.", *_MODEL, RULE_GROUP, SEGMENT
 )
-WINDOW_LOST: Final = MetricName(
+WINDOW_LOST: Final = _gauge(
     "mlmon.window.lost.rows",
-    "gauge",
     "{row}",
     "Predictions of the last closed window that were lost or cut short on the way.",
-    (*_MODEL, RULE_GROUP),
+    *_MODEL,
+    RULE_GROUP,
 )
-WINDOW_END: Final = MetricName(
-    "mlmon.window.end.time", "gauge", "s", "End of the last closed window, Unix time.", (MODEL_NAME, RULE_GROUP)
+WINDOW_END: Final = _gauge(
+    "mlmon.window.end.time", "s", "End of the last closed window, Unix time.", MODEL_NAME, RULE_GROUP
 )
-GROUND_TRUTH_COVERAGE: Final = MetricName(
+GROUND_TRUTH_COVERAGE: Final = _gauge(
     "mlmon.ground_truth.coverage",
-    "gauge",
     "{fraction}",
     "Share of the judged window's predictions whose ground truth is known.",
-    (*_MODEL, RULE_GROUP),
+    *_MODEL,
+    RULE_GROUP,
 )
-GROUND_TRUTH_ROWS: Final = MetricName(
-    "mlmon.ground_truth.rows",
-    "counter",
-    "{row}",
-    "Ground-truth rows received since the store was made, by result (joined, duplicate, expired …).",
-    (MODEL_NAME, OUTCOME),
-)
-GROUND_TRUTH_WAITING: Final = MetricName(
-    "mlmon.ground_truth.waiting.rows",
-    "gauge",
-    "{row}",
-    "Ground-truth rows whose prediction has not arrived yet.",
-    (MODEL_NAME,),
-)
-GROUND_TRUTH_DELAY: Final = MetricName(
+GROUND_TRUTH_DELAY: Final = _gauge(
     "mlmon.ground_truth.delay",
-    "gauge",
     "s",
     "Delay of the ground truth after its prediction, by quantile.",
-    (*_MODEL, RULE_GROUP, QUANTILE),
+    *_MODEL,
+    RULE_GROUP,
+    QUANTILE,
 )
-GROUND_TRUTH_SELECTION: Final = MetricName(
+GROUND_TRUTH_SELECTION: Final = _gauge(
     "mlmon.ground_truth.selection",
-    "gauge",
     "{selection}",
     "1 if predictions with ground truth differ from those without (figures are biased), else 0.",
-    (*_MODEL, RULE_GROUP),
+    *_MODEL,
+    RULE_GROUP,
+)
+GROUND_TRUTH_ROWS: Final = _counter(
+    "mlmon.ground_truth.rows",
+    "{row}",
+    "Ground-truth rows received since the store was made, by result (joined, duplicate, expired …).",
+    MODEL_NAME,
+    OUTCOME,
+)
+GROUND_TRUTH_WAITING: Final = _gauge(
+    "mlmon.ground_truth.waiting.rows", "{row}", "Ground-truth rows whose prediction has not arrived yet.", MODEL_NAME
 )
 # From the processor: its own health.
-INGEST_REQUESTS: Final = MetricName(
-    "mlmon.ingest.requests", "counter", "{request}", "OTLP requests answered.", (TRANSPORT, SIGNAL, OUTCOME)
+INGEST_REQUESTS: Final = _counter(
+    "mlmon.ingest.requests", "{request}", "OTLP requests answered.", TRANSPORT, SIGNAL, OUTCOME
 )
-INGEST_ROWS: Final = MetricName(
+INGEST_ROWS: Final = _counter(
     "mlmon.ingest.rows",
-    "counter",
     "{row}",
     "Predictions and ground truths received, by result: stored, duplicate or rejected.",
-    (OUTCOME, REASON),
+    OUTCOME,
+    REASON,
 )
-INGEST_RECEIVED: Final = MetricName(
-    "mlmon.ingest.received", "counter", "{row}", "Predictions and ground truths received.", ()
+INGEST_RECEIVED: Final = _counter("mlmon.ingest.received", "{row}", "Predictions and ground truths received.")
+INGEST_LATE: Final = _counter(
+    "mlmon.ingest.late.rows", "{row}", "Rows stored after their window had closed.", MODEL_NAME
 )
-INGEST_LATE: Final = MetricName(
-    "mlmon.ingest.late.rows", "counter", "{row}", "Rows stored after their window had closed.", (MODEL_NAME,)
+INGEST_FUTURE: Final = _counter(
+    "mlmon.ingest.future.rows", "{row}", "Rows stored whose time lies ahead of this machine's clock.", MODEL_NAME
 )
-INGEST_FUTURE: Final = MetricName(
-    "mlmon.ingest.future.rows",
-    "counter",
-    "{row}",
-    "Rows stored whose time lies ahead of this machine's clock.",
-    (MODEL_NAME,),
+INGEST_LAG: Final = _gauge("mlmon.ingest.lag", "s", "Age of the newest prediction when it was stored.", MODEL_NAME)
+QUEUE_ROWS: Final = _gauge("mlmon.ingest.queue.rows", "{row}", "Rows waiting for their commit.")
+COMMIT_DURATION: Final = _histogram("mlmon.store.commit.duration", "s", "Duration of commits.")
+STORE_SIZE: Final = _gauge("mlmon.store.size", "By", "Size of the DuckDB file and its log.")
+STORE_FAILURES: Final = _counter("mlmon.store.failures", "{commit}", "Commits that failed.")
+EVALUATION_DURATION: Final = _histogram(
+    "mlmon.evaluation.duration", "s", "Duration of the evaluation of one group.", RULE_GROUP
 )
-INGEST_LAG: Final = MetricName(
-    "mlmon.ingest.lag", "gauge", "s", "Age of the newest prediction when it was stored.", (MODEL_NAME,)
+EVALUATION_FAILURES: Final = _counter(
+    "mlmon.evaluation.failures", "{evaluation}", "Rule evaluations that ended in an error.", RULE_GROUP, RULE_NAME
 )
-QUEUE_ROWS: Final = MetricName("mlmon.ingest.queue.rows", "gauge", "{row}", "Rows waiting for their commit.", ())
-COMMIT_DURATION: Final = MetricName("mlmon.store.commit.duration", "histogram", "s", "Duration of commits.", ())
-STORE_SIZE: Final = MetricName("mlmon.store.size", "gauge", "By", "Size of the DuckDB file and its log.", ())
-STORE_FAILURES: Final = MetricName("mlmon.store.failures", "counter", "{commit}", "Commits that failed.", ())
-EVALUATION_DURATION: Final = MetricName(
-    "mlmon.evaluation.duration", "histogram", "s", "Duration of the evaluation of one group.", (RULE_GROUP,)
+EVALUATION_TIME: Final = _gauge("mlmon.evaluation.last.time", "s", "Time of the last evaluation of rules, Unix time.")
+RULES_LOADED: Final = _gauge("mlmon.rules.loaded", "{rule}", "Rules in force.", RULE_GROUP)
+RULES_RELOAD_OK: Final = _gauge(
+    "mlmon.rules.reload.success", "{success}", "1 if the last load of the rule files succeeded, else 0."
 )
-EVALUATION_FAILURES: Final = MetricName(
-    "mlmon.evaluation.failures",
-    "counter",
-    "{evaluation}",
-    "Rule evaluations that ended in an error.",
-    (RULE_GROUP, RULE_NAME),
+SOURCE_RUNS: Final = _counter(
+    "mlmon.ground_truth.source.runs", "{run}", "Runs of the queries that fetch ground truth.", SOURCE, OUTCOME
 )
-EVALUATION_TIME: Final = MetricName(
-    "mlmon.evaluation.last.time", "gauge", "s", "Time of the last evaluation of rules, Unix time.", ()
-)
-RULES_LOADED: Final = MetricName("mlmon.rules.loaded", "gauge", "{rule}", "Rules in force.", (RULE_GROUP,))
-RULES_RELOAD_OK: Final = MetricName(
-    "mlmon.rules.reload.success", "gauge", "{success}", "1 if the last load of the rule files succeeded, else 0.", ()
-)
-SOURCE_RUNS: Final = MetricName(
-    "mlmon.ground_truth.source.runs",
-    "counter",
-    "{run}",
-    "Runs of the queries that fetch ground truth.",
-    (SOURCE, OUTCOME),
-)
-NOTIFICATIONS: Final = MetricName(
+NOTIFICATIONS: Final = _counter(
     "mlmon.notifications",
-    "counter",
     "{notification}",
     "Deliveries to Alertmanagers, webhooks and the OTLP endpoint.",
-    (DESTINATION, OUTCOME),
+    DESTINATION,
+    OUTCOME,
 )
 
-METRICS: Final = (
-    PREDICTIONS,
-    SDK_DROPPED,
-    SDK_SHADOW_MISSED,
-    DURATION,
-    RULE_VALUE,
-    RULE_VALUE_LOW,
-    RULE_VALUE_HIGH,
-    RULE_MATURE,
-    BUDGET_REMAINING,
-    ESTIMATE_REALISED,
-    ESTIMATE_CHECKED,
-    ESTIMATE_TRUSTED,
-    RULE_THRESHOLD,
-    RULE_P_VALUE,
-    RULE_STATUS,
-    RULE_ROWS,
-    ALERT_STATE,
-    WINDOW_ROWS,
-    WINDOW_LOST,
-    WINDOW_END,
-    GROUND_TRUTH_COVERAGE,
-    GROUND_TRUTH_DELAY,
-    GROUND_TRUTH_SELECTION,
-    GROUND_TRUTH_ROWS,
-    GROUND_TRUTH_WAITING,
-    INGEST_REQUESTS,
-    INGEST_ROWS,
-    INGEST_RECEIVED,
-    INGEST_LATE,
-    INGEST_FUTURE,
-    INGEST_LAG,
-    QUEUE_ROWS,
-    COMMIT_DURATION,
-    STORE_SIZE,
-    STORE_FAILURES,
-    EVALUATION_DURATION,
-    EVALUATION_FAILURES,
-    EVALUATION_TIME,
-    RULES_LOADED,
-    RULES_RELOAD_OK,
-    SOURCE_RUNS,
-    NOTIFICATIONS,
-)
+# In the order of the declarations.
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, MetricName))
 
-DURATION_BUCKETS: Final = (
-    0.0001,
-    0.00025,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-)
+# 1, 2.5 and 5 of each decade, from 0.1 ms to 10 s.
+DURATION_BUCKETS: Final = (*(float(f"{m}e{e}") for e in range(-4, 1) for m in (1, 2.5, 5)), 10.0)
