@@ -100,8 +100,8 @@ def _outcome(rule: BudgetRule, lines: list[BurnWindow], used: float, rows: int) 
     worst = breached[0] if breached else max(lines, key=lambda line: line.burn / line.factor)
     left = 1 - used
     message = (
-        f"the error budget of {rule.budget} burns {worst.burn:.3g} times as fast as "
-        f"{format_duration(rule.over)} allow, over {worst.window} and {worst.short_burn:.3g} times over {worst.short}; {left:.0%} of it is left"
+        f"the error budget of {rule.budget} burns {worst.burn:.3g} times as fast as {format_duration(rule.over)} allow"
+        f", over {worst.window} and {worst.short_burn:.3g} times over {worst.short}; {left:.0%} of it is left"
     )
     return CheckResult(
         "breach" if breached else "ok",

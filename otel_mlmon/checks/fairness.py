@@ -42,9 +42,10 @@ def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
     gaps = [gap for by in figures.values() if (gap := largest_disparity(by, rule.above * scale)).pairs]
     if not gaps or not scale > 0:
         return no_data(
-            "too_few_segments", f"fewer than two segments have {rule.min_segment} predictions with ground truth",
+            "too_few_segments",
+            f"fewer than two segments have {rule.min_segment} predictions with ground truth",
             rows=whole.with_truth,
-        )  # fmt: skip
+        )
     most = min(gaps, key=lambda gap: (gap.p_value, -gap.difference))
     high, low = (figures[name.partition("=")[0]][name] for name in (most.higher, most.lower))
     rows = {segment: _figure(rule, windows[segment].performance).rows for by in figures.values() for segment in by}

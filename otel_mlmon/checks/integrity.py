@@ -55,9 +55,16 @@ def missing(rule: Missing, field: FieldView) -> CheckResult:
 
     worst = max(_GONE, key=excess)
     return share(
-        rule, field, counts[worst], rows, message, worst, lambda p: (getattr(p, worst), p.rows), len(_GONE),
+        rule,
+        field,
+        counts[worst],
+        rows,
+        message,
+        worst,
+        lambda p: (getattr(p, worst), p.rows),
+        len(_GONE),
         field.design_effect(rows, "missing"),
-    )  # fmt: skip
+    )
 
 
 def type_mismatch(rule: TypeMismatch, field: FieldView) -> CheckResult:
@@ -152,9 +159,13 @@ def share(
     else:
         before = expected[0] / expected[1] if expected[1] else 0.0
         threshold = min(before + SHARE_MARGIN, 1.0)
-        p_value = min(1.0, tests * fisher_greater(
-            round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
-        ))  # fmt: skip
+        p_value = min(
+            1.0,
+            tests
+            * fisher_greater(
+                round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
+            ),
+        )
     return compare(
         bad / rows if rows else float("nan"),
         threshold,

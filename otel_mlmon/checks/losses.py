@@ -46,9 +46,10 @@ def counted_loss(counts: PerformanceCounts | None, metric: Metric) -> tuple[floa
         wrong = 1 - accuracy(counts.confusion)
         return wrong, wrong * (1 - wrong), n
     first, second = (
-        (counts.sum_squared_error, counts.sum_fourth_error) if metric == "rmse"
+        (counts.sum_squared_error, counts.sum_fourth_error)
+        if metric == "rmse"
         else (counts.sum_abs_error, counts.sum_squared_error)
-    )  # fmt: skip
+    )
     average = mean(first, counts.numeric)
     return average, max(0.0, mean(second, counts.numeric) - average * average), counts.numeric
 

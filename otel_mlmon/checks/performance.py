@@ -221,9 +221,14 @@ def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | 
         return worse(found._replace(distribution=both), before[0], better)
 
     return Measured(
-        found.value, found.low, found.high, better, before[0] if before else math.nan,
-        lambda limit: worse(found, limit, better), against_reference,
-    )  # fmt: skip
+        found.value,
+        found.low,
+        found.high,
+        better,
+        before[0] if before else math.nan,
+        lambda limit: worse(found, limit, better),
+        against_reference,
+    )
 
 
 def _figures(view: ModelView) -> Mapping[str, MetricValue]:

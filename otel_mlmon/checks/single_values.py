@@ -34,10 +34,33 @@ _SHOWN: Final = 8  # shares in the evidence
 _WAS_THERE: Final = 0.01  # share of the reference's rows from which it is news that a value is gone
 _SEVERAL: Final = 2  # times as many values must be in another unit, for a new value to be one of them
 # Spellings of "not known"; any other new category is a new category.
-_UNKNOWN: Final = frozenset({
-    "", "?", "-", "--", "na", "n/a", "n.a.", "nan", "nil", "none", "null", "unknown", "undefined", "missing", "other",
-    "default", "not available", "not known", "0", "-1", "99", "999", "9999",
-})  # fmt: skip
+_UNKNOWN: Final = frozenset(
+    {
+        "",
+        "?",
+        "-",
+        "--",
+        "na",
+        "n/a",
+        "n.a.",
+        "nan",
+        "nil",
+        "none",
+        "null",
+        "unknown",
+        "undefined",
+        "missing",
+        "other",
+        "default",
+        "not available",
+        "not known",
+        "0",
+        "-1",
+        "99",
+        "999",
+        "9999",
+    }
+)  # fmt: skip - words, several a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,9 +309,14 @@ def stuck(rule: Stuck, field: FieldView) -> CheckResult:
     # That all independent rows have one value, when the most frequent one has that share.
     p_value = 1.0 if before >= 1 else before ** (values / field.design_effect(values))
     return compare(
-        count / values, limit if rule.above is None else rule.above, p_value,
-        rows=values, reference_rows=then.rows, finding="stuck", critical=rule.critical,
+        count / values,
+        limit if rule.above is None else rule.above,
+        p_value,
+        rows=values,
+        reference_rows=then.rows,
+        finding="stuck",
+        critical=rule.critical,
         message=f"{percent(count, values)} of {values} values are {evidence.shown(top)}, "
         f"in the reference at most {before:.1%}",
         evidence=lambda: evidence.of_field(field),
-    )  # fmt: skip
+    )

@@ -112,16 +112,18 @@ def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     if block is None or len(losses) < max(rule.min_ground_truth, 2):
         unit = "classes" if rule.slices == "accuracy" else "numbers"
         return no_data(
-            "no_values", f"{len(losses)} predictions and their ground truth are {unit} to compare; the rule asks for "
-            f"{rule.min_ground_truth}", rows=len(losses),
-        )  # fmt: skip
+            "no_values",
+            f"{len(losses)} predictions and their ground truth are {unit} to compare; the rule asks for "
+            f"{rule.min_ground_truth}",
+            rows=len(losses),
+        )
     searches = _searches(rule, block, known, losses, view.reference)
     if not searches:
         return no_data(
             "no_loss_model",
             "the reference has no model of the losses, and no segments with ground truth: create it again",
             rows=len(losses),
-        )  # fmt: skip
+        )
     return _judged(rule, searches, view.reference)
 
 
@@ -196,9 +198,13 @@ def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) 
     known = reference.performance.with_truth if reference.performance else 0
     if not found:
         return compare(
-            max(0.0, *(_worse_as_a_whole(one) for one in searches)), margin, 1.0, rows=rows, reference_rows=known,
+            max(0.0, *(_worse_as_a_whole(one) for one in searches)),
+            margin,
+            1.0,
+            rows=rows,
+            reference_rows=known,
             message=f"{rule.slices} is as expected in every part of {rows} predictions with known outcome",
-        )  # fmt: skip
+        )
     found.sort(key=lambda item: -item[1].rows * (item[1].mean - item[1].expected))
     one, worst = max(found, key=lambda item: item[0].worse(item[1]))
     named = [
@@ -232,10 +238,15 @@ def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | N
     if not (worse > rule.worse_than_reference and p_value <= 1 - rule.confidence):
         return None
     return compare(
-        worse, rule.worse_than_reference, p_value, rows=n, reference_rows=0, finding="worse",
+        worse,
+        rule.worse_than_reference,
+        p_value,
+        rows=n,
+        reference_rows=0,
+        finding="worse",
         message=f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; "
         "no part of them stands out",
-    )  # fmt: skip
+    )
 
 
 def concentrated(

@@ -28,10 +28,15 @@ def volume(rule: Volume, view: ModelView) -> CheckResult:
         limit = rule.minimum if few or rule.maximum is None else rule.maximum
         assert limit is not None
         return compare(
-            float(n), float(limit), float("nan"), rows=n, reference_rows=0, finding="few" if few else "many",
+            float(n),
+            float(limit),
+            float("nan"),
+            rows=n,
+            reference_rows=0,
+            finding="few" if few else "many",
             message=f"{n} predictions, allowed are {rule.minimum or 0} to {rule.maximum or 'any number'}",
             higher_is_worse=not (few or rule.maximum is None),
-        )  # fmt: skip
+        )
     usual = _usual(view)
     if usual is None:
         return no_data("no_history", "too few earlier windows to know how many predictions are usual", rows=n)
@@ -40,9 +45,14 @@ def volume(rule: Volume, view: ModelView) -> CheckResult:
     surprise = abs(n - middle) / max(spread, middle**0.5, 1.0)
     ratio = max((n + 1) / (middle + 1), (middle + 1) / (n + 1)) if surprise > _SIGMAS else 1.0
     return compare(
-        ratio, _FACTOR, float("nan"), rows=n, reference_rows=round(middle), finding="few" if few else "many",
+        ratio,
+        _FACTOR,
+        float("nan"),
+        rows=n,
+        reference_rows=round(middle),
+        finding="few" if few else "many",
         message=f"{n} predictions, usual are {middle:.0f}",
-    )  # fmt: skip
+    )
 
 
 def _usual(view: ModelView) -> tuple[float, float] | None:
@@ -82,9 +92,14 @@ def freshness(rule: Freshness, view: ModelView) -> CheckResult:
         return no_data("no_rows", "no prediction in four weeks")
     age = max(end - int(there[-1]) - pane, 0)  # it may have come at the pane's very end
     return compare(
-        age / 1e9, rule.above / 1e9, float("nan"), rows=view.n, reference_rows=0, finding="stale",
+        age / 1e9,
+        rule.above / 1e9,
+        float("nan"),
+        rows=view.n,
+        reference_rows=0,
+        finding="stale",
         message=f"the newest prediction is {format_duration(age)} old, allowed are {format_duration(rule.above)}",
-    )  # fmt: skip
+    )
 
 
 def latency(rule: Latency, view: ModelView) -> CheckResult:
@@ -98,10 +113,15 @@ def latency(rule: Latency, view: ModelView) -> CheckResult:
     # As many are above the limit as chance explains, if the true quantile is at it?
     p_value = exceeds(int((durations > limit).sum()), len(durations), 1 - rule.quantile)
     return compare(
-        value, limit, p_value, rows=len(durations), reference_rows=0, finding="slow",
+        value,
+        limit,
+        p_value,
+        rows=len(durations),
+        reference_rows=0,
+        finding="slow",
         message=f"{rule.quantile:.0%} of {len(durations)} predictions took up to {value:.3g} s, "
         f"allowed are {limit:g} s",
-    )  # fmt: skip
+    )
 
 
 def duplicates(rule: Duplicates, view: ModelView) -> CheckResult:
@@ -116,10 +136,15 @@ def duplicates(rule: Duplicates, view: ModelView) -> CheckResult:
     _, counts = np.unique(keys, axis=1, return_counts=True)
     again = len(rows) - len(counts)
     return compare(
-        again / len(rows), rule.above, exceeds(again, len(rows), rule.above),
-        rows=len(rows), reference_rows=0, finding="duplicates", critical=rule.critical,
+        again / len(rows),
+        rule.above,
+        exceeds(again, len(rows), rule.above),
+        rows=len(rows),
+        reference_rows=0,
+        finding="duplicates",
+        critical=rule.critical,
         message=f"{percent(again, len(rows))} of {len(rows)} rows repeat another one",
-    )  # fmt: skip
+    )
 
 
 def _codes(cells: FieldCells) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

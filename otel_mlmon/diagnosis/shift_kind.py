@@ -125,9 +125,19 @@ def _by_model(
         part = f"{min(share, 1.0):.0%} (give or take {reach:.0%})"
         kind, message = "model", f"another model explains {part} of it; for inputs like before, {change.message}"
     return ShiftKind(
-        kind, f"{grown}: {message}", share, share - reach, share + reach, growth.growth, None, None, n,
-        growth.concept, change.difference, change.usual,
-    )  # fmt: skip
+        kind,
+        f"{grown}: {message}",
+        share,
+        share - reach,
+        share + reach,
+        growth.growth,
+        None,
+        None,
+        n,
+        growth.concept,
+        change.difference,
+        change.usual,
+    )
 
 
 def _steadier(block: RowBlock, rows: Rows, reference: Reference) -> bool:

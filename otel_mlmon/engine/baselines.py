@@ -87,9 +87,14 @@ def _of_segment(stored: Reference, segment: str) -> Reference | None:
     fields = {n: replace(f, profile=one.profiles[n]) for n, f in stored.fields.items() if n in one.profiles}
     # How features depend on one another is known of the whole only.
     return replace(
-        stored, rows=one.rows, fields=fields, performance=one.performance, metric_values=one.metric_values, segments={},
+        stored,
+        rows=one.rows,
+        fields=fields,
+        performance=one.performance,
+        metric_values=one.metric_values,
+        segments={},
         components=None,
-    )  # fmt: skip
+    )
 
 
 def _measured(stored: Reference, windows: Mapping[str, WindowProfile]) -> Reference:
