@@ -60,7 +60,7 @@ def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
         finding="gap",
         evidence=lambda: FairnessEvidence(
             tuple(
-                SegmentValue(segment, one.value, rows[segment], one.standard_error)
+                SegmentValue(segment, rows[segment], one.value, one.standard_error)
                 for by in figures.values()
                 for segment, one in sorted(by.items(), key=lambda item: -item[1].value)
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 
@@ -34,8 +34,8 @@ class SegmentValue:
     """A metric in one segment ("key=value")."""
 
     segment: str
-    value: float | None
     rows: int
+    value: float | None
     standard_error: float | None = None
 
 
@@ -68,12 +68,12 @@ class SliceValue:
     """A slice and its metric; `worse` is the relative loss against `expected`, None where it was not computed."""
 
     where: str
+    conditions: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     rows: int
     value: float
     expected: float
+    worse: float | None = field(default=None, kw_only=True)
     p_value: float
-    conditions: tuple[tuple[str, str], ...] = ()
-    worse: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

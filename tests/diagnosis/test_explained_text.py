@@ -11,8 +11,8 @@ from rich.console import Console
 
 from otel_mlmon.cli.brief import brief
 from otel_mlmon.cli.explained import length_of, show
+from otel_mlmon.values.documents import from_document
 from otel_mlmon.values.explanation import Explanation
-from otel_mlmon.values.explanation_documents import explanation_from_json
 
 HOUR = 3600 * 10**9
 NOW = 1_763_953_200 * 10**9  # 2025-11-24 03:00 UTC
@@ -21,7 +21,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e47ff"
 
 
 def found(**changes: Any) -> Explanation:
-    return explanation_from_json({
+    return from_document(Explanation, {
         "alert": "bf2b50faf5b80c7e", "group": "houses", "rule": "WeakSpots", "check": "slices", "method": "rmse",
         "model": "house-prices", "version": "8", "segment": "", "field": "",
         "fired": {

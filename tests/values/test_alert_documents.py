@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,13 @@ def test_a_breach_without_an_interval_does_not_take_that_of_the_newest_verdict()
     other = alert_from_document("id", document).last_breach
     assert other is not None
     assert (other.result.low, other.result.high, other.result.coverage, other.result.maturity) == (None, None, None, "")
+
+
+@each_document
+@pytest.mark.parametrize("malformed", [None, "x", 5, True, [], [5], {}, {"rows": []}])
+def test_a_malformed_part_is_read_as_empty(document: dict[str, Any], malformed: Any) -> None:
+    for path in ((), ("verdict",), ("verdict", "evidence")):
+        for name in reduce(getitem, path, document).keys() - {"check", "verdict", "evidence", "rule", "breach"}:
+            changed = json.loads(json.dumps(document))
+            reduce(getitem, path, changed)[name] = malformed
+            json.dumps(alert_to_document(alert_from_document("id", changed)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
+from otel_mlmon.values.documents import from_document
 from otel_mlmon.values.evidence import EstimatedWindow
 from otel_mlmon.values.explanation import Explanation, Fired, History, Note, Outcomes, Part, Tick, Where
-from otel_mlmon.values.explanation_documents import explanation_from_json
 
 FIRED = Fired(
     phase="firing", status="breach", reason="beyond_threshold", message="psi 0.4", finding="shift", since=1, fired_at=2,
@@ -28,7 +28,7 @@ EXPLANATION = Explanation(
 
 
 def test_an_explanation_from_json_is_the_same() -> None:
-    assert explanation_from_json(json.loads(json.dumps(asdict(EXPLANATION)))) == EXPLANATION
+    assert from_document(Explanation, json.loads(json.dumps(asdict(EXPLANATION)))) == EXPLANATION
 
 
 def test_missing_keys_take_their_defaults() -> None:
@@ -36,6 +36,6 @@ def test_missing_keys_take_their_defaults() -> None:
     for name in ("outcomes", "missing", "read_rows"):
         del document[name]
     del document["fired"]["notes"]
-    assert explanation_from_json(document) == replace(
+    assert from_document(Explanation, document) == replace(
         EXPLANATION, outcomes=None, missing=(), fired=replace(FIRED, notes=())
     )
