@@ -90,11 +90,9 @@ class NoHistory:
     """The history of a model version with only one known window."""
 
     def arrivals(self, start: int, end: int) -> Arrivals:
-        """Return no panes."""
         return Arrivals(np.zeros(0, np.int64), np.zeros(0, np.int64), 1)
 
     def windows(self, start: int, end: int) -> Mapping[str, WindowProfile]:
-        """Return no windows."""
         return {}
 
 
@@ -155,7 +153,6 @@ class WindowRows:
         return self._blocks[key]
 
     def numbers(self, version: str, segment: str, name: str) -> Floats:
-        """Finite numbers of a field."""
         block, rows = self.select(version, segment)
         cells = block.fields.get(name) if block is not None else None
         return np.zeros(0) if cells is None else finite_numbers(cells, rows)
@@ -216,7 +213,6 @@ class EvaluationContext:
         return ModelView(self, segment)
 
     def field(self, name: str, segment: str) -> FieldView:
-        """Return one field of one segment of the window."""
         window = self.windows.get(segment)
         return FieldView(
             context=self,
@@ -279,7 +275,6 @@ class ModelView:
 
     @property
     def reference(self) -> Reference | None:
-        """Return the reference of the whole model."""
         return self.context.reference
 
     @property
@@ -303,10 +298,6 @@ class ModelView:
     def block(self) -> tuple[RowBlock | None, Rows]:
         """Read the rows; return a block of them and the places of this segment's."""
         return self.context.rows.select(self.context.version, self.segment)
-
-    def field(self, name: str) -> FieldView:
-        """Return one field of the segment."""
-        return self.context.field(name, self.segment)
 
     def design_effects(self, method: str) -> tuple[float, float]:
         """Return the design effects of a metric's errors, in the window and in the reference."""

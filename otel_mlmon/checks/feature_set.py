@@ -27,7 +27,7 @@ def weighted_drift(rule: FeatureSetDrift, view: ModelView) -> CheckResult:
             continue
         if field.kind == "categorical" and rule.method_of in NEEDS_ORDERED_BINS:
             continue
-        one = view.field(name)
+        one = view.context.field(name, view.segment)
         if one.expected is None:
             continue
         effect = DRIFT_METHODS[rule.method_of](distribution(one, one.expected), distribution(one, one.profile))

@@ -75,27 +75,30 @@ def judge_pairs(
         value, low, high, p_value = size.value, size.low, size.high, size.p_value
     else:
         value, (low, high), p_value = k / n, wilson(k, n, confidence), exceeds(k, n, rule.above)
-    sure = value > rule.above and p_value <= _WORTH_A_SEARCH
     slices: list[Slice] = []
-    if sure:
+    if value > rule.above and p_value <= _WORTH_A_SEARCH:
         wide, of = (block, rows) if whole is None else whole()
         slices = _where(found if wide is None else pairs(wide, of, rule.tolerance), reference, rule.confidence)
     how = _how(found)
-    message = (
-        f"{k} of {n} predictions ({k / n:.1%}) are not what the shadow says" if k else f"all {n} as the shadow says"
-    )
-    message += "".join(f"; {part}" for part in (*_typical(found, size), how, _places(slices)) if part and k)
     outcome = compare(
         value,
         rule.above,
         p_value,
         rows=n,
         reference_rows=n,
-        message=message,
+        message=_message(found, size, how, slices),
         finding="disagreement",
         evidence=lambda: _evidence(found, size, how, slices, (low, high)),
     )
     return outcome if outcome.status == "no_data" else replace(outcome, low=low, high=high)
+
+
+def _message(found: Pairs, size: Size, how: str, slices: list[Slice]) -> str:
+    n, k = len(found), int(found.apart.sum())
+    if not k:
+        return f"all {n} as the shadow says"
+    parts = (*_typical(found, size), how, _places(slices))
+    return f"{k} of {n} predictions ({k / n:.1%}) are not what the shadow says" + "".join(f"; {p}" for p in parts if p)
 
 
 def _distances(found: Pairs) -> Floats:

@@ -64,7 +64,7 @@ def schema_change(rule: Schema, view: ModelView) -> CheckResult:
 def _changes(rule: Schema, view: ModelView) -> list[_Change]:
     assert view.reference is not None and view.window is not None
     names = {n for n in {*view.reference.fields, *view.window.fields} if output_name(n) is None}
-    fields = {n: view.field(n) for n in sorted(names) if not chosen(n, rule.ignore)}
+    fields = {n: view.context.field(n, view.segment) for n in sorted(names) if not chosen(n, rule.ignore)}
     removed, dropped = _lost(view, fields)
     least = max(_NEW * view.n, 1)
     added = [name for name, field in fields.items() if field.reference is None and field.profile.values >= least]
