@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +15,19 @@ from otel_mlmon.window import Windows
 from otel_mlmon.wire import semconv
 
 
+@dataclass(eq=False)
 class Arrivals:
-    """Tells windows and clocks about committed batches."""
+    """Tells windows and clocks about committed batches.
 
-    def __init__(
-        self,
-        windows: Windows,
-        clocks: ModelClocks,
-        counters: Counters,
-        closed: Mapping[str, int],
-        wake: Callable[[], None],
-        *,
-        ahead_ns: int,
-    ) -> None:
-        """`closed`: end of the last closed window by model, ns. Rows beyond `ahead_ns` in the future move no clock."""
-        self._windows = windows
-        self._clocks = clocks
-        self._counters = counters
-        self._closed = closed
-        self._wake = wake
-        self._ahead_ns = ahead_ns
+    `closed`: end of the last closed window by model, ns. Rows beyond `ahead_ns` in the future move no clock.
+    """
+
+    windows: Windows
+    clocks: ModelClocks
+    counters: Counters
+    closed: Mapping[str, int]
+    wake: Callable[[], None]
+    ahead_ns: int
 
     def committed(self, batches: Sequence[Batch], received: int) -> None:
         """Take note of batches that were received at `received`, ns."""
@@ -42,19 +36,19 @@ class Arrivals:
             if isinstance(batch, ChangeBatch):
                 continue
             times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
-            ahead = times > received + self._ahead_ns
+            ahead = times > received + self.ahead_ns
             if isinstance(batch, PredictionBatch):
-                self._windows.touch(batch.model, times)
+                self.windows.touch(batch.model, times)
                 about = {semconv.MODEL_NAME: batch.model}
-                self._counters.add(
-                    (semconv.INGEST_LATE, int((times < self._closed.get(batch.model, 0)).sum()), about),
+                self.counters.add(
+                    (semconv.INGEST_LATE, int((times < self.closed.get(batch.model, 0)).sum()), about),
                     (semconv.INGEST_FUTURE, int(ahead.sum()), about),
                 )
             else:
-                self._windows.touch_ground_truth(batch.model)
+                self.windows.touch_ground_truth(batch.model)
             arrived.append((batch.model, times[~ahead]))
         # Clocks move last: they close windows, and these must know of all rows by then.
         for model, times in arrived:
             if len(times):
-                self._clocks.observe(model, int(times.max()), received)
-        self._wake()
+                self.clocks.observe(model, int(times.max()), received)
+        self.wake()

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from otel_mlmon.engine.clock import ModelClocks
@@ -20,36 +21,25 @@ TICK_S: Final = 0.5  # how often the scheduler looks for due work when nothing w
 RETENTION_S: Final = 600.0  # between two deletions of old rows
 
 
+@dataclass(eq=False)
 class Evaluator:
-    """Runs from `start` to `stop`. An error ends one round, not the thread."""
+    """Runs from `start` to `stop`. An error ends one round, not the thread. Setting `wake` starts a round at once."""
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        rules: RuleFiles,
-        accounts: GroundTruthAccounts,
-        engine: Engine,
-        clocks: ModelClocks,
-        store: Store,
-        wake: threading.Event,
-        clock: Callable[[], int],
-        *,
-        retention_ns: int,
-    ) -> None:
-        """Setting `wake` starts the next round at once."""
-        self.scheduler = scheduler
-        self.rules = rules
-        self.accounts = accounts
-        self._engine = engine
-        self.clocks = clocks
-        self._store = store
-        self._wake = wake
-        self._clock = clock
-        self._retention_ns = retention_ns
+    scheduler: Scheduler
+    rules: RuleFiles
+    accounts: GroundTruthAccounts
+    engine: Engine
+    clocks: ModelClocks
+    store: Store
+    wake: threading.Event
+    clock: Callable[[], int]
+    retention_ns: int
+    last_run_s: float = 0.0  # end of the last round without an error, Unix time
+
+    def __post_init__(self) -> None:
         self._stopping = threading.Event()
         self._reload = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlmon-evaluate", daemon=True)
-        self.last_run_s = 0.0  # end of the last round without an error, Unix time
 
     def start(self) -> None:
         """Start the thread."""
@@ -62,25 +52,25 @@ class Evaluator:
     def reload_soon(self) -> None:
         """Reload the rule files in the next round, which starts at once."""
         self._reload.set()
-        self._wake.set()
+        self.wake.set()
 
     def stop(self) -> None:
         """End after the tick that runs."""
         self._stopping.set()
-        self._wake.set()
+        self.wake.set()
         self._thread.join(30.0)
 
     def _run(self) -> None:
         cleaned = time.monotonic()
         while not self._stopping.is_set():
-            self._wake.wait(TICK_S)
-            self._wake.clear()
+            self.wake.wait(TICK_S)
+            self.wake.clear()
             try:
                 if self._reload.is_set() or self.rules.changed():
                     self._reload.clear()
                     self.rules.reload()
-                self.scheduler.run(self._clock(), self._stopping.is_set)
-                self.last_run_s = self._clock() / 1e9
+                self.scheduler.run(self.clock(), self._stopping.is_set)
+                self.last_run_s = self.clock() / 1e9
                 self.accounts.settle()
                 if time.monotonic() - cleaned > RETENTION_S:
                     cleaned = time.monotonic()
@@ -89,11 +79,11 @@ class Evaluator:
                 _log.exception("evaluation failed")
 
     def _forget_old_rows(self) -> None:
-        for model in self._store.rows.models():
-            now = self.clocks.now(model, self._clock())
+        for model in self.store.rows.models():
+            now = self.clocks.now(model, self.clock())
             if now is not None:
-                before = now - self._retention_ns
-                self._store.delete_before(model, before)
-                alerts = [alert.id for alert in self._engine.alerts() if alert.target.model == model]
-                self._store.documents.forget_history(alerts, before)
-        self._store.checkpoint()
+                before = now - self.retention_ns
+                self.store.delete_before(model, before)
+                alerts = [alert.id for alert in self.engine.alerts() if alert.target.model == model]
+                self.store.documents.forget_history(alerts, before)
+        self.store.checkpoint()

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TakesLonger
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from otel_mlmon.diagnosis import Limits, Subject, explain
@@ -23,26 +23,21 @@ from otel_mlmon.values.storage import Storage
 KEPT: Final = 32  # explanations
 
 
+@dataclass(eq=False)
 class Explanations:
-    """One thread makes them one by one, so that evaluation gets its share of the machine."""
+    """One thread makes them one by one, so that evaluation gets its share of the machine.
 
-    def __init__(
-        self,
-        store: Storage,
-        engine: Engine,
-        groups: Callable[[], Sequence[Group]],
-        references: Callable[[str, str, str], Reference | None] | None = None,
-        windows: WindowSource | None = None,
-    ) -> None:
-        """`references` finds a reference by model, version and name (None: read from the store each time).
+    `references` finds a reference by model, version and name (None: read from the store each time).
+    Without `windows`, rules that compare with other predictions are explained by the stored reference.
+    """
 
-        Without `windows`, rules that compare with other predictions are explained by the stored reference.
-        """
-        self._store = store
-        self._engine = engine
-        self._groups = groups
-        self._references = references
-        self._windows = windows
+    store: Storage
+    engine: Engine
+    groups: Callable[[], Sequence[Group]]
+    references: Callable[[str, str, str], Reference | None] | None = None
+    windows: WindowSource | None = None
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._found: OrderedDict[tuple[Any, ...], Future[dict[str, Any]]] = OrderedDict()
         self._pool = ThreadPoolExecutor(1, "mlmon-explain")
@@ -64,15 +59,15 @@ class Explanations:
             return None
 
     def _explain(self, alert: Alert) -> dict[str, Any]:
-        return asdict(explain(self._subject(alert), self._store, Limits(time.monotonic)))
+        return asdict(explain(self._subject(alert), self.store, Limits(time.monotonic)))
 
     def _subject(self, alert: Alert) -> Subject:
-        groups, target = self._groups(), alert.target
+        groups, target = self.groups(), alert.target
         group = next((group for group in groups if group.name == alert.group), None)
         rule = next((rule for rule in group.rules if rule.alert == alert.rule), None) if group else None
         start, end = alert.decisive.start, alert.decisive.end
         keys = {key for one in groups if one.covers(target.model) for rule in one.rules for key in rule.segments}
-        status = self._engine.groups.get((alert.group, target.model))
+        status = self.engine.groups.get((alert.group, target.model))
         return Subject(
             alert=alert,
             rule=rule,
@@ -86,10 +81,10 @@ class Explanations:
         )
 
     def _reference(self, alert: Alert, group: Group, rule: Rule | None, start: int, end: int) -> Reference | None:
-        target, find = alert.target, self._references or ReferenceBook(self._store.documents).find
-        if self._windows is None:
+        target, find = alert.target, self.references or ReferenceBook(self.store.documents).find
+        if self.windows is None:
             return find(target.model, target.version, group.reference.name)
         segments = rule.segments if rule else ()
-        return Baselines(self._windows, find).reference(
+        return Baselines(self.windows, find).reference(
             group.reference, target.model, target.version, start, end, segments, end
         )

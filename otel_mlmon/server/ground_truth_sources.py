@@ -46,30 +46,27 @@ class _State:
     error: str = ""
 
 
+@dataclass(eq=False)
 class GroundTruthSources:
     """Runs from `start` to `stop`. A source that fails runs again at its next turn; the others go on."""
 
-    def __init__(
-        self,
-        sources: Sequence[tuple[GroundTruthSource, Query]],
-        store: Callable[[Decoded], TableReceipt],
-        documents: DocumentStorage,
-        counters: Counters,
-        clock: Callable[[], int],
-    ) -> None:
-        self._sources = tuple(sources)
-        self._store = store
-        self._documents = documents
-        self._counters = counters
-        self._clock = clock
-        taken = documents.read(_KIND)
-        self._states = {source.name: _State(int(taken.get(source.name, {}).get("newest", 0))) for source, _ in sources}
+    sources: Sequence[tuple[GroundTruthSource, Query]]
+    store: Callable[[Decoded], TableReceipt]
+    documents: DocumentStorage
+    counters: Counters
+    clock: Callable[[], int]
+
+    def __post_init__(self) -> None:
+        taken = self.documents.read(_KIND)
+        self._states = {
+            source.name: _State(int(taken.get(source.name, {}).get("newest", 0))) for source, _ in self.sources
+        }
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Run every source once, then each one when it is due."""
-        if self._sources:
+        if self.sources:
             self._thread = threading.Thread(target=self._run, name="mlmon-ground-truth", daemon=True)
             self._thread.start()
 
@@ -78,7 +75,7 @@ class GroundTruthSources:
         self._stopping.set()
         until = monotonic() + timeout_s
         while self._thread is not None and self._thread.is_alive() and monotonic() < until:
-            for _, query in self._sources:  # repeatedly: a query that is about to begin cannot be stopped yet
+            for _, query in self.sources:  # repeatedly: a query that is about to begin cannot be stopped yet
                 query.stop()
             self._thread.join(0.2)
 
@@ -94,14 +91,14 @@ class GroundTruthSources:
                 "message": state.message,
                 "error": state.error,
             }
-            for source, _ in self._sources
+            for source, _ in self.sources
             for state in [self._states[source.name]]
         ]
 
     def notes(self) -> list[str]:
         """Return sentences about problems that a person should solve."""
         found = []
-        for source, _ in self._sources:
+        for source, _ in self.sources:
             state = self._states[source.name]
             if state.error:
                 found.append(f"ground truth source {source.name!r} failed: {state.error}")
@@ -111,7 +108,7 @@ class GroundTruthSources:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            for source, query in self._sources:
+            for source, query in self.sources:
                 state = self._states[source.name]
                 if not self._stopping.is_set() and monotonic() >= state.due:
                     self.fetch(source, query, state)
@@ -121,7 +118,7 @@ class GroundTruthSources:
 
     def fetch(self, source: GroundTruthSource, query: Query, state: _State) -> None:
         """Run one query to its end; never raises."""
-        now = self._clock()
+        now = self.clock()
         newest = state.newest
         state.message = ""
         layout = GroundTruthLayout(
@@ -143,7 +140,7 @@ class GroundTruthSources:
             if self._stopping.is_set():
                 return
             if newest != state.newest:  # after the whole run: rows may come in any order
-                self._documents.put(_KIND, {source.name: {"newest": newest}})
+                self.documents.put(_KIND, {source.name: {"newest": newest}})
                 state.newest = newest
             state.error = ""
         except Exception as error:  # a query may raise anything; the service and the other sources go on
@@ -151,15 +148,15 @@ class GroundTruthSources:
                 return
             state.error = str(error) or type(error).__name__
             _log.error("ground truth source %s: %s", source.name, state.error)
-        state.last_run = self._clock()
+        state.last_run = self.clock()
         about = {semconv.SOURCE: source.name, semconv.OUTCOME: "failed" if state.error else "ok"}
-        self._counters.add((semconv.SOURCE_RUNS, 1, about))
+        self.counters.add((semconv.SOURCE_RUNS, 1, about))
 
     def _store_patiently(self, decoded: Decoded, state: _State) -> None:
         """Store rows; wait while the queue is full, since no sender would send them again."""
         while True:
             try:
-                receipt = self._store(decoded)
+                receipt = self.store(decoded)
             except Retryable as error:
                 if self._stopping.wait(error.retry_after_s):
                     raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -21,99 +22,91 @@ from otel_mlmon.wire import semconv
 VERSION: Final = version("otel-mlmon")
 
 
+@dataclass(eq=False)
 class Health:
     """Reads all parts of the processor; changes none."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        evaluator: Evaluator,
-        references: ReferenceBook,
-        pipeline: Pipeline,
-        sources: GroundTruthSources,
-        counters: Counters,
-        clock: Callable[[], int],
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._evaluator = evaluator
-        self._references = references
-        self._pipeline = pipeline
-        self._sources = sources
-        self._counters = counters
-        self._clock = clock
-        self._started = clock()
+    store: Store
+    engine: Engine
+    evaluator: Evaluator
+    references: ReferenceBook
+    pipeline: Pipeline
+    sources: GroundTruthSources
+    counters: Counters
+    clock: Callable[[], int]
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
 
     def gauges(self) -> list[tuple[semconv.MetricName, Sequence[Point]]]:
         """Return the queue, the store, the evaluation, the rules and the ground truth as metrics."""
-        wall = self._clock()
+        wall = self.clock()
         failures = [
             Point({semconv.RULE_GROUP: group, semconv.RULE_NAME: rule}, n)
-            for (group, rule), n in self._engine.failures.items()
+            for (group, rule), n in self.engine.failures.items()
         ]
         lags = [
             Point({semconv.MODEL_NAME: model}, max(wall - now, 0) / 1e9)
-            for model in self._store.rows.models()
-            if (now := self._evaluator.clocks.now(model, wall)) is not None
+            for model in self.store.rows.models()
+            if (now := self.evaluator.clocks.now(model, wall)) is not None
         ]
         groups = [
-            Point({semconv.RULE_GROUP: group.name}, len(group.rules)) for group in self._evaluator.scheduler.groups
+            Point({semconv.RULE_GROUP: group.name}, len(group.rules)) for group in self.evaluator.scheduler.groups
         ]
         return [
-            (semconv.QUEUE_ROWS, [Point({}, self._pipeline.queue_rows())]),
-            (semconv.STORE_SIZE, [Point({}, self._store.size_bytes())]),
-            (semconv.EVALUATION_TIME, [Point({}, self._evaluator.last_run_s)]),
+            (semconv.QUEUE_ROWS, [Point({}, self.pipeline.queue_rows())]),
+            (semconv.STORE_SIZE, [Point({}, self.store.size_bytes())]),
+            (semconv.EVALUATION_TIME, [Point({}, self.evaluator.last_run_s)]),
             (semconv.EVALUATION_FAILURES, failures),
             (semconv.INGEST_LAG, lags),
-            *self._evaluator.accounts.metrics(),
-            (semconv.RULES_RELOAD_OK, [Point({}, float(self._evaluator.rules.ok))]),
+            *self.evaluator.accounts.metrics(),
+            (semconv.RULES_RELOAD_OK, [Point({}, float(self.evaluator.rules.ok))]),
             (semconv.RULES_LOADED, groups),
         ]
 
     def notes(self) -> list[str]:
         """Return sentences about problems that a person should solve."""
         notes = (
-            [] if self._evaluator.rules.ok else ["the rule files have mistakes; older rules are in force (see the log)"]
+            [] if self.evaluator.rules.ok else ["the rule files have mistakes; older rules are in force (see the log)"]
         )
-        if not self._evaluator.scheduler.groups:
+        if not self.evaluator.scheduler.groups:
             notes.append("no rules are in force: name rule files with `--rules` or in the configuration")
-        known = {reference.model for reference in self._references.all()}
+        known = {reference.model for reference in self.references.all()}
         notes += [
             f"model {model!r} has no reference: make one with `mlmon reference create FILE --model {model}`"
-            for model in self._store.rows.models()
+            for model in self.store.rows.models()
             if model not in known
         ]
-        return [*notes, *self._evaluator.accounts.notes(), *self._sources.notes()]
+        return [*notes, *self.evaluator.accounts.notes(), *self.sources.notes()]
 
     def status(self) -> dict[str, Any]:
         """Return everything at a glance, JSON-able."""
-        wall = self._clock()
-        truths = self._store.ground_truth.results()
+        wall = self.clock()
+        truths = self.store.ground_truth.results()
         return {
             "version": VERSION,
             "uptime_s": (wall - self._started) / 1e9,
             "models": [
                 {**self._model(model, wall), "ground_truth": truths.get(model, {})}
-                for model in self._store.rows.models()
+                for model in self.store.rows.models()
             ],
             "rules": self._rules(),
             "ingest": self._ingest(),
-            "ground_truth_sources": self._sources.status(),
-            "store_bytes": self._store.size_bytes(),
+            "ground_truth_sources": self.sources.status(),
+            "store_bytes": self.store.size_bytes(),
             "notes": self.notes(),
         }
 
     def _model(self, model: str, wall: int) -> dict[str, Any]:
-        oldest, newest, rows = self._store.rows.span(model) or (0, 0, 0)
-        mine = [a for a in self._engine.alerts() if a.target.model == model]
+        oldest, newest, rows = self.store.rows.span(model) or (0, 0, 0)
+        mine = [a for a in self.engine.alerts() if a.target.model == model]
         return {
             "model": model,
             "versions": sorted({a.target.version for a in mine}),
             "rows": rows,
             "oldest": oldest,
             "newest": newest,
-            "clock": self._evaluator.clocks.now(model, wall) or 0,
+            "clock": self.evaluator.clocks.now(model, wall) or 0,
             "verdicts": dict(Counter(a.verdict.result.status for a in mine)),
             "firing": sum(a.phase == "firing" for a in mine),
         }
@@ -121,7 +114,7 @@ class Health:
     def _rules(self) -> list[dict[str, Any]]:
         verdicts: dict[tuple[str, str], Counter[str]] = {}
         firing: Counter[tuple[str, str]] = Counter()
-        for alert in self._engine.alerts():
+        for alert in self.engine.alerts():
             key = (alert.group, alert.rule)
             verdicts.setdefault(key, Counter())[alert.verdict.result.status] += 1
             firing[key] += alert.phase == "firing"
@@ -136,16 +129,16 @@ class Health:
                 "verdicts": dict(verdicts.get((group.name, rule.alert), {})),
                 "firing": firing[group.name, rule.alert],
             }
-            for group in self._evaluator.scheduler.groups
+            for group in self.evaluator.scheduler.groups
             for rule in group.rules
         ]
 
     def _ingest(self) -> dict[str, Any]:
         def rows(outcome: str) -> int:
-            return int(self._counters.value(semconv.INGEST_ROWS, **{semconv.OUTCOME: outcome}))
+            return int(self.counters.value(semconv.INGEST_ROWS, **{semconv.OUTCOME: outcome}))
 
         return {
-            "received": int(self._counters.value(semconv.INGEST_RECEIVED)),
+            "received": int(self.counters.value(semconv.INGEST_RECEIVED)),
             "stored": rows("stored"),
             "duplicates": rows("duplicate"),
             "rejected": rows("rejected"),

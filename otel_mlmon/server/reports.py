@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from otel_mlmon.engine.alerts import as_shown
@@ -16,46 +17,43 @@ from otel_mlmon.values.storage import Storage
 EXAMPLES = 10
 
 
+@dataclass(eq=False)
 class Reports:
     """Implements the pages' AlertSource."""
 
-    def __init__(self, store: Storage, engine: Engine, explanations: Explanations, health: Health) -> None:
-        self._store = store
-        self._engine = engine
-        self._explanations = explanations
-        self._health = health
+    store: Storage
+    engine: Engine
+    explanations: Explanations
+    health: Health
 
     def alerts(self) -> list[Alert]:
         """Return firing alerts, then pending, then resolved ones; the newest first."""
         order = {"firing": 0, "pending": 1, "suppressed": 2, "inactive": 3}
-        shown = [as_shown(a) for a in self._engine.alerts() if a.phase != "inactive" or a.state.resolved_at]
+        shown = [as_shown(a) for a in self.engine.alerts() if a.phase != "inactive" or a.state.resolved_at]
         return sorted(shown, key=lambda a: (order[a.phase], -a.state.since, a.rule, a.target.field, a.target.segment))
 
     def alert(self, alert_id: str) -> Alert | None:
         """Return an alert, inactive or not: links outlive the incident."""
-        alert = self._engine.alert(alert_id)
+        alert = self.engine.alert(alert_id)
         return None if alert is None else as_shown(alert)
 
     def history(self, alert_id: str) -> list[HistoryPoint]:
         """Return the verdicts of an alert, oldest first."""
-        rows = self._store.documents.verdicts(alert_id)
+        rows = self.store.documents.verdicts(alert_id)
         return [HistoryPoint(row.end, row.value, row.threshold, row.status) for row in rows]
 
     def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
         """Return the most telling predictions of the alert's window."""
-        alert = self._engine.alert(alert_id)
+        alert = self.engine.alert(alert_id)
         if alert is None:
             return []
-        target, verdict = alert.target, alert.decisive
-        start, end = verdict.start, verdict.end
-        found = self._store.rows.examples(target, start, end, EXAMPLES)
-        return list(found)
+        return list(self.store.rows.examples(alert.target, alert.decisive.start, alert.decisive.end, EXAMPLES))
 
     def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
         """Return why an alert fires, as plain data; None when it is unknown, or takes longer than `wait` seconds."""
-        alert = self._engine.alert(alert_id)
-        return None if alert is None else self._explanations.find(alert, wait)
+        alert = self.engine.alert(alert_id)
+        return None if alert is None else self.explanations.find(alert, wait)
 
     def status(self) -> dict[str, Any]:
         """Return everything at a glance, JSON-able."""
-        return self._health.status()
+        return self.health.status()

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from time import perf_counter
 
@@ -24,67 +25,57 @@ _log = logging.getLogger(__name__)
 MAX_CATCH_UP = 2000  # ticks; after a longer gap the oldest are skipped
 
 
+@dataclass(eq=False)
 class Scheduler:
     """Runs due ticks. One thread calls `run`; another may call `load`."""
 
-    def __init__(
-        self,
-        store: Storage,
-        windows: Windows,
-        engine: Engine,
-        clocks: ModelClocks,
-        references: Callable[[], Iterable[Reference]],
-        counters: Counters,
-        notify: Callable[[Sequence[Alert]], None],
-        *,
-        lateness_ns: int,
-        horizon_ns: int,
-    ) -> None:
-        self._store = store
-        self._windows = windows
-        self._engine = engine
-        self._clocks = clocks
-        self._references = references
-        self._counters = counters
-        self._notify = notify
-        self._lateness_ns = lateness_ns
-        self._horizon_ns = horizon_ns
+    store: Storage
+    windows: Windows
+    engine: Engine
+    clocks: ModelClocks
+    references: Callable[[], Iterable[Reference]]
+    counters: Counters
+    notify: Callable[[Sequence[Alert]], None]
+    lateness_ns: int
+    horizon_ns: int
+    groups: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self.groups: tuple[Group, ...] = ()
         self._planned: dict[str, str] = {}
-        self._last: dict[str, int] = {key: int(t) for key, t in store.documents.read("tick").items()}
+        self._last = {key: int(t) for key, t in self.store.documents.read("tick").items()}
         self.closed: dict[str, int] = {}
 
     def load(self, groups: Iterable[Group]) -> None:
         """Put groups in force; alerts of removed rules end."""
         with self._lock:
             self.groups = tuple(groups)
-            ended = self._engine.keep_only({(g.name, r.alert) for g in self.groups for r in g.rules})
+            ended = self.engine.keep_only({(g.name, r.alert) for g in self.groups for r in g.rules})
             self._planned.clear()
-        self._notify(ended)
+        self.notify(ended)
 
     def references_changed(self, model: str) -> None:
         """Plan anew after a change of the model's references."""
         kinds = {"int": "number", "float": "number"}
         types = {
-            f.name: kinds.get(f.type, f.type) for r in self._references() if r.model == model for f in r.fields.values()
+            f.name: kinds.get(f.type, f.type) for r in self.references() if r.model == model for f in r.fields.values()
         }
-        self._store.expect_types(model, types)
+        self.store.expect_types(model, types)
         with self._lock:
             self._planned.pop(model, None)
 
     def run(self, wall: int, stopped: Callable[[], bool] = lambda: False) -> int:
         """Evaluate every tick that is due at wall time `wall` (ns); returns how many."""
         done = 0
-        for model in self._store.rows.models():
+        for model in self.store.rows.models():
             with self._lock:
                 groups = [group for group in self.groups if group.covers(model)]
-            now = self._clocks.now(model, wall)
+            now = self.clocks.now(model, wall)
             if now is None or not groups:
                 continue
-            upto = (now - self._lateness_ns) // self._windows.pane_ns * self._windows.pane_ns
+            upto = (now - self.lateness_ns) // self.windows.pane_ns * self.windows.pane_ns
             self._plan(model, groups, upto)
-            self._windows.close(model, upto)
+            self.windows.close(model, upto)
             self.closed[model] = max(upto, self.closed.get(model, 0))
             due = sorted(self._due(model, groups, upto), key=lambda found: found[0])
             for time, together in groupby(due, key=lambda found: found[0]):
@@ -95,14 +86,14 @@ class Scheduler:
 
     def _tick(self, groups: Sequence[Group], model: str, time: int) -> int:
         started = perf_counter()
-        changed = self._engine.tick(groups, model, time)
+        changed = self.engine.tick(groups, model, time)
         keys = {_key(group, model): time for group in groups}
         self._last |= keys
-        self._store.documents.put("tick", keys)
+        self.store.documents.put("tick", keys)
         seconds = (perf_counter() - started) / len(groups)
         for group in groups:
-            self._counters.record(semconv.EVALUATION_DURATION, [seconds], {semconv.RULE_GROUP: group.name})
-        self._notify(changed)
+            self.counters.record(semconv.EVALUATION_DURATION, [seconds], {semconv.RULE_GROUP: group.name})
+        self.notify(changed)
         return len(groups)
 
     def _due(self, model: str, groups: Iterable[Group], upto: int) -> list[tuple[int, Group]]:
@@ -110,7 +101,7 @@ class Scheduler:
         for group in groups:
             last = self._last.get(_key(group, model))
             if last is None:
-                span = self._store.rows.span(model)
+                span = self.store.rows.span(model)
                 if span is None:
                     continue
                 last = span.oldest // group.interval * group.interval
@@ -136,14 +127,14 @@ class Scheduler:
                 keys.add(group.reference.segment.partition("=")[0])
             for rule in group.rules:
                 keys.update(rule.segments)
-                late = self._horizon_ns if isinstance(rule, (GroundTruthRule, EstimateRule)) else 0
+                late = self.horizon_ns if isinstance(rule, (GroundTruthRule, EstimateRule)) else 0
                 over = rule.over if isinstance(rule, BudgetRule) else 0
                 reach = max(reach, max(group.window, over) + late + group.reference.reach)
         plan = Plan({name: tuple(sorted(keys)) for name, keys in needed.items()})
-        documents = [to_document(r) for r in self._references() if r.model == model and r.name in needed]
-        said = json.dumps([sorted((k, v) for k, v in plan.segments.items()), self._windows.pane_ns, documents])
+        documents = [to_document(r) for r in self.references() if r.model == model and r.name in needed]
+        said = json.dumps([sorted((k, v) for k, v in plan.segments.items()), self.windows.pane_ns, documents])
         fingerprint = hashlib.sha256(said.encode()).hexdigest()
-        self._windows.plan(model, plan, fingerprint, upto - reach)
+        self.windows.plan(model, plan, fingerprint, upto - reach)
         self._planned[model] = fingerprint
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from otel_mlmon.engine.tick import Engine
@@ -17,22 +18,21 @@ _MATURE: Final = {"provisional": 0.0, "final": 1.0}
 Gauges = Callable[[], Iterable[tuple[MetricName, Sequence[Point]]]]
 
 
+@dataclass(eq=False)
 class Snapshot:
-    """Implements the exporters' MetricSource."""
+    """Implements the exporters' MetricSource. `gauges` returns the service's own gauges: queue, store size, lag."""
 
-    def __init__(self, engine: Engine, counters: Counters, gauges: Gauges) -> None:
-        """`gauges` returns the service's own gauges: queue, store size, lag."""
-        self._engine = engine
-        self._counters = counters
-        self._gauges = gauges
+    engine: Engine
+    counters: Counters
+    gauges: Gauges
 
     def metrics(self) -> list[tuple[MetricName, Sequence[Point]]]:
         """Every metric with its points."""
-        return [*_of_rules(self._engine.alerts()), *self._of_windows(), *self._counters.snapshot(), *self._gauges()]
+        return [*_of_rules(self.engine.alerts()), *self._of_windows(), *self.counters.snapshot(), *self.gauges()]
 
     def _of_windows(self) -> list[tuple[MetricName, list[Point]]]:
         rows, lost, ends, coverage, delays, selected = [], [], [], [], [], []
-        for (group, model), status in sorted(self._engine.groups.items()):
+        for (group, model), status in sorted(self.engine.groups.items()):
             about = {semconv.MODEL_NAME: model, semconv.RULE_GROUP: group}
             ends.append(Point(about, status.end / 1e9))
             for (version, segment), n in status.rows.items():

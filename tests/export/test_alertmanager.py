@@ -68,7 +68,7 @@ def test_a_resolved_alert_is_sent_at_once_and_for_a_quarter_of_an_hour() -> None
         (sent,) = got.json()[1]
         assert (seconds(sent["startsAt"]), seconds(sent["endsAt"])) == (-65 * 60, -60)
         made.now += 14 * 60
-        made.notifier._notifier.soon()
+        made.notifier.soon()
         until(lambda: len(got.bodies) == 3)
         made.now += 2 * 60
         made.notifier.stop()  # with a last round, in which there is nothing left to say

@@ -45,7 +45,7 @@ def test_a_push_holds_the_snapshot_cumulative_since_the_start_and_as_of_now() ->
     with receiver() as got:
         outcomes: list[str] = []
         push = pusher(got, Demo(metrics=METRICS), Ticking(), outcomes, instance="one")
-        assert push.push() is None
+        assert push.deliver() is None
     request = ExportMetricsServiceRequest.FromString(got.bodies[0])
     resource = {a.key: a.value.string_value for a in request.resource_metrics[0].resource.attributes}
     assert resource == {"service.name": "otel_mlmon", "service.instance.id": "one"}
@@ -70,10 +70,10 @@ def test_a_series_that_is_gone_or_became_nan_is_said_to_be_gone_once() -> None:
     with receiver() as got:
         push = pusher(got, demo, Ticking(), [])
         demo.points = [(semconv.RULE_VALUE, [Point(a, 1.0) for a in about]), counter]
-        push.push()
+        push.deliver()
         demo.points = [(semconv.RULE_VALUE, [Point(about[0], 2.0), Point(about[1], NAN)])]
-        push.push()
-        push.push()
+        push.deliver()
+        push.deliver()
     first, second, third = metrics_in(got)
     assert [p.flags for p in first[semconv.RULE_VALUE.name].gauge.data_points] == [0, 0, 0]
     flags = {p.attributes[0].value.string_value: p.flags for p in second[semconv.RULE_VALUE.name].gauge.data_points}
@@ -92,9 +92,9 @@ def test_a_push_that_is_not_taken_is_counted_and_series_known_before_still_end(a
     with receiver(answers=[answer]) as got:
         outcomes: list[str] = []
         push = pusher(got, demo, Ticking(), outcomes)
-        assert push.push() == wait
+        assert push.deliver() == wait
         demo.points = []
-        assert push.push() is None
+        assert push.deliver() is None
     assert outcomes == ["failed", "sent"]
     assert got.paths == ["/v1/metrics"] * 2  # a redirect is not followed: it would lose the body
     assert [p.flags for p in metrics_in(got)[0][semconv.RULE_VALUE.name].gauge.data_points] == [1]
@@ -104,10 +104,10 @@ def test_time_never_stands_still_or_goes_back() -> None:
     clock = Ticking()
     with receiver() as got:
         push = pusher(got, Demo(metrics=METRICS), clock, [])
-        push.push()
+        push.deliver()
         clock.now -= 3600 * SECOND
-        push.push()
-        push.push()
+        push.deliver()
+        push.deliver()
     times = [m[semconv.RULE_VALUE.name].gauge.data_points[0].time_unix_nano for m in metrics_in(got)]
     assert times == [START + SECOND, START + SECOND + 10**6, START + SECOND + 2 * 10**6]
 
@@ -118,9 +118,9 @@ def test_points_refused_inside_an_accepted_request_are_counted(caplog: pytest.Lo
     with receiver() as got:
         outcomes: list[str] = []
         got.content = answer.SerializeToString()
-        pusher(got, Demo(metrics=METRICS), Ticking(), outcomes).push()
+        pusher(got, Demo(metrics=METRICS), Ticking(), outcomes).deliver()
         got.content = b"<html>thank you</html>"
-        pusher(got, Demo(metrics=METRICS), Ticking(), outcomes).push()
+        pusher(got, Demo(metrics=METRICS), Ticking(), outcomes).deliver()
     assert outcomes == ["sent", "dropped", "sent"]
     assert "refused 3 points: too old" in caplog.text
 
@@ -129,7 +129,7 @@ def test_hostile_attributes_are_sent() -> None:
     with receiver() as got:
         pusher(
             got, Demo(metrics=[(semconv.RULE_VALUE, [Point({semconv.SEGMENT: HOSTILE}, 1.0)])]), Ticking(), []
-        ).push()
+        ).deliver()
     (found,) = metrics_in(got)
     (point,) = found[semconv.RULE_VALUE.name].gauge.data_points
     assert point.attributes[0].value.string_value == HOSTILE.replace("\ud800", "?")

@@ -161,13 +161,13 @@ def test_prometheus_sees_the_same_series_scraped_and_pushed_and_vanished_ones_en
         push = OtlpMetrics(
             demo, server.otlp_metrics_url, interval_s=60, observe=lambda d, o: outcomes.append((d, o)), instance="one"
         )
-        assert push.push() is None
+        assert push.deliver() is None
         pushed = until(lambda: series("otel_mlmon"))
         assert until(lambda: series("mlmon")) == pushed
         # target, labels and buckets: all declared metrics, none under two names
         assert len(pushed) == len(semconv.METRICS) + 4 * sum(m.kind == "histogram" for m in semconv.METRICS)
         demo.points = [(m, p) for m, p in demo.points if m is not semconv.RULE_VALUE]
-        assert push.push() is None
+        assert push.deliver() is None
         until(lambda: len(series("otel_mlmon")) == len(pushed) - 1)
         until(lambda: len(series("mlmon")) == len(pushed) - 1)
     assert outcomes == [("otlp", "sent")] * 2

@@ -36,7 +36,7 @@ _Series = tuple[MetricName, tuple[tuple[str, str], ...]]
 Metrics = Sequence[tuple[MetricName, Sequence[Point]]]
 
 
-class OtlpMetrics:
+class OtlpMetrics(Notifier):
     """Pushes a snapshot to a full URL every `interval_s`. A failed push loses nothing: all metrics are cumulative."""
 
     def __init__(
@@ -50,30 +50,15 @@ class OtlpMetrics:
         instance: str = "",
     ) -> None:
         """`instance` distinguishes processors that push to the same place; by default the name of the host."""
+        destination, longest_s = Destination("otlp", endpoint, observe), max(interval_s, _LONGEST_WAIT_S)
+        super().__init__(destination, interval_s=interval_s, first_wait_s=interval_s, longest_wait_s=longest_s)
         self._source = source
         self._clock = clock
         self._start = self._last = clock()
         self._resource = {"service.name": SCOPE_NAME, "service.instance.id": instance or socket.gethostname()}
         self._known: set[_Series] = set()
-        self._destination = Destination("otlp", endpoint, observe)
-        self._notifier = Notifier(
-            "mlmon-otlp-metrics",
-            self.push,
-            interval_s=interval_s,
-            first_wait_s=interval_s,
-            longest_wait_s=max(interval_s, _LONGEST_WAIT_S),
-        )
 
-    def start(self) -> None:
-        """Begin to push."""
-        self._notifier.start()
-
-    def stop(self) -> None:
-        """Push a last time and end."""
-        self._notifier.stop()
-        self._destination.close()
-
-    def push(self) -> float | None:
+    def deliver(self) -> float | None:
         """Send one snapshot. Return None when it was taken, else the seconds to wait, as the receiver asks."""
         metrics = [(metric, [p for p in points if _is_number(p)]) for metric, points in self._source.metrics()]
         present = {(metric, tuple(sorted(p.attributes.items()))) for metric, points in metrics for p in points}

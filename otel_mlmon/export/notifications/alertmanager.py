@@ -21,7 +21,7 @@ _AT_ONCE: Final = 256  # alerts in one request, as Prometheus does
 _RETRY_S: Final = 1.0
 
 
-class AlertmanagerNotifier:
+class AlertmanagerNotifier(Notifier):
     """One Alertmanager. It gets the current state, so nothing queues up while it is away."""
 
     def __init__(
@@ -35,20 +35,14 @@ class AlertmanagerNotifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`firing` returns the alerts that fire now, `clock` Unix seconds; links begin with `external_url`."""
+        destination = Destination("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
+        super().__init__(destination, interval_s=resend_s, first_wait_s=_RETRY_S, longest_wait_s=resend_s)
         self._external_url = external_url
         self._firing = firing
         self._resend_s = resend_s
         self._clock = clock
         self._lock = threading.Lock()
         self._resolved: dict[str, tuple[float, Alert]] = {}  # by id, with the wall time of `notify`
-        self._destination = Destination("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
-        self._notifier = Notifier(
-            "mlmon-alertmanager", self._send, interval_s=resend_s, first_wait_s=_RETRY_S, longest_wait_s=resend_s
-        )
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._notifier.start()
 
     def notify(self, changed: Sequence[Alert]) -> None:
         """Send alerts that began to fire or were resolved, at once. Never blocks."""
@@ -57,14 +51,9 @@ class AlertmanagerNotifier:
             for alert in changed:
                 if alert.state.phase != "firing" and alert.state.resolved_at:
                     self._resolved[alert.id] = (now, alert)
-        self._notifier.soon()
+        self.soon()
 
-    def stop(self) -> None:
-        """Send a last time and end."""
-        self._notifier.stop()
-        self._destination.close()
-
-    def _send(self) -> float | None:
+    def deliver(self) -> float | None:
         now = self._clock()
         firing = [alert for alert in self._firing() if alert.phase == "firing"]
         again = {alert.id for alert in firing}

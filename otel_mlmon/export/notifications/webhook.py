@@ -22,23 +22,17 @@ _LONGEST_RETRY_S: Final = 60.0
 _NEVER: Final = "0001-01-01T00:00:00Z"  # how Alertmanager writes that an alert has not ended
 
 
-class WebhookNotifier:
+class WebhookNotifier(Notifier):
     """One URL. Changes wait in a bounded queue while it cannot be reached; a full queue drops the oldest."""
 
     def __init__(self, url: str, external_url: str, *, observe: ObserveDelivery, retry_s: float = _RETRY_S) -> None:
         """`external_url` is where our pages are; `retry_s` the first wait after a failure."""
+        destination = Destination("webhook", url, observe)
+        super().__init__(destination, interval_s=None, first_wait_s=retry_s, longest_wait_s=_LONGEST_RETRY_S)
         self._external_url = external_url
         self._lock = threading.Lock()
         self._waiting: deque[Alert] = deque()
         self._tries = 0
-        self._destination = Destination("webhook", url, observe)
-        self._notifier = Notifier(
-            "mlmon-webhook", self._send, interval_s=None, first_wait_s=retry_s, longest_wait_s=_LONGEST_RETRY_S
-        )
-
-    def start(self) -> None:
-        """Begin to deliver."""
-        self._notifier.start()
 
     def notify(self, changed: Sequence[Alert]) -> None:
         """Queue changed alerts. Never blocks."""
@@ -48,18 +42,17 @@ class WebhookNotifier:
             for _ in range(over):
                 self._waiting.popleft()
         self._destination.dropped(over, "the queue is full")
-        self._notifier.soon()
+        self.soon()
 
     def stop(self) -> None:
         """Deliver waiting alerts, one attempt each, and end."""
-        self._notifier.stop()
+        super().stop()
         with self._lock:
             left = len(self._waiting)
             self._waiting.clear()
         self._destination.dropped(left, "the processor stops")
-        self._destination.close()
 
-    def _send(self) -> float | None:
+    def deliver(self) -> float | None:
         while (alert := self._head()) is not None:
             body = json.dumps(payload(alert, self._external_url)).encode()
             answer = self._destination.post(body, "application/json")
