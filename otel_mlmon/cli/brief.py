@@ -1,63 +1,63 @@
-"""An explanation in a few lines of plain text, for chat, tickets and mail."""
+"""Write an explanation as a few lines of plain text, for chat, tickets and mail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from otel_mlmon.cli.explained import figure_of, length_of, time_of
+from otel_mlmon.cli.explained import length_of, time_of, writer
 from otel_mlmon.export.measures import measured
 from otel_mlmon.values.explanation import Change, Explanation, Part
 
 _MOST: Final = 5
 
 
-def brief(found: Explanation, page: str) -> str:
+def brief(explanation: Explanation, page: str) -> str:
     """Return the six answers, a line each; a part that is missing has none."""
-    return "\n".join(_lines(found, page))
+    return "\n".join(_lines(explanation, page))
 
 
-def _lines(found: Explanation, page: str) -> Iterator[str]:
-    said = figure_of(found)
-    about = " ".join(filter(None, (found.model, found.version, found.field, found.segment)))
-    fired = found.fired
+def _lines(explanation: Explanation, page: str) -> Iterator[str]:
+    write, fired = writer(explanation), explanation.fired
+    names = (explanation.model, explanation.version, explanation.field, explanation.segment)
     since = f" since {time_of(fired.since)} UTC" if fired and fired.since else ""
-    yield f"{found.rule} ({about}): {fired.phase if fired else 'not found out'}{since}"
+    phase = fired.phase if fired else "could not be determined"
+    yield f"{explanation.rule} ({' '.join(filter(None, names))}): {phase}{since}"
     if fired:
-        limit = f"the limit {said(fired.threshold)}"
-        yield f"{measured(found.check, found.method)} is {said(fired.value)}, {limit}: {fired.message}"
-    slices = [f"{part.name} ({_slice(part)})" for part in (found.where.slices if found.where else ())]
+        value, limit = write(fired.result.value), f"the limit {write(fired.result.threshold)}"
+        yield f"{measured(explanation.check, explanation.method)} is {value}, {limit}: {fired.result.message}"
+    slices = [f"{part.name} ({_slice(part)})" for part in (explanation.where.slices if explanation.where else ())]
     if slices:
         yield f"where: {_some(slices)}"
-    ranking = found.features.ranking if found.features else ()
-    moved = [f"{one.feature} ({one.change})" for one in ranking if one.score > 0]
-    if moved:
-        yield f"moved: {_some(moved)}"
-    if found.changes:
-        changed = [f"{_event(one)}, {length_of(one.before)} before" for one in found.changes.events]
-        yield f"changed just before: {_some(changed) if changed else 'nothing that was seen'}"
-    looked = [
+    ranking = explanation.features.ranking if explanation.features else ()
+    drifted = [f"{feature.feature} ({feature.change})" for feature in ranking if feature.score > 0]
+    if drifted:
+        yield f"drifted: {_some(drifted)}"
+    if explanation.changes:
+        changed = [f"{_event(one)}, {length_of(one.before)} before" for one in explanation.changes.events]
+        yield f"changed just before: {_some(changed) if changed else 'nothing was seen'}"
+    examples = [
         " ".join(filter(None, (str(row["prediction_id"]), f"trace {row['trace_id']}" if row.get("trace_id") else "")))
-        for row in (found.examples.rows if found.examples else ())
+        for row in (explanation.examples.rows if explanation.examples else ())
     ]
-    if looked:
-        yield f"look at: {_some(looked)}"
-    for one in found.history.what_if if found.history else ():
-        if one.kind == "silent":
-            yield f"silent with a limit of {said(one.threshold)}"
+    if examples:
+        yield f"look at: {_some(examples)}"
+    for row in explanation.history.what_if if explanation.history else ():
+        if row.kind == "silent":
+            yield f"silent with a limit of {write(row.threshold)}"
     yield page
 
 
-def _event(one: Change) -> str:
-    kind, value, text = one.kind.replace("_", " "), one.value, one.text
-    if one.kind == "feature_set" and text:
+def _event(change: Change) -> str:
+    kind, value, text = change.kind.replace("_", " "), change.value, change.text
+    if change.kind == "feature_set" and text:
         return f"{kind}: {text}"
     return f"{kind} {value} ({text})" if text else f"{kind} {value}"
 
 
-def _slice(one: Part) -> str:
-    expected = "" if one.expected is None else f", expected {one.expected:.4g}"
-    return "" if one.value is None else f"{one.value:.4g}{expected}, {one.rows} rows"
+def _slice(part: Part) -> str:
+    expected = "" if part.expected is None else f", expected {part.expected:.4g}"
+    return "" if part.value is None else f"{part.value:.4g}{expected}, {part.rows} rows"
 
 
 def _some(texts: Sequence[str]) -> str:

@@ -15,8 +15,7 @@ from otel_mlmon.cli.explained import show
 from otel_mlmon.cli.processor import call, processor_option
 from otel_mlmon.cli.terminal import console, table
 from otel_mlmon.errors import MlmonError
-from otel_mlmon.values.documents import from_document
-from otel_mlmon.values.explanation import Explanation
+from otel_mlmon.values.explanation_documents import explanation_from_json
 
 
 @click.command()
@@ -45,9 +44,9 @@ def explain(alert: str | None, processor: str, as_json: bool, form: str) -> None
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif form == "brief":
-        click.echo(brief(from_document(Explanation, found), page))
+        click.echo(brief(explanation_from_json(found), page))
     else:
-        show(from_document(Explanation, found), console(), page)
+        show(explanation_from_json(found), console(), page)
 
 
 def chosen(wanted: str, alerts: Sequence[Mapping[str, Any]]) -> str:

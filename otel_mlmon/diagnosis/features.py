@@ -15,7 +15,7 @@ from otel_mlmon.stats.drift.distribution import Distribution, bin_index, coarse
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.values import FieldCells, FieldProfile, FieldReference, Reference
-from otel_mlmon.values.explanation import Features, Moved
+from otel_mlmon.values.explanation import FeatureDrift, Features
 
 if TYPE_CHECKING:
     from otel_mlmon.values import Counts, Floats
@@ -78,7 +78,7 @@ def _ratio(index: Rows | None, errors: Floats) -> float:
     return float(np.sqrt(max(explained, 0.0)))
 
 
-def _moved(evidence: Evidence, reference: Reference, segment: str, name: str, weight: float) -> Moved | None:
+def _moved(evidence: Evidence, reference: Reference, segment: str, name: str, weight: float) -> FeatureDrift | None:
     field, expected = reference.fields[name], expected_profile(reference, segment, name)
     index = _index(evidence.block.fields.get(name), field, evidence.rows)
     if expected is None or index is None:
@@ -90,7 +90,9 @@ def _moved(evidence: Evidence, reference: Reference, segment: str, name: str, we
     merged = _merged(field, then)
     distance = DRIFT_METHODS["jensen_shannon"](Distribution(merged(then)), Distribution(merged(now))).value
     cells = evidence.block.fields.get(name)
-    return Moved(name, distance, weight, distance * weight, _change(field, expected, cells, evidence.rows, then, now))
+    return FeatureDrift(
+        name, distance, weight, distance * weight, _change(field, expected, cells, evidence.rows, then, now)
+    )
 
 
 def surprise(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Floats:

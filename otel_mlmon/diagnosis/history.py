@@ -7,7 +7,7 @@ from typing import Final
 
 from otel_mlmon.diagnosis.what_if import direction, what_if
 from otel_mlmon.rulefile import RuleBase
-from otel_mlmon.values.explanation import History, Revision, Tick
+from otel_mlmon.values.explanation import History, PastVerdict
 from otel_mlmon.values.history import RevisionRow, VerdictRow
 
 MOST: Final = 2000  # verdicts that are looked at
@@ -21,47 +21,26 @@ _LATE: Final = (
 )
 
 
-def windows_of(rows: Iterable[VerdictRow], revisions: Sequence[Revision] = ()) -> list[Tick]:
+def windows_of(rows: Iterable[VerdictRow], revisions: Sequence[RevisionRow] = ()) -> list[PastVerdict]:
     """A verdict for each window, oldest first; of one that was judged again, the newest."""
     latest = {one.end: one for one in revisions}
     found = {}
     for row in rows:
         known = latest.get(row.end) if row.value is not None else None  # no interval of a value that nobody knew then
         low, high = (known.low, known.high) if known else (None, None)
-        found[row.end] = Tick(row.end, row.value, row.threshold, row.status, low, high)
+        found[row.end] = PastVerdict(row.end, row.value, row.threshold, row.status, low, high)
     return [found[end] for end in sorted(found)]
 
 
-def ticks_of(rows: Iterable[VerdictRow]) -> list[Tick]:
+def ticks_of(rows: Iterable[VerdictRow]) -> list[PastVerdict]:
     """A verdict for each tick, in their order: what the alert went by, whichever window it was about."""
-    return [Tick(row.time, row.value, row.threshold, row.status) for row in rows]
-
-
-def revisions_of(rows: Iterable[RevisionRow]) -> list[Revision]:
-    """What the store kept of what was known when, oldest first."""
-    return [
-        Revision(
-            start=row.start,
-            end=row.end,
-            known=row.known,
-            predictions=row.predictions,
-            with_truth=row.with_truth,
-            coverage=row.with_truth / row.predictions if row.predictions else None,
-            maturity=row.maturity,
-            status=row.status,
-            value=row.value,
-            low=row.low,
-            high=row.high,
-        )
-        for row in rows
-    ]
+    return [PastVerdict(row.time, row.value, row.threshold, row.status) for row in rows]
 
 
 def history(
-    verdicts: Iterable[VerdictRow], revised: Iterable[RevisionRow], rule: RuleBase | None, method: str, end: int
+    verdicts: Iterable[VerdictRow], revisions: Sequence[RevisionRow], rule: RuleBase | None, method: str, end: int
 ) -> History:
     """`end` is that of the window which the alert is about: its revisions are what is shown, else those of the window that has most."""
-    revisions = revisions_of(revised)
     kept = list(verdicts)
     ticks = ticks_of(kept)
     worse = direction(ticks)
@@ -79,7 +58,7 @@ def history(
     )
 
 
-def first_breach(ticks: Sequence[Tick], since: int, upto: int) -> int:
+def first_breach(ticks: Sequence[PastVerdict], since: int, upto: int) -> int:
     """End of the first window of the breach that goes on at `upto`; `since`, where verdicts do not tell.
 
     A window without data does not end a breach.

@@ -13,7 +13,7 @@ from otel_mlmon.diagnosis.subject import Evidence, Rows, Subject
 from otel_mlmon.values import RowBlock
 from otel_mlmon.values.evidence import EstimatedWindow, EstimateEvidence
 from otel_mlmon.values.evidence import Evidence as CheckEvidence
-from otel_mlmon.values.explanation import Arrived, Cell, Outcomes
+from otel_mlmon.values.explanation import Arrived, ConfusionCell, GroundTruthFigures
 from otel_mlmon.window.outcome_rows import outcomes as outcomes_of
 
 CHECKS: Final = frozenset({"performance", "fairness", "slices", "budget", "estimate"})
@@ -24,22 +24,22 @@ _POINTS: Final = 60
 Confusion = Mapping[tuple[str, str], int]
 
 
-def outcomes(subject: Subject, evidence: Evidence | None) -> Outcomes | None:
+def outcomes(subject: Subject, evidence: Evidence | None) -> GroundTruthFigures | None:
     """None for rules that are not about outcomes, and where there is nothing to say."""
     if subject.alert.check not in CHECKS or subject.alert.method == "integrity":
         return None
     arrived: tuple[Arrived, ...] = ()
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[ConfusionCell, ...] = ()
     old_enough = 0
     if evidence is not None and len(evidence.known):
         arrived, cells = arrivals(evidence.block, evidence.rows), _cells(subject, evidence)
         last = subject.known_by or int(evidence.block.truth_times.max())
         old_enough = max(0, last - int(evidence.block.times[evidence.rows].max()))
-    found = Outcomes(arrived, old_enough, cells, _ledger(subject.alert.verdict.result.evidence))
+    found = GroundTruthFigures(arrived, old_enough, cells, _ledger(subject.alert.verdict.result.evidence))
     return found if found.arrived or found.confusion or found.ledger else None
 
 
-def _cells(subject: Subject, evidence: Evidence) -> tuple[Cell, ...]:
+def _cells(subject: Subject, evidence: Evidence) -> tuple[ConfusionCell, ...]:
     reference = subject.reference
     normal = reference and reference.segments.get(subject.alert.target.segment, reference)
     usual = normal.performance.confusion if normal and normal.performance else {}
@@ -60,7 +60,7 @@ def arrivals(block: RowBlock, rows: Rows) -> tuple[Arrived, ...]:
 
 def confusion(
     counts: Confusion, reference: Confusion, worth: Mapping[str, Mapping[str, float]] | None = None
-) -> tuple[Cell, ...]:
+) -> tuple[ConfusionCell, ...]:
     """Every pair of truth and prediction of the most frequent classes, by truth; rare classes are taken together.
 
     >>> [(c.truth, c.prediction, c.rows, c.share, c.usual) for c in confusion({("a", "a"): 3, ("a", "b"): 1}, {("a", "a"): 9})]
@@ -79,7 +79,7 @@ def confusion(
     names = [*sorted(kept), *([OTHERS] if rare else [])]
     whole, usual = _by_truth(now), _by_truth(then)
     return tuple(
-        Cell(
+        ConfusionCell(
             truth,
             said,
             now[truth, said],

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from otel_mlmon.rulefile import EstimateRule, PerformanceRule, RuleBase
 from otel_mlmon.values import AlertState, Status
 from otel_mlmon.values.alert_state import step
-from otel_mlmon.values.explanation import Tick, WhatIf
+from otel_mlmon.values.explanation import PastVerdict, WhatIf
 
 FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _AT_MOST_ONE: Final = frozenset(
@@ -44,7 +44,7 @@ class Spell:
     since: int
 
 
-def direction(ticks: Sequence[Tick]) -> Worse:
+def direction(ticks: Sequence[PastVerdict]) -> Worse:
     """Which side of the threshold is the bad one, told by the newest breach."""
     for tick in reversed(ticks):
         if tick.status == "breach" and tick.value is not None and tick.threshold is not None:
@@ -64,7 +64,7 @@ def centre(rule: RuleBase | None, method: str, threshold: float) -> float:
     return known if known == known else best
 
 
-def spell(ticks: Sequence[Tick], statuses: Sequence[Status], life: Life) -> Spell:
+def spell(ticks: Sequence[PastVerdict], statuses: Sequence[Status], life: Life) -> Spell:
     """What the alert does when these are the verdicts. Firing lasts from the tick at which it starts to that at which it ends."""
     state, episodes, firing, began = AlertState(), 0, 0, 0
     for tick, status in zip(ticks, statuses, strict=True):
@@ -82,7 +82,9 @@ def spell(ticks: Sequence[Tick], statuses: Sequence[Status], life: Life) -> Spel
     return Spell(episodes, firing, began if state.phase == "firing" else 0)
 
 
-def judged(ticks: Sequence[Tick], factor: float, worse: Worse, middle: Callable[[Tick], float]) -> list[Status]:
+def judged(
+    ticks: Sequence[PastVerdict], factor: float, worse: Worse, middle: Callable[[PastVerdict], float]
+) -> list[Status]:
     """The verdicts with each threshold `factor` times as far from its `middle`.
 
     A value beyond the threshold of then that was no breach was not sure enough, and is none at another threshold either; of a value
@@ -109,14 +111,14 @@ def moved(threshold: float, factor: float, middle: float) -> float:
     return threshold if factor == 1.0 else middle + factor * (threshold - middle)
 
 
-def what_if(ticks: Sequence[Tick], rule: RuleBase | None, method: str, worse: Worse) -> list[WhatIf]:
+def what_if(ticks: Sequence[PastVerdict], rule: RuleBase | None, method: str, worse: Worse) -> list[WhatIf]:
     """The rule at a few thresholds around the present one, and at the smallest change at which it would never have fired."""
     present = next((tick.threshold for tick in reversed(ticks) if tick.threshold is not None), None)
     if present is None:
         return []
     life = Life.of(rule)
 
-    def middle(tick: Tick) -> float:
+    def middle(tick: PastVerdict) -> float:
         return centre(rule, method, tick.threshold if tick.threshold is not None else 0.0)
 
     def at(kind: Literal["present", "other", "silent"], factor: float) -> WhatIf:
@@ -134,7 +136,9 @@ def what_if(ticks: Sequence[Tick], rule: RuleBase | None, method: str, worse: Wo
     return sorted(rows, key=lambda row: sign * row.threshold)
 
 
-def _silent(ticks: Sequence[Tick], worse: Worse, middle: Callable[[Tick], float], life: Life) -> float | None:
+def _silent(
+    ticks: Sequence[PastVerdict], worse: Worse, middle: Callable[[PastVerdict], float], life: Life
+) -> float | None:
     """The least factor at which the rule never fires: one at which some value is just within. None where no factor helps.
 
     Fewer breaches never fire more, so that it can be found by halving.

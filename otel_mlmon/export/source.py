@@ -1,23 +1,13 @@
-"""The interfaces through which exporters read the processor."""
+"""The data that this room needs of the processor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from otel_mlmon.values import Alert, Point, Status
+from otel_mlmon.values import Alert, Point
+from otel_mlmon.values.explanation import Explanation, PastVerdict
 from otel_mlmon.wire.semconv import MetricName
-
-
-class HistoryPoint(NamedTuple):
-    """One verdict of an alert's past. `end`: end of its window, ns. `low`, `high`: interval of `value`, if known."""
-
-    end: int
-    value: float | None
-    threshold: float | None
-    status: Status
-    low: float | None = None
-    high: float | None = None
 
 
 class MetricSource(Protocol):
@@ -27,35 +17,35 @@ class MetricSource(Protocol):
 
 
 class AlertSource(Protocol):
-    """Alerts, their history and their explanations."""
+    """Alerts with their history, examples and explanation."""
 
     def alerts(self) -> Sequence[Alert]:
-        """Pending, firing and just resolved ones."""
+        """Return pending, firing and just resolved alerts."""
         ...
 
     def alert(self, alert_id: str) -> Alert | None:
-        """Any alert, inactive ones too."""
+        """Return an alert, inactive or not."""
         ...
 
-    def history(self, alert_id: str) -> Sequence[HistoryPoint]:
-        """Verdicts, oldest first."""
+    def history(self, alert_id: str) -> Sequence[PastVerdict]:
+        """Return verdicts, oldest first, without intervals."""
         ...
 
     def examples(self, alert_id: str) -> Sequence[Mapping[str, Any]]:
-        """Return the most telling predictions: prediction_id, time (ns), value, prediction, ground_truth, trace_id."""
+        """Return bad predictions: prediction_id, time (ns), value, prediction, ground_truth, trace_id."""
         ...
 
-    def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
-        """Return why an alert fires, JSON-able, as `values.explanation.Explanation`.
+    def explanation(self, alert_id: str, wait: float | None = None) -> Explanation | None:
+        """Return why the alert fires; None for an unknown alert, or if it takes longer than `wait` seconds.
 
-        None for an unknown alert, and after `wait` seconds; the work then goes on, for the next call.
+        The computation then goes on, and a later call returns its result.
         """
         ...
 
     def status(self) -> Mapping[str, Any]:
-        """JSON-able: version, uptime_s, models, rules, ingest, store_bytes, notes."""
+        """Return JSON-able data: version, uptime_s, models, rules, ingest, store_bytes, notes."""
         ...
 
 
-# (destination, outcome). sent: taken. failed: an attempt was in vain. dropped: something will never be delivered.
+# (destination, outcome). sent: accepted. failed: an attempt failed. dropped: a notification will never be delivered.
 ObserveDelivery = Callable[[str, str], None]

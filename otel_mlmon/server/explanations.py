@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TakesLonger
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
-from otel_mlmon.diagnosis import Limits, Subject, explain
+from otel_mlmon.diagnosis import Explanation, Limits, Subject, explain
 from otel_mlmon.engine.baselines import Baselines
 from otel_mlmon.engine.matured_windows import WindowSource
 from otel_mlmon.engine.tick import Engine
@@ -39,11 +39,11 @@ class Explanations:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[Any, ...], Future[dict[str, Any]]] = OrderedDict()
+        self._found: OrderedDict[tuple[Any, ...], Future[Explanation]] = OrderedDict()
         self._pool = ThreadPoolExecutor(1, "mlmon-explain")
 
-    def find(self, alert: Alert, wait: float | None = None) -> dict[str, Any] | None:
-        """Return the explanation as plain data; None when it takes longer than `wait` seconds (None: no limit)."""
+    def find(self, alert: Alert, wait: float | None = None) -> Explanation | None:
+        """Return the explanation; None when it takes longer than `wait` seconds (None: no limit)."""
         verdict = alert.verdict
         key = (alert.id, verdict.end, verdict.result.status, verdict.result.value, verdict.result.coverage, alert.phase)
         with self._lock:
@@ -58,8 +58,8 @@ class Explanations:
         except TakesLonger:
             return None
 
-    def _explain(self, alert: Alert) -> dict[str, Any]:
-        return asdict(explain(self._subject(alert), self.store, Limits(time.monotonic)))
+    def _explain(self, alert: Alert) -> Explanation:
+        return explain(self._subject(alert), self.store, Limits(time.monotonic))
 
     def _subject(self, alert: Alert) -> Subject:
         groups, target = self.groups(), alert.target

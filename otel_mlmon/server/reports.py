@@ -8,10 +8,10 @@ from typing import Any
 
 from otel_mlmon.engine.alerts import as_shown
 from otel_mlmon.engine.tick import Engine
-from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.server.explanations import Explanations
 from otel_mlmon.server.health import Health
 from otel_mlmon.values import Alert
+from otel_mlmon.values.explanation import Explanation, PastVerdict
 from otel_mlmon.values.storage import Storage
 
 EXAMPLES = 10
@@ -37,10 +37,10 @@ class Reports:
         alert = self.engine.alert(alert_id)
         return None if alert is None else as_shown(alert)
 
-    def history(self, alert_id: str) -> list[HistoryPoint]:
+    def history(self, alert_id: str) -> list[PastVerdict]:
         """Return the verdicts of an alert, oldest first."""
         rows = self.store.documents.verdicts(alert_id)
-        return [HistoryPoint(row.end, row.value, row.threshold, row.status) for row in rows]
+        return [PastVerdict(row.end, row.value, row.threshold, row.status) for row in rows]
 
     def examples(self, alert_id: str) -> list[Mapping[str, Any]]:
         """Return the most telling predictions of the alert's window."""
@@ -49,8 +49,8 @@ class Reports:
             return []
         return list(self.store.rows.examples(alert.target, alert.decisive.start, alert.decisive.end, EXAMPLES))
 
-    def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
-        """Return why an alert fires, as plain data; None when it is unknown, or takes longer than `wait` seconds."""
+    def explanation(self, alert_id: str, wait: float | None = None) -> Explanation | None:
+        """Return why an alert fires; None when it is unknown, or takes longer than `wait` seconds."""
         alert = self.engine.alert(alert_id)
         return None if alert is None else self.explanations.find(alert, wait)
 

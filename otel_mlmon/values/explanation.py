@@ -1,7 +1,7 @@
 """The explanation of an alert: the answers to six questions, in the order in which a person asks them. Frozen.
 
-All times are ns since the epoch, all lengths of time ns. Unknown figures are None. A part that fails is None, too, and named in
-`Explanation.missing`.
+Times are ns since the epoch, durations are ns. Unknown figures are None. A part that failed is None, and
+`Explanation.missing` names it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from otel_mlmon.values.evidence import EstimatedWindow
+from otel_mlmon.values.history import RevisionRow
+from otel_mlmon.values.verdicts import CheckResult
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that a figure must be read with: label selection, the kind of a shift. `figures` are JSON-able."""
+    """A caveat of a figure: selection bias, or the kind of a shift. `figures` are JSON-able."""
 
     kind: str
     text: str
@@ -24,29 +26,22 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What fired, since when, how sure. `start` and `end` are the window judged; `coverage` and `maturity` are of its ground truth."""
+    """The alert's state and the result that it rests on: the last breach, or the newest one before the first breach.
+
+    `status` and `reason` are of the newest verdict; `result` is of the window [start, end). `confidence` is None where
+    the rule sets a rate of false alarms.
+    """
 
     phase: str
     status: str
     reason: str
-    message: str
-    finding: str
     since: int
     fired_at: int
     resolved_at: int
     start: int
     end: int
-    value: float | None
-    low: float | None
-    high: float | None
-    threshold: float | None
-    p_value: float | None
-    q_value: float | None
-    confidence: float | None
-    rows: int
-    reference_rows: int
-    coverage: float | None
-    maturity: str
+    result: CheckResult
+    confidence: float | None = None
     notes: tuple[Note, ...] = ()
 
 
@@ -54,7 +49,7 @@ class Fired:
 class Part:
     """A slice of the window. `conditions` are (field, text such as "= INLAND" or "3 to 5"), all of which hold.
 
-    `low` and `high` are a 95 % interval of `value`; `p_value` is corrected for all slices that were looked at.
+    `low` and `high` are a 95 % interval of `value`; `p_value` is corrected for all slices that were searched.
     """
 
     name: str
@@ -69,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which slices. `measure` says what `value` and `expected` are; those of this class are of all rows that were searched."""
+    """The worst slices. `measure` names the metric; `rows`, `value` and `expected` are of all rows that were searched."""
 
     measure: str
     rows: int
@@ -80,8 +75,11 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A feature: Jensen-Shannon `distance` (0 to 1) from the reference, its `importance`, their product, and what changed most."""
+class FeatureDrift:
+    """A feature's Jensen-Shannon `distance` (0 to 1) from the reference; `score` is distance × importance.
+
+    `change` describes the largest change in words.
+    """
 
     feature: str
     distance: float
@@ -92,17 +90,17 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features by distance × importance, the largest first. `weights` says where importances come from, `note` in words."""
+    """Features by distance × importance, the largest first. `weights` is the source of the importances, `note` in words."""
 
     weights: Literal["reference", "error", "none"]
     note: str
     rows: int
-    ranking: tuple[Moved, ...]
+    ranking: tuple[FeatureDrift, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that changed `before` ns before the first breach."""
+    """A change `before` ns before the first breach."""
 
     time: int
     before: int
@@ -113,7 +111,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed in [start, end], `end` being the first breach; the newest first."""
+    """Changes in [start, end], the newest first; `end` is the first breach."""
 
     start: int
     end: int
@@ -122,14 +120,14 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Predictions: prediction_id, time, trace_id, value, prediction, ground_truth, and `slice`, the name of the slice it is of."""
+    """Predictions: prediction_id, time, trace_id, value, prediction, ground_truth, and `slice`, the name of their slice."""
 
     rows: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """One verdict of the past. `end` is the end of its window; `low` and `high` are its interval, where it was kept."""
+class PastVerdict:
+    """One verdict of an alert's past on the window that ends at `end`; `low` and `high` are None where none were kept."""
 
     end: int
     value: float | None
@@ -141,11 +139,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What the rule would have done: how often it would have fired, for how long in all, and since when it would fire now (0: not)."""
+    """The rule at another threshold: how often it fires, for how long in all, and since when it fires now (0: not).
 
-    kind: Literal[
-        "present", "other", "silent"
-    ]  # the rule's own; another one; the least at which it would never have fired
+    `kind` is "present" for the rule's own threshold, "silent" for the nearest one at which it never fires.
+    """
+
+    kind: Literal["present", "other", "silent"]
     threshold: float
     episodes: int
     firing: int
@@ -153,30 +152,16 @@ class WhatIf:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """What was known at `known` of the window [start, end)."""
-
-    start: int
-    end: int
-    known: int
-    predictions: int
-    with_truth: int
-    coverage: float | None
-    maturity: str
-    status: str
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class History:
-    """The rule's past, oldest first. `worse` says which values are beyond the threshold."""
+    """The rule's past, oldest first. `worse` is the side of the threshold on which values are a breach.
 
-    ticks: tuple[Tick, ...]
+    `revisions` are the looks at one window while its ground truth arrived.
+    """
+
+    ticks: tuple[PastVerdict, ...]
     worse: Literal["above", "below"]
     what_if: tuple[WhatIf, ...]
-    revisions: tuple[Revision, ...] = ()
+    revisions: tuple[RevisionRow, ...] = ()
     note: str = ""
 
 
@@ -189,10 +174,10 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """Of a confusion matrix: `rows` said `prediction` and were `truth`, a `share` of all that were; `usual` is that of the reference.
+class ConfusionCell:
+    """`rows` with this truth and prediction, their `share` of all rows with this truth, and that share in the reference.
 
-    `worth` is what one such prediction is worth, for rules that say so.
+    `worth` is the business value of one such prediction, None for rules without values.
     """
 
     truth: str
@@ -204,18 +189,24 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What came of the predictions. Up to a delay of `old_enough` ns all of them are old enough to count in `arrived`."""
+class GroundTruthFigures:
+    """Delay of ground truth, confusion matrix, and estimates with their realised values.
+
+    All predictions of the window are at least `old_enough` ns old; beyond that delay, `arrived` is incomplete.
+    """
 
     arrived: tuple[Arrived, ...]
     old_enough: int
-    confusion: tuple[Cell, ...]
+    confusion: tuple[ConfusionCell, ...]
     ledger: tuple[EstimatedWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All of it. `read_rows` of the window's `window_rows` predictions were looked at; `missing` names what could not be found out."""
+    """All answers about one alert, from `read_rows` of the window's `window_rows` predictions.
+
+    `outcomes` is None, too, for rules that need no ground truth. `missing` names the parts that failed, with the reason.
+    """
 
     alert: str
     group: str
@@ -232,7 +223,7 @@ class Explanation:
     changes: Changes | None
     examples: Examples | None
     history: History | None
-    outcomes: Outcomes | None = None  # also where the rule is not about any
+    outcomes: GroundTruthFigures | None = None
     read_rows: int = 0
     window_rows: int = 0
     missing: tuple[str, ...] = ()

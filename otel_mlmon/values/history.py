@@ -40,6 +40,11 @@ class RevisionRow(NamedTuple):
     low: float | None
     high: float | None
 
+    @property
+    def coverage(self) -> float | None:
+        """Share of the window's predictions with ground truth; None for an empty window."""
+        return self.with_truth / self.predictions if self.predictions else None
+
 
 class LastRevision(NamedTuple):
     """The last look at the window that ends at `end`."""

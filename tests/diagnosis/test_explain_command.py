@@ -91,9 +91,9 @@ def test_the_command_and_the_page_answer_all_six_questions_and_nothing_in_them_r
     flat = " ".join(text.replace("│", " ").split())
     order = (
         "1 What fired",
-        "2 Which part of it",
-        "3 Which features moved",
-        "4 What changed",
+        "2 Where: the worst slices",
+        "3 Feature drift",
+        "4 Changes just before",
         "5 Predictions",
         "6 The rule's history",
     )
@@ -110,7 +110,7 @@ def test_the_command_and_the_page_answer_all_six_questions_and_nothing_in_them_r
     assert "<i>Prices" not in page.text
     for name in expected:
         assert html.escape(name, quote=False).replace('"', "&#34;") in page.text
-    assert "is being found out" not in page.text
+    assert "is being computed" not in page.text
     missing = requests.get(f"{fired.web}/api/v1/alerts/nothing/explanation", timeout=10)
     assert (missing.status_code, missing.json()) == (404, {"error": "no alert 'nothing'"})
 

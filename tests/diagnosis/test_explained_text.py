@@ -11,8 +11,8 @@ from rich.console import Console
 
 from otel_mlmon.cli.brief import brief
 from otel_mlmon.cli.explained import length_of, show
-from otel_mlmon.values.documents import from_document
 from otel_mlmon.values.explanation import Explanation
+from otel_mlmon.values.explanation_documents import explanation_from_json
 
 HOUR = 3600 * 10**9
 NOW = 1_763_953_200 * 10**9  # 2025-11-24 03:00 UTC
@@ -21,7 +21,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e47ff"
 
 
 def found(**changes: Any) -> Explanation:
-    return from_document(Explanation, {
+    return explanation_from_json({
         "alert": "bf2b50faf5b80c7e", "group": "houses", "rule": "WeakSpots", "check": "slices", "method": "rmse",
         "model": "house-prices", "version": "8", "segment": "", "field": "",
         "fired": {
@@ -72,10 +72,12 @@ def test_figures_are_named_and_shares_are_percentages() -> None:
     text = " ".join(printed(found(), 200).split())
     assert "rmse of the worst slice, beyond what is expected: 110% (90% to 120%), limit 15%; p 2e-20" in text
     assert "yes no 4 50% – -500" in text
-    assert "the ground truth of 70% of the predictions has come: half of it within 5 h, nine tenths within 9 h" in text
-    assert "2025-11-24 03:00:00 50 48 to 52 53 beyond" in text
-    assert "120% the least at which it would have stayed silent 0 times" in text
-    assert "not found out: features (out of time)" in text
+    assert (
+        "the ground truth of 70% of the predictions has arrived: half of it within 5 h, nine tenths within 9 h" in text
+    )
+    assert "2025-11-24 03:00:00 50 48 to 52 53 outside" in text
+    assert "120% nearest threshold without an alert 0 times" in text
+    assert "could not be determined: features (out of time)" in text
 
 
 def test_a_few_lines_say_it_all() -> None:
@@ -83,7 +85,7 @@ def test_a_few_lines_say_it_all() -> None:
         "WeakSpots (house-prices 8): firing since 2025-11-24 03:00:00 UTC",
         "rmse of the worst slice, beyond what is expected is 110%, the limit 15%: rmse is 110% worse",
         f"where: {PLACE} (164.6, expected 78.57, 99 rows)",
-        "moved: area (mean 90 → 110)",
+        "drifted: area (mean 90 → 110)",
         "changed just before: deployment 8 (new feature store), 1 h before",
         f"look at: 01935b00-7e90-7d3c-9555-4f1c2b7e90ad trace {TRACE}",
         "silent with a limit of 120%",
@@ -94,10 +96,10 @@ def test_a_few_lines_say_it_all() -> None:
 def test_what_was_not_found_out_has_no_line() -> None:
     parts = ("fired", "where", "features", "changes", "examples", "history", "outcomes")
     nothing = found(**dict.fromkeys(parts))
-    assert brief(nothing, "page").splitlines() == ["WeakSpots (house-prices 8): not found out", "page"]
+    assert brief(nothing, "page").splitlines() == ["WeakSpots (house-prices 8): could not be determined", "page"]
     calm = found(changes={"start": NOW - HOUR, "end": NOW, "events": []})
-    assert "changed just before: nothing that was seen" in brief(calm, "page")
-    assert printed(nothing, 80).count("not found out") == len(parts)  # all but outcomes, and the last line
+    assert "changed just before: nothing was seen" in brief(calm, "page")
+    assert printed(nothing, 80).count("could not be determined") == len(parts)  # all but outcomes, and the last line
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59, "59 s"), (3600, "1 h"), (90_061, "1 d 1 h 1 min")])

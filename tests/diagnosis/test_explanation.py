@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from otel_mlmon.diagnosis import Limits, Subject, explain, subject
 from otel_mlmon.diagnosis.history import windows_of
 from otel_mlmon.diagnosis.subject import sample_ranges
 from otel_mlmon.server.explanations import Explanations
-from otel_mlmon.values.explanation import Revision
-from otel_mlmon.values.history import VerdictRow
+from otel_mlmon.values.history import RevisionRow, VerdictRow
 from otel_mlmon.wire.semconv import FIELD_SHADOW
 
 BAD = ("N03", "N08", "N16")
@@ -277,14 +275,16 @@ def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.M
     alert = world.tick(0)["PricesOff", "", ""]
     made = Explanations(world.store, world.engine, lambda: [world.group], world.find, world.windows)
     first, reads = made.find(alert), []
-    monkeypatch.setattr(world.store.rows, "read", lambda *a, **k: reads.append(a))
-    assert made.find(alert) is first
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store.rows, "read", lambda *a, **k: reads.append(a))
+        assert made.find(alert) is first
     assert not reads
     world.tick(1)
     (later,) = [a for a in world.engine.alerts() if not a.target.segment]
     again = made.find(later)
     assert again is not None
-    assert again["fired"]["status"] == later.verdict.result.status
+    assert again.fired is not None
+    assert again.fired.status == later.verdict.result.status
 
 
 def test_whoever_does_not_wait_is_told_so_and_finds_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,9 +312,11 @@ def test_a_rule_that_is_gone_and_a_model_without_a_reference_leave_the_rest() ->
     alert = world.tick(0)["PricesOff", "", ""]
     found = Explanations(world.store, world.engine, list).find(alert)
     assert found is not None
-    assert found["missing"] == ("features: there is no reference to compare with",)
-    assert "compared with all rows" in found["where"]["note"] or not found["where"]["slices"]
-    assert len(found["examples"]["rows"]) == 10
+    assert found.missing == ("features: there is no reference to compare with",)
+    assert found.where is not None
+    assert "compared with all rows" in found.where.note or not found.where.slices
+    assert found.examples is not None
+    assert len(found.examples.rows) == 10
 
 
 def test_an_alert_on_a_segment_is_about_its_rows_only() -> None:
@@ -364,8 +366,8 @@ def test_the_last_breach_is_explained_while_the_newest_verdict_is_none() -> None
 
 
 def test_a_window_that_had_no_value_when_it_was_judged_has_no_interval_either() -> None:
-    later = Revision(0, 5, 9, 100, 80, 0.8, "provisional", "ok", 50.0, 40.0, 60.0)
+    later = RevisionRow("1", 0, 5, 9, 100, 80, "provisional", "ok", 50.0, 40.0, 60.0)
     rows: list[VerdictRow] = [VerdictRow("1", 5, "no_data", None, None, 9), VerdictRow("1", 6, "ok", 51.0, 70.0, 9)]
-    assert [(one.value, one.low, one.high) for one in windows_of(rows, [later, replace(later, end=6)])] == [
+    assert [(one.value, one.low, one.high) for one in windows_of(rows, [later, later._replace(end=6)])] == [
         (None, None, None), (51.0, 40.0, 60.0),
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from otel_mlmon.diagnosis.history import first_breach, history
 from otel_mlmon.diagnosis.what_if import FACTORS, what_if
 from otel_mlmon.rulefile import Rule, parse_text
-from otel_mlmon.values.explanation import Tick
+from otel_mlmon.values.explanation import PastVerdict
 
 
 def _rule(text: str) -> Rule:
@@ -53,7 +53,7 @@ def test_other_thresholds_do_what_a_recount_by_hand_does(
 ) -> None:
     rule = _rule(f"{{alert: A, drift: psi, above: {limit}, for: {wait}h, keep_firing_for: {keep}h}}")
     ticks = [
-        Tick(
+        PastVerdict(
             (i + 1) * HOUR, v, None if v is None else limit, "no_data" if v is None else "breach" if v > limit else "ok"
         )
         for i, v in enumerate(values)
@@ -78,7 +78,11 @@ def test_other_thresholds_do_what_a_recount_by_hand_does(
 
 
 def test_what_was_not_sure_enough_is_none_at_any_threshold() -> None:
-    ticks = [Tick(HOUR, 0.9, 0.5, "ok"), Tick(2 * HOUR, 0.8, 0.5, "breach"), Tick(3 * HOUR, 0.1, 0.5, "ok")]
+    ticks = [
+        PastVerdict(HOUR, 0.9, 0.5, "ok"),
+        PastVerdict(2 * HOUR, 0.8, 0.5, "breach"),
+        PastVerdict(3 * HOUR, 0.1, 0.5, "ok"),
+    ]
     by_threshold = {
         one.threshold: one.episodes
         for one in what_if(ticks, _rule("{alert: A, drift: psi, above: 0.5}"), "psi", "above")
@@ -88,11 +92,11 @@ def test_what_was_not_sure_enough_is_none_at_any_threshold() -> None:
 
 
 def test_scores_are_scaled_by_their_distance_from_perfect_and_margins_by_the_margin() -> None:
-    ticks = [Tick(HOUR, 0.69, 0.8, "breach")]
+    ticks = [PastVerdict(HOUR, 0.69, 0.8, "breach")]
     found = what_if(ticks, _rule("{alert: A, performance: accuracy, below: 0.8}"), "accuracy", "below")
     assert [one.threshold for one in found] == pytest.approx([0.9, 0.85, 0.8, 0.75, 0.7, 0.69, 0.6])
     assert [one.episodes for one in found] == [1, 1, 1, 1, 1, 0, 0]
-    ticks = [Tick(HOUR, 14.0, 12.0, "breach")]  # the reference has 10
+    ticks = [PastVerdict(HOUR, 14.0, 12.0, "breach")]  # the reference has 10
     found = what_if(ticks, _rule("{alert: A, performance: rmse, worse_than_reference: 20%}"), "rmse", "above")
     assert [one.threshold for one in found] == pytest.approx([11.0, 11.5, 12.0, 12.5, 13.0, 14.0, 14.0])
 
@@ -108,7 +112,8 @@ def test_a_rule_that_is_gone_or_was_never_judged_has_a_history_all_the_same() ->
 
 def test_the_first_breach_is_that_of_the_episode_that_goes_on() -> None:
     ticks = [
-        Tick(i * HOUR, 1.0, 0.5, status) for i, status in enumerate(["breach", "ok", "breach", "no_data", "breach"], 1)
+        PastVerdict(i * HOUR, 1.0, 0.5, status)
+        for i, status in enumerate(["breach", "ok", "breach", "no_data", "breach"], 1)
     ]
     assert first_breach(ticks, 3 * HOUR, 5 * HOUR) == 3 * HOUR
     assert first_breach(ticks, 0, 5 * HOUR) == 3 * HOUR

@@ -22,6 +22,7 @@ from otel_mlmon.server.explanations import Explanations
 from otel_mlmon.store import Store
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, ChangeBatch, ChangeEvent, Reference
+from otel_mlmon.values.explanation_documents import explanation_to_json
 from otel_mlmon.window import Plan, Windows
 
 HOUR = 3600 * SECOND
@@ -127,4 +128,4 @@ class World:
         made = Explanations(self.store, self.engine, lambda: [self.group], self.find, self.windows)
         found = made.find(alert)
         assert found is not None
-        return found
+        return explanation_to_json(found)

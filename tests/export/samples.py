@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.values import Alert, AlertState, CheckResult, HistogramValue, Point, Target, Verdict
 from otel_mlmon.values.evidence_documents import evidence_from_document
+from otel_mlmon.values.explanation import PastVerdict
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.semconv import MetricName
 
@@ -107,7 +107,7 @@ def changed(made: Alert, **changes: Any) -> Alert:
 
 
 HISTORY = [
-    HistoryPoint(
+    PastVerdict(
         NOW - (59 - i) * MIN,
         None
         if 18 <= i < 24
@@ -150,7 +150,7 @@ class Demo:
     def alert(self, alert_id: str) -> Alert | None:
         return next((a for a in self.found if a.id == alert_id), None)
 
-    def history(self, alert_id: str) -> Sequence[HistoryPoint]:
+    def history(self, alert_id: str) -> Sequence[PastVerdict]:
         return HISTORY
 
     def examples(self, alert_id: str) -> Sequence[Mapping[str, Any]]:

@@ -33,16 +33,17 @@ from starlette.routing import Route
 from otel_mlmon.export.pages import distributions, timeline, web_app
 from otel_mlmon.export.pages.incidents import incidents
 from otel_mlmon.export.pages.pages import alerts_page, overview_page
-from otel_mlmon.export.pages.report import report_page
+from otel_mlmon.export.pages.report import Report, report_page
 from otel_mlmon.export.pages.svg import percent, round_steps
 from otel_mlmon.export.pages.wording import length, shown, sure, when
-from otel_mlmon.export.source import HistoryPoint
 from otel_mlmon.values.evidence import FieldEvidence
 from otel_mlmon.values.evidence_documents import evidence_from_document
+from otel_mlmon.values.explanation import Explanation, PastVerdict
+from otel_mlmon.values.explanation_documents import explanation_from_json
 
 VOID = {"meta", "br", "rect", "circle", "polyline"}
 HOUR = 3600 * 10**9
-EXPLANATION: dict[str, Any] = {
+DOCUMENT: dict[str, Any] = {
     "alert": "4f1c2b7e90ad3c55",
     "fired": {
         "value": 0.4271, "low": None, "high": None, "threshold": 0.2, "p_value": 1e-7, "rows": 4980, "start": NOW - HOUR, "end": NOW,
@@ -90,6 +91,7 @@ EXPLANATION: dict[str, Any] = {
     },
     "read_rows": 50_000, "window_rows": 1_200_000, "missing": ["selection and kind of shift (out of time)"],
 }  # fmt: skip
+EXPLANATION = explanation_from_json(DOCUMENT)
 
 
 class Explained(Demo):
@@ -97,7 +99,7 @@ class Explained(Demo):
 
     later = False
 
-    def explanation(self, alert_id: str, wait: float | None = None) -> Mapping[str, Any] | None:
+    def explanation(self, alert_id: str, wait: float | None = None) -> Explanation | None:
         if self.broken:
             raise self.broken
         return None if self.later and wait is not None else EXPLANATION
@@ -141,7 +143,7 @@ def _drawn(found: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def report(one=None, history=HISTORY, examples=EXAMPLES, explanation=None, **changes) -> Page:
-    return Page(report_page(one or alert(**changes), history, examples, explanation=explanation))
+    return Page(report_page(Report(one or alert(**changes), history, examples, explanation)))
 
 
 def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
@@ -152,7 +154,7 @@ def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
             "median_income of house-prices has drifted: PSI 0.43",
             "psi 0.427 between 4980 values",
             "Since 2025-11-24 01:50 UTC (for 1 h 10 min); fired 2025-11-24 01:55 UTC",
-            "0.4271 2.1 × the limit limit 0.2 how sure p < 0.0001 by chance alone rows 4,980 reference 16,512",
+            "0.4271 2.1 × the limit limit 0.2 significance p < 0.0001 by chance alone rows 4,980 reference 16,512",
             "Reference and window",
             "The numbers behind it",
             "null 0 (0%) 120 (2.4%)",
@@ -184,14 +186,14 @@ def test_a_report_with_an_explanation_answers_the_six_questions_in_order() -> No
             "ground truth 62% known; provisional",
             "label selection : labels of dear houses are missing",
             "Reference and window",
-            "Not found out: selection and kind of shift (out of time).",
-            "Which part of it rmse by slice 95 % interval expected",
+            "Could not be determined: selection and kind of shift (out of time).",
+            "Where: the worst slices rmse by slice 95 % interval expected",
             "town = Elm 212 130.5 120.2 to 141.8 55.5 p < 0.0001",
             "town = Oak and age 3 to 5 77 90 70 to 110 52 p = 0.004",
             "in 4,980 predictions, drawn from about 1,200,000.",
-            "Which features moved",
+            "Feature drift distance",
             "weighted by the importances of the reference",
-            "What changed just before",
+            "Changes just before",
             "2025-11-24 01:00 UTC 1 h deployment 2.4.1 (rolled out by ci)",
             "2025-11-23 22:00 UTC 4 h feature set new: b",
             "Predictions to look at",
@@ -199,10 +201,10 @@ def test_a_report_with_an_explanation_answers_the_six_questions_in_order() -> No
             "psi over time",
             "With another threshold",
             "25 3 times 9 h since 2025-11-23 18:00 UTC",
-            "50 as it is 1 time 3 h since 2025-11-24 00:00 UTC",
-            "58 the least at which it would have stayed silent 0 times 0 s no",
+            "50 present threshold 1 time 3 h since 2025-11-24 00:00 UTC",
+            "58 nearest threshold without an alert 0 times 0 s no",
             "Judged by the stored values.",
-            "What was known when",
+            "Revisions coverage",
             "The rule",
         )
     ]
@@ -215,15 +217,15 @@ def test_an_explanation_without_findings_says_that_there_are_none() -> None:
         "features": {"note": "not weighted", "ranking": []},
         "changes": {"start": NOW - 24 * HOUR, "end": NOW, "events": []},
     }
-    text = report(explanation=nothing).text
-    for part in ("No slice stands out.", "No feature that the model uses has moved.",
-                 "Nothing was seen to change between 2025-11-23 03:00 UTC and 2025-11-24 03:00 UTC"):  # fmt: skip
+    text = report(explanation=explanation_from_json(nothing)).text
+    for part in ("No slice stands out.", "No feature that the model uses has drifted.",
+                 "No change was seen between 2025-11-23 03:00 UTC and 2025-11-24 03:00 UTC"):  # fmt: skip
         assert part in text
-    assert "What was known when" not in text
+    assert "Revisions coverage" not in text
 
 
 def test_pictures_of_an_explanation_show_what_their_figures_say() -> None:
-    page = report_page(alert(), HISTORY, EXAMPLES, explanation=EXPLANATION)
+    page = report_page(Report(alert(), HISTORY, EXAMPLES, EXPLANATION))
     assert "town = Elm: 130.5, expected 55.5, 95 % interval 120.2 to 141.8</title>" in page
     assert page.count('<rect class="mark"') == 3, "a mark for what was expected of all and of two slices"
     bars = re.findall(r'<rect class="win" x="190.0" y="[\d.]+" width="([\d.]+)"', page)
@@ -242,7 +244,7 @@ def test_pictures_of_an_explanation_show_what_their_figures_say() -> None:
 def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
     text = report(status="no_data", reason="too_few_rows", value=None, last_breach=NOW - 120 * 10**9).text
     assert (
-        "The newest verdict is not a breach. What follows is the evidence of the last breach, 2025-11-24 02:58 UTC."
+        "The newest verdict is not a breach. The evidence below is that of the last breach, 2025-11-24 02:58 UTC."
         in text
     )
     assert "no_data too few rows" in text
@@ -259,7 +261,7 @@ def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
 
 def test_a_resolved_alert_is_not_called_a_breach_of_now() -> None:
     text = report(phase="inactive", resolved_at=NOW).text
-    assert "This is over: resolved 2025-11-24 03:00 UTC. What is shown is its last breach." in text
+    assert "This is over: resolved 2025-11-24 03:00 UTC. The figures are those of its last breach." in text
     assert "last breach breach" in text
     assert "verdict now" not in text
 
@@ -270,8 +272,8 @@ def test_outcomes_that_came_as_text_are_short_but_names_stay_as_they_are() -> No
 
 
 def test_one_wild_window_does_not_flatten_the_others() -> None:
-    calm = [HistoryPoint(NOW + i, 30.0 + i, 48.0, "ok") for i in range(9)]
-    wild = [HistoryPoint(NOW - 2, 1600.0, 48.0, "breach"), HistoryPoint(NOW - 1, -900.0, 48.0, "ok"), *calm]
+    calm = [PastVerdict(NOW + i, 30.0 + i, 48.0, "ok") for i in range(9)]
+    wild = [PastVerdict(NOW - 2, 1600.0, 48.0, "breach"), PastVerdict(NOW - 1, -900.0, 48.0, "ok"), *calm]
     picture = timeline.draw(wild)
     assert "↑ up to 1,600" in picture
     assert "↓ down to -900" in picture
@@ -291,11 +293,7 @@ def test_every_part_of_a_page_is_its_own() -> None:
     assert all(address.startswith((".", "https://runbooks.example")) for address in page.addresses), page.addresses
 
 
-def _everywhere(found: Any, odd: Any) -> Any:
-    """The same nesting with something odd at each leaf."""
-    if isinstance(found, Mapping):
-        return {key: _everywhere(value, odd) for key, value in found.items()}
-    return [_everywhere(value, odd) for value in found] if isinstance(found, list) else odd
+BROKEN_PICTURE = re.compile(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})')
 
 
 ODD = [NAN, float("inf"), None, "", "text", [], {}, True, -1, 10**400, HOSTILE, {"a": NAN}, [NAN]]
@@ -313,7 +311,7 @@ def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
         "something new": odd,
     }
     number = odd if odd is None or isinstance(odd, float) else None
-    history = [HistoryPoint(NOW, number, number, "ok"), *HISTORY, HistoryPoint(NOW + 1, number, 0.1, "error")]
+    history = [PastVerdict(NOW, number, number, "ok"), *HISTORY, PastVerdict(NOW + 1, number, 0.1, "error")]
     rows = [{"prediction_id": odd, "time": odd, "value": odd, "new": odd, "trace_id": odd}, {}]
     for evidence in (
         everything,
@@ -329,10 +327,8 @@ def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
             p_value=number,
             labels={"x": odd},
         )
-        for why in (None, odd, dict.fromkeys(EXPLANATION, odd), _everywhere(EXPLANATION, odd)):
-            page = report_page(one, history, rows, explanation=why)
-            Page(page)
-            assert not re.search(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})', page)
+        Page(page := report_page(Report(one, history, rows)))
+        assert not BROKEN_PICTURE.search(page)
     for status in (
         {},
         dict.fromkeys(STATUS, odd),
@@ -362,11 +358,11 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
         },
         configured={HOSTILE: HOSTILE},
     )  # fmt: skip
-    history = [HistoryPoint(NOW, 1.0, 1.0, HOSTILE)]  # type: ignore[arg-type]
+    history = [PastVerdict(NOW, 1.0, 1.0, HOSTILE)]  # type: ignore[arg-type]
     rows = [dict.fromkeys((*EXAMPLES[0], HOSTILE), HOSTILE)]
     pages = [
-        report_page(one, history, rows, [HOSTILE]),
-        report_page(one, history, rows, explanation=_hostile(EXPLANATION)),
+        report_page(Report(one, history, rows, missing=[HOSTILE])),
+        report_page(Report(one, history, rows, explanation_from_json(_hostile(DOCUMENT)))),
         alerts_page([one]),
         overview_page({"models": [{"model": HOSTILE}], "notes": [HOSTILE], "rules": [{"rule": HOSTILE}]}, [one]),
     ]
@@ -418,7 +414,7 @@ def test_the_history_has_gaps_where_there_was_no_data_or_no_verdict() -> None:
     assert picture.count('<circle class="breach"') == 14
     without = [point for i, point in enumerate(HISTORY) if not 30 <= i < 40]
     assert timeline.draw(without).count('<polyline class="value"') == 3
-    judged_again = [*HISTORY, HISTORY[50]._replace(value=0.9, status="error")]
+    judged_again = [*HISTORY, replace(HISTORY[50], value=0.9, status="error")]
     assert timeline.draw(judged_again).count("<circle") == timeline.draw(HISTORY).count("<circle")
     assert timeline.draw(judged_again).count('<circle class="error"') == 1
     assert timeline.draw([]) == ""
@@ -511,7 +507,7 @@ def test_every_route_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         demo.later = True
         page = get("/alerts/4f1c2b7e90ad3c55").text
         assert '<meta http-equiv="refresh" content="2">' in page
-        assert "is being found out" in page
+        assert "is being computed" in page
         assert "psi over time" in page, "the history needs no search"
         assert get("/api/v1/alerts/weird%20id/explanation").json() == why, "a program waits"
         demo.later = False
@@ -551,50 +547,70 @@ OUTCOMES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_what_came_of_predictions_is_drawn_and_said() -> None:
-    page = report_page(alert(), HISTORY, EXAMPLES, explanation={**EXPLANATION, "outcomes": OUTCOMES})
+EXPLAINED_OUTCOMES = explanation_from_json({**DOCUMENT, "outcomes": OUTCOMES})
+
+
+def test_ground_truth_is_drawn_and_described() -> None:
+    page = report_page(Report(alert(), HISTORY, EXAMPLES, EXPLAINED_OUTCOMES))
     text = Page(page).text
     for part in (
-        "Predictions against the truth", "is fraud 30 75%", "usually 90%", "-500 each: -5,000",
-        "1,000 predictions of the window whose truth is known by now", "Together they are worth -2,200, -2.2 each.",
-        "What was estimated, and what came true", "Of 2 estimates whose ground truth is final, 1 came out beyond their band",
-        "How long the truth takes", "Half of what has come took at most 5 h, nine tenths 9 h. From 6 h on (pale)",
+        "Predictions against the ground truth", "is fraud 30 75%", "usually 90%", "-500 each: -5,000",
+        "1,000 predictions of the window have ground truth", "Together they are worth -2,200, -2.2 each.",
+        "Estimates and realised values", "Of 2 estimates whose ground truth is final, 1 missed",
+        "Delay of ground truth", "Half of the ground truth so far took at most 5 h, nine tenths 9 h. Some predictions of the window are",
+        "younger than 6 h (pale)",
     ):  # fmt: skip
         assert part in text, part
     assert page.count('<circle class="right"') == page.count('<circle class="wrong"') == 1
     assert page.count('<polyline class="curve"') == page.count('<rect class="young"') == 1
     assert "fraud predicted as ok: 10 (25%, usually 10%, -500 each: -5,000)</title>" in page
-    assert "Predictions against the truth" not in report(explanation=EXPLANATION).text
+    assert "Predictions against the ground truth" not in report(explanation=EXPLANATION).text
 
 
 @pytest.mark.parametrize("odd", ODD, ids=[repr(o)[:12] for o in ODD])
-def test_odd_outcomes_break_no_page(odd) -> None:
-    evidence = {
-        "budget": {"left": odd, "over": odd, "windows": [dict.fromkeys(("burn", "window"), odd), odd]},
-        "ledger": odd,
-    }
-    for found in (odd, dict.fromkeys(OUTCOMES, odd), _everywhere(OUTCOMES, odd)):
-        page = report_page(alert(evidence=evidence), HISTORY, EXAMPLES, explanation={**EXPLANATION, "outcomes": found})
-        Page(page)
-        assert not re.search(r' (?:x|y|c[xy]|r|width|height|points|viewBox)="[^"]*(?:nan|inf|-?\d{7})', page)
+def test_odd_evidence_breaks_no_page(odd) -> None:
+    windows = [dict.fromkeys(("burn", "window"), odd), odd]
+    for evidence in ({"budget": {"left": odd, "over": odd, "windows": windows}}, {"ledger": odd}):
+        Page(page := report_page(Report(alert(evidence=evidence), HISTORY, EXAMPLES, EXPLANATION)))
+        assert not BROKEN_PICTURE.search(page)
+
+
+def _figures(document: Any, odd: Any) -> Any:
+    """Return the document with `odd` for each float."""
+    if isinstance(document, Mapping):
+        return {key: _figures(value, odd) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_figures(value, odd) for value in document]
+    return odd if isinstance(document, float) else document
+
+
+@pytest.mark.parametrize("odd", [NAN, float("inf"), -float("inf"), 0.0, -1.0, 1e200, None], ids=repr)
+def test_odd_figures_of_an_explanation_break_no_page(odd: float | None) -> None:
+    why = explanation_from_json(_figures({**DOCUMENT, "outcomes": OUTCOMES}, odd))
+    Page(page := report_page(Report(alert(value=odd, low=odd, high=odd, threshold=odd), HISTORY, EXAMPLES, why)))
+    assert not BROKEN_PICTURE.search(page)
+
+
+@pytest.mark.parametrize("part", ["fired", "where", "features", "changes", "examples", "history", "outcomes"])
+def test_a_page_shows_the_other_parts_of_an_incomplete_explanation(part: str) -> None:
+    text = report(explanation=replace(EXPLAINED_OUTCOMES, **{part: None}, missing=(f"{part} (OSError)",))).text
+    assert f"Could not be determined: {part} (OSError)." in text
+    assert "psi over time" in text
 
 
 def test_the_figures_on_top_are_those_of_the_breach_even_when_the_newest_verdict_is_none() -> None:
-    fired = {
-        **EXPLANATION["fired"],
-        "value": 0.4271,
-        "q_value": None,
-        "reference_rows": 16512,
-        "coverage": 0.8,
-        "maturity": "final",
-    }
+    assert EXPLANATION.fired is not None
+    result = replace(EXPLANATION.fired.result, reference_rows=16512, coverage=0.8, maturity="final")
+    fired = replace(EXPLANATION.fired, result=result)
     text = report(
-        explanation={**EXPLANATION, "fired": fired}, status="no_data", reason="too_few_rows", value=None, threshold=None,
+        explanation=replace(EXPLANATION, fired=fired), status="no_data", reason="too_few_rows", value=None, threshold=None,
         p_value=None, rows=12, message="only 12 rows",
     ).text  # fmt: skip
-    assert "0.4271 2.1 × the limit limit 0.2 how sure p < 0.0001 by chance alone rows 4,980 reference 16,512" in text
+    assert (
+        "0.4271 2.1 × the limit limit 0.2 significance p < 0.0001 by chance alone rows 4,980 reference 16,512" in text
+    )
     assert "ground truth 80% known; final verdict now no_data too few rows" in text
-    assert "What is shown is the last breach. The newest verdict is none: only 12 rows (window" in text
+    assert "The figures are those of the last breach. The newest verdict is not a breach: only 12 rows (window" in text
 
 
 @pytest.mark.parametrize(
@@ -606,7 +622,7 @@ def test_how_fast_a_budget_burns_is_a_table(left: float, said: str) -> None:
     text = report(
         check="budget", method="accuracy", evidence={"budget": {"left": left, "over": "4w", "windows": [line]}}
     ).text
-    assert f"How fast the budget burns {said} At a rate of 1" in text
+    assert f"How fast the budget burns {said} At a burn rate of 1" in text
     assert "2d 1.58 4h 1.7 1 9,033 burns too fast" in text
     assert "Further evidence" not in text
 
@@ -621,7 +637,7 @@ def test_shares_are_written_as_percentages() -> None:
 def test_a_report_names_what_explains_it_and_what_follows_from_it() -> None:
     cause = alert(id="cause", rule="Parity", segment="town=Elm", field="")
     followers = [alert(id=f"f{i}", segment=f"town={i}") for i in range(2)]
-    page = report_page(alert(cause="cause"), HISTORY, EXAMPLES, cause=cause, follow=followers)
+    page = report_page(Report(alert(cause="cause"), HISTORY, EXAMPLES, cause=cause, follow=followers))
     assert 'This follows from <a href="../alerts/cause">Parity, town=Elm</a>' in page
     assert "2 other alerts follow from this one" in page
     assert '<a href="../alerts/f1">FeatureDrift, median_income, town=1</a>' in page

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from markupsafe import Markup
 
 from otel_mlmon.export.pages import svg
 from otel_mlmon.export.pages.wording import number, shown, when
-from otel_mlmon.export.source import HistoryPoint
+from otel_mlmon.values.explanation import PastVerdict
 
 _LEFT, _TOP, _FOOT, _HEIGHT = 58.0, 12.0, 30.0, 220.0
 _PLOT, _ACROSS = _HEIGHT - _TOP - _FOOT, svg.WIDTH - _LEFT - 14
@@ -19,14 +19,23 @@ _Step = tuple[int, float | None]
 _Place = Callable[[int, float], tuple[float, float]]
 
 
+class TimedText(Protocol):
+    """A text at a time (ns)."""
+
+    @property
+    def time(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+
+
 def draw(
-    points: Sequence[HistoryPoint], changes: Sequence[Mapping[str, Any]] = (), said: Callable[[Any], str] = shown
+    points: Sequence[PastVerdict], changes: Sequence[TimedText] = (), write: Callable[[Any], str] = shown
 ) -> Markup:
-    """Draw the picture; empty without points. `changes` have time (ns) and text; `said` formats values."""
+    """Draw the picture; empty without points. `write` formats values."""
     if not points:
         return Markup("")
     # A window is judged again when its ground truth arrives: the newest verdict counts.
-    points = sorted({point.end: point for point in points}.values())
+    points = sorted({point.end: point for point in points}.values(), key=lambda point: point.end)
     values = [(point.end, number(point.value)) for point in points]
     thresholds = [(point.end, number(point.threshold)) for point in points]
     ends = [(point.end, end) for point in points for end in _interval(point)]
@@ -38,7 +47,7 @@ def draw(
         across = (end - first) / (last - first) if last > first else 0.5
         return _LEFT + across * _ACROSS, _TOP + _PLOT - (min(max(value, low), high) - low) / (high - low) * _PLOT
 
-    parts = [*_band(points, at), *_axis(low, high, at, first, said), *_changes(changes, at, first, last, low)]
+    parts = [*_band(points, at), *_axis(low, high, at, first, write), *_changes(changes, at, first, last, low)]
     parts += _threshold(thresholds, at)
     parts += [svg.line("value", [at(end, value) for end, value in run]) for run in _runs(values)]
     radius = 3.0 if len(points) <= 150 else 2.0
@@ -48,26 +57,24 @@ def draw(
             x = at(end, low)[0]
             parts.append(svg.rectangle(kind, x - 1.5, _TOP + _PLOT - 7, 3, 7, f"{when(end)}: {point.status}"))
         else:
-            sure = _interval(point)
-            between = f" ({said(sure[0])} to {said(sure[1])})" if sure else ""
-            tip = f"{when(end)}: {said(value)}{between}, {point.status}"
+            between = " ({} to {})".format(*map(write, reach)) if (reach := _interval(point)) else ""
+            tip = f"{when(end)}: {write(value)}{between}, {point.status}"
             parts.append(svg.dot(kind, *at(end, value), radius, tip))
-    parts += [*_times(first, last), *_outside(values, low, high, said)]
+    parts += [*_times(first, last), *_outside(values, low, high, write)]
     return svg.picture(parts, _HEIGHT, "value over time")
 
 
-def _interval(point: HistoryPoint) -> tuple[float, ...]:
+def _interval(point: PastVerdict) -> tuple[float, ...]:
     low, high = number(point.low), number(point.high)
     return () if low is None or high is None else (low, high)
 
 
-def _band(points: Sequence[HistoryPoint], at: _Place) -> list[str]:
+def _band(points: Sequence[PastVerdict], at: _Place) -> list[str]:
     """Draw the intervals as a band, or as a stroke if the neighbours have no interval."""
     runs: list[list[tuple[int, float, float]]] = [[]]
     for point in points:
-        sure = _interval(point)
-        if sure:
-            runs[-1].append((point.end, sure[0], sure[1]))
+        if ends := _interval(point):
+            runs[-1].append((point.end, ends[0], ends[1]))
         elif runs[-1]:
             runs.append([])
     parts = []
@@ -82,14 +89,13 @@ def _band(points: Sequence[HistoryPoint], at: _Place) -> list[str]:
     return parts
 
 
-def _changes(changes: Sequence[Mapping[str, Any]], at: _Place, first: int, last: int, low: float) -> list[str]:
+def _changes(changes: Sequence[TimedText], at: _Place, first: int, last: int, low: float) -> list[str]:
     parts = []
     for change in changes:
-        time = number(change.get("time"))
-        if time is not None and first <= time <= last:
-            x = at(int(time), low)[0]
+        if first <= change.time <= last:
+            x = at(change.time, low)[0]
             parts.append(svg.rectangle("change", x - 0.75, _TOP, 1.5, _PLOT))
-            parts.append(svg.dot("change", x, _TOP, 4.0, f"{when(time)}: {change.get('text')}"))
+            parts.append(svg.dot("change", x, _TOP, 4.0, f"{when(change.time)}: {change.text}"))
     return parts
 
 
@@ -105,22 +111,22 @@ def _reach(values: Sequence[_Step], thresholds: Sequence[_Step]) -> tuple[float,
     return low, high
 
 
-def _outside(values: Sequence[_Step], low: float, high: float, said: Callable[[Any], str]) -> list[str]:
+def _outside(values: Sequence[_Step], low: float, high: float, write: Callable[[Any], str]) -> list[str]:
     known = [value for _, value in values if value is not None]
     parts = []
     if max(known, default=0.0) > high:
-        parts.append(svg.words(svg.WIDTH - 8, _TOP + 2, f"↑ up to {said(max(known))}", "end"))
+        parts.append(svg.words(svg.WIDTH - 8, _TOP + 2, f"↑ up to {write(max(known))}", "end"))
     if min(known, default=0.0) < low:
-        parts.append(svg.words(svg.WIDTH - 8, _TOP + _PLOT - 10, f"↓ down to {said(min(known))}", "end"))
+        parts.append(svg.words(svg.WIDTH - 8, _TOP + _PLOT - 10, f"↓ down to {write(min(known))}", "end"))
     return parts
 
 
-def _axis(low: float, high: float, at: _Place, first: int, said: Callable[[Any], str]) -> list[str]:
+def _axis(low: float, high: float, at: _Place, first: int, write: Callable[[Any], str]) -> list[str]:
     parts = []
     for mark in svg.round_steps(low, high):
         y = at(first, mark)[1]
         parts.append(svg.line("grid", [(_LEFT, y), (svg.WIDTH - 8, y)]))
-        parts.append(svg.words(_LEFT - 6, y + 4, said(mark), "end"))
+        parts.append(svg.words(_LEFT - 6, y + 4, write(mark), "end"))
     return parts
 
 

@@ -1,4 +1,4 @@
-"""How numbers, times and states read on a page. Everything may be missing, and nothing here raises."""
+"""Format numbers, times and states for pages. Values may be missing; nothing here raises."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from otel_mlmon.export.plain import plain, utc
 from otel_mlmon.values import Alert
 
 UNKNOWN = "–"
-_LINES = 240  # characters of what a list says of an alert
+_LINES = 240  # characters of an alert's summary in a list
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or None for whatever else it is."""
+    """Return a finite number as float, None for everything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -27,7 +27,7 @@ def number(value: Any) -> float | None:
 
 
 def shown(value: Any) -> str:
-    """A value as people read it; what is not known is a dash."""
+    """Format a value; an unknown one is a dash."""
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return UNKNOWN
     if isinstance(value, (Mapping, list, tuple)):
@@ -41,7 +41,7 @@ def shown(value: Any) -> str:
 
 
 def as_share(value: Any) -> str:
-    """A share as a percentage."""
+    """Format a share as a percentage."""
     known = number(value)
     if known is None:
         return UNKNOWN
@@ -49,13 +49,13 @@ def as_share(value: Any) -> str:
 
 
 def when(ns: Any) -> str:
-    """A time to the minute, UTC."""
+    """Format a time to the minute, UTC."""
     moment = utc(ns)
     return UNKNOWN if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def length(ns: Any) -> str:
-    """A duration in its two largest units."""
+    """Format a duration in its two largest units."""
     seconds = int((number(ns) or 0) / 1e9)
     if seconds < 60:
         return f"{max(seconds, 0)} s"
@@ -65,7 +65,7 @@ def length(ns: Any) -> str:
 
 
 def sure(p_value: Any) -> str:
-    """How sure: the probability of such a value if nothing had changed."""
+    """Format a p-value."""
     known = number(p_value)
     if known is None:
         return "not tested"
@@ -73,19 +73,23 @@ def sure(p_value: Any) -> str:
 
 
 def phase(alert: Alert) -> str:
-    """State as a person names it."""
+    """Return the alert's phase; "resolved" for one that was just resolved."""
     return "resolved" if alert.state.resolved_at else alert.phase
 
 
-def said(alert: Alert) -> str:
-    """What is wrong, in a line or two: the rule's own summary, or how the verdict begins."""
-    summary = str(alert.annotations.get("summary") or "")
-    text = summary or alert.verdict.result.message.partition("; ")[0]
+def summary(alert: Alert) -> str:
+    """Return the rule's own summary, or the beginning of the verdict's message."""
+    text = str(alert.annotations.get("summary") or "") or alert.verdict.result.message.partition("; ")[0]
     return text if len(text) <= _LINES else text[: _LINES - 1] + "…"
 
 
 environment = Environment(
-    loader=PackageLoader("otel_mlmon.export.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    loader=PackageLoader("otel_mlmon.export.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
     lstrip_blocks=True,
-)  # fmt: skip
-environment.filters.update(when=when, shown=shown, sure=sure, phase=phase, length=length, said=said, share=as_share)
+)
+environment.filters.update(
+    when=when, shown=shown, sure=sure, phase=phase, length=length, summary=summary, share=as_share
+)
