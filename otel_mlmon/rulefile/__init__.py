@@ -42,6 +42,6 @@ from otel_mlmon.rulefile.performance_rules import (
     ScoreMetric,
 )
 from otel_mlmon.rulefile.quantities import format_duration, parse_duration
-from otel_mlmon.rulefile.rule import FieldRule, RuleBase
+from otel_mlmon.rulefile.rule import Family, FieldRule, RuleBase
 from otel_mlmon.rulefile.schema import schema, schema_text
 from otel_mlmon.rulefile.templates import render
