@@ -23,7 +23,7 @@ _BY_PANE: Final = ("profiles", "pane_totals", "outcomes", "outcome_classes")
 
 
 class Store:
-    """One DuckDB file; implements `values.storage.Storage`. Calls that write are serialised."""
+    """One DuckDB file. Calls that write are serialised. See `values.storage.Storage` for the methods."""
 
     def __init__(
         self,
@@ -48,11 +48,9 @@ class Store:
         self._seq = self._last_seq()
 
     def expect_types(self, model: str, types: Mapping[str, str]) -> None:
-        """Say which column type (number, string, bool) fields of a model get when they are first stored."""
         self._committer.expected[model] = dict(types)
 
     def commit(self, batches: Iterable[Batch], received: int) -> list[Appended]:
-        """Append all batches in one transaction. Raises StoreUnavailable or RejectedInput; then nothing was stored."""
         with self._database.transaction() as cursor:
             seq = self._seq + 1
             results = self._committer.write(cursor, batches, seq=seq, received=received)
@@ -62,16 +60,13 @@ class Store:
         return results
 
     def seq(self) -> int:
-        """Number of the newest commit."""
         return self._seq
 
     def changes(self, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]:
-        """The newest changes of a model in [start, end) ns, oldest first."""
         with self._database.reading() as cursor:
             return read_changes(cursor, model, start, end, limit)
 
     def delete_before(self, model: str, time: int) -> int:
-        """Retention: delete a model's predictions, ground truth and profiles older than `time`; returns predictions."""
         table = self._catalog.table(model)
         if table is None:
             return 0
@@ -84,11 +79,9 @@ class Store:
         return int(deleted)
 
     def checkpoint(self) -> None:
-        """Fold the write-ahead log into the file."""
         self._database.checkpoint()
 
     def size_bytes(self) -> int:
-        """Size of the file and its write-ahead log."""
         return self._database.size_bytes()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:

@@ -53,15 +53,12 @@ class RowStorage(Protocol):
 
     def models(self) -> list[str]:
         """Models that ever sent a prediction."""
-        ...
 
     def fields(self, model: str) -> list[str]:
         """Fields that a model's predictions ever had."""
-        ...
 
     def read(self, query: RowQuery) -> RowBlock | None:
         """Predictions with their ground truth; None for an unknown model."""
-        ...
 
     def examples(self, target: Target, start: int, end: int, limit: int) -> list[dict[str, Any]]:
         """Predictions in [start, end) for a person to look at.
@@ -69,27 +66,21 @@ class RowStorage(Protocol):
         Each has prediction_id, time, trace_id, value (of the target's field), prediction and ground_truth. Cells
         without a value of the right type come first, then extreme values; for the model as a whole, the largest errors.
         """
-        ...
 
     def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
         """Finite numbers of the target's field in [start, end) below `low` or above `high`; None is no bound."""
-        ...
 
     def logged(self, model: str, version: str | None, start: int, end: int, limit: int) -> list[dict[str, Any]]:
         """A sample of predictions in [start, end) as they were sent; `version` None: any. [] for an unknown model."""
-        ...
 
     def span(self, model: str) -> Span | None:
         """The extent of a model's predictions; None when there are none."""
-        ...
 
     def newest_arrival(self, model: str, ahead_ns: int) -> tuple[int, int] | None:
         """(event time, arrival) of the newest row whose time is at most `ahead_ns` after its arrival."""
-        ...
 
     def panes_after(self, model: str, seq: int, pane_ns: int) -> set[int]:
         """Panes with predictions of commits after `seq`."""
-        ...
 
 
 class ProfileStorage(Protocol):
@@ -97,29 +88,23 @@ class ProfileStorage(Protocol):
 
     def progress(self, model: str) -> int:
         """Number of the commit up to which a model's predictions are in profiles."""
-        ...
 
     def set_progress(self, model: str, seq: int) -> None:
         """Say that all predictions up to commit `seq` are in profiles."""
-        ...
 
     def replace(self, model: str, reference: str, panes: Sequence[int], profiles: pa.Table, totals: pa.Table) -> None:
         """Replace everything about these panes."""
-        ...
 
     def read(self, query: WindowQuery, fields: Sequence[str] | None = None) -> pa.Table:
         """Profiles of the window's panes, whole and by the query's segment keys; `fields` None: all fields."""
-        ...
 
     def values(
         self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
     ) -> list[ValueCount]:
         """The `limit` most frequent single values of each field (None: all fields), and top values in `always`."""
-        ...
 
     def traffic(self, query: WindowQuery) -> pa.Table:
         """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""
-        ...
 
 
 class OutcomeStorage(Protocol):
@@ -127,7 +112,6 @@ class OutcomeStorage(Protocol):
 
     def progress(self, model: str, reference: str) -> int:
         """Number of the commit up to which ground truth is in the sums."""
-        ...
 
     def events(
         self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
@@ -136,23 +120,18 @@ class OutcomeStorage(Protocol):
 
         A ground truth counts for predictions whose time is at most `reach` ns from its own (None: for all).
         """
-        ...
 
     def append(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
         """Add lines to the sums, which then hold all commits up to `seq`."""
-        ...
 
     def forget(self, model: str) -> None:
         """Delete all sums of a model, to make them anew from the first commit on."""
-        ...
 
     def known(self, query: WindowQuery, step: int) -> pa.Table:
         """When ground truth became known: version, `at` (of predictions) and `known` in steps of `step` ns, n."""
-        ...
 
     def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
         """Sums over the query's window moved to each of `starts`, any number of widths apart."""
-        ...
 
 
 class GroundTruthStorage(Protocol):
@@ -160,11 +139,9 @@ class GroundTruthStorage(Protocol):
 
     def settle(self, upto: int) -> None:
         """Count the ground truths that commits up to `upto` brought. Call it from one thread only."""
-        ...
 
     def results(self) -> dict[str, dict[str, int]]:
         """Model → result → rows. "waiting" is as of now, the others count since the store was made."""
-        ...
 
 
 class DocumentStorage(Protocol):
@@ -172,11 +149,9 @@ class DocumentStorage(Protocol):
 
     def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
         """Create or replace documents by key, and delete those in `gone`, in one transaction."""
-        ...
 
     def read(self, kind: str) -> dict[str, Any]:
         """All documents of a kind by key."""
-        ...
 
 
 class TickStorage(DocumentStorage, Protocol):
@@ -190,23 +165,18 @@ class TickStorage(DocumentStorage, Protocol):
         revisions: Sequence[RevisionRow],
     ) -> None:
         """Put alerts, delete those in `gone`, and append verdicts and revisions, in one transaction."""
-        ...
 
     def last_revisions(self, alert: str) -> list[LastRevision]:
         """The last look at each of an alert's windows."""
-        ...
 
     def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
         """Append estimates, without those whose alert and window are kept already."""
-        ...
 
     def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
         """Add the realised metrics to estimates. Unknown estimates are ignored."""
-        ...
 
     def estimates(self, alert: str, limit: int) -> list[LedgerEntry]:
         """The newest estimates of an alert, oldest first, scored or not."""
-        ...
 
 
 class HistoryStorage(TickStorage, Protocol):
@@ -214,73 +184,48 @@ class HistoryStorage(TickStorage, Protocol):
 
     def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
         """The newest verdicts of an alert, in the order in which they were given."""
-        ...
 
     def revisions(self, alert: str, limit: int = 500) -> list[RevisionRow]:
         """The newest revisions of an alert's windows, oldest first."""
-        ...
 
     def forget_history(self, alerts: Sequence[str], before: int) -> None:
         """Retention: delete the history of windows that ended before `before`."""
-        ...
 
 
 class Storage(Protocol):
     """A store of predictions, ground truth, profiles and alerts."""
 
     @property
-    def rows(self) -> RowStorage:
-        """Stored predictions."""
-        ...
-
+    def rows(self) -> RowStorage: ...
     @property
-    def profiles(self) -> ProfileStorage:
-        """Profiles of panes."""
-        ...
-
+    def profiles(self) -> ProfileStorage: ...
     @property
-    def outcomes(self) -> OutcomeStorage:
-        """Sums over predictions whose ground truth is known."""
-        ...
-
+    def outcomes(self) -> OutcomeStorage: ...
     @property
-    def ground_truth(self) -> GroundTruthStorage:
-        """Counts of ground truths by result."""
-        ...
-
+    def ground_truth(self) -> GroundTruthStorage: ...
     @property
-    def documents(self) -> HistoryStorage:
-        """Documents and history."""
-        ...
+    def documents(self) -> HistoryStorage: ...
 
     def expect_types(self, model: str, types: Mapping[str, str]) -> None:
         """Say which column type (number, string, bool) fields of a model get when they are first stored."""
-        ...
 
     def commit(self, batches: Iterable[Batch], received: int) -> list[Appended]:
         """Append all batches in one transaction. Raises StoreUnavailable or RejectedInput; then nothing was stored."""
-        ...
 
     def seq(self) -> int:
         """Number of the newest commit."""
-        ...
 
     def changes(self, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]:
         """The newest changes of a model in [start, end), oldest first."""
-        ...
 
     def delete_before(self, model: str, time: int) -> int:
         """Retention: delete everything about predictions older than `time`; returns how many predictions there were."""
-        ...
 
     def checkpoint(self) -> None:
         """Do the engine's own housekeeping."""
-        ...
 
     def size_bytes(self) -> int:
         """Size on disk."""
-        ...
 
     def close(self) -> None:
         """Close the store; safe to call twice."""
-        ...
