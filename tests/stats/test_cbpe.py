@@ -26,7 +26,8 @@ from otel_mlmon.stats.estimation.calibration import (
 )
 from otel_mlmon.stats.estimation.cbpe import (
     Metric,
-    expected_area,
+    _area,
+    _places,
     expected_confusion,
     expected_metric,
     metric_of_confusion,
@@ -143,7 +144,7 @@ def test_the_area_of_nearly_perfect_scores_is_not_taken_for_larger_than_it_is() 
 
     def off(calibrated: Callable[[Floats, Mask], Curve]) -> float:
         found = [probability(calibrated(*drawn(seed, 500)), scores) for seed in range(1, 31)]
-        return float(np.mean([expected_area(np.stack([1 - p, p], axis=1), {1: scores}) - realised for p in found]))
+        return float(np.mean([_area(np.stack([1 - p, p], axis=1), _places({1: scores})) - realised for p in found]))
 
     assert off(isotonic) > 0.004
     assert abs(off(cautious)) < 0.002
@@ -154,8 +155,8 @@ def test_the_area_is_that_of_scikit_learn_with_probabilities_as_weights() -> Non
     scores = rng.uniform(size=500).round(2)
     p = rng.uniform(size=500)
     theirs = roc_auc_score(np.repeat([1, 0], 500), np.tile(scores, 2), sample_weight=np.concatenate([p, 1 - p]))
-    assert expected_area(np.stack([1 - p, p], axis=1), {1: scores}) == pytest.approx(theirs, abs=1e-12)
-    assert math.isnan(expected_area(np.tile([0.0, 1.0], (5, 1)), {1: scores[:5]}))
+    assert _area(np.stack([1 - p, p], axis=1), _places({1: scores})) == pytest.approx(theirs, abs=1e-12)
+    assert math.isnan(_area(np.tile([0.0, 1.0], (5, 1)), _places({1: scores[:5]})))
 
 
 @pytest.mark.parametrize("positive", [None, 0, 2])

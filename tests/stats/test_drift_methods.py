@@ -13,10 +13,9 @@ from scipy.spatial import distance
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, kstwobign
 from scipy.stats.contingency import association
 
-from otel_mlmon.stats.drift.distances import psi_without_drift
 from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value, likelihood_ratio
 from otel_mlmon.stats.drift.methods import COUNT_METHODS, NEEDS_ORDERED_BINS
-from otel_mlmon.stats.drift.ordered import binning_error, kolmogorov_smirnov, kolmogorov_smirnov_exact
+from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
 
 REFERENCE = np.array([900, 1400, 2500, 1800, 700], dtype=np.int64)
 WINDOW = np.array([60, 150, 240, 210, 90], dtype=np.int64)
@@ -44,15 +43,6 @@ def test_psi_counts_an_empty_cell_as_one_half_on_either_side() -> None:
     by_hand = ((q - p) * np.log(q / p)).sum()
     assert COUNT_METHODS["psi"](np.array([100, 0]), np.array([80, 20])).value == pytest.approx(by_hand, abs=1e-12)
     assert COUNT_METHODS["psi"](np.array([80, 20]), np.array([100, 0])).value == pytest.approx(by_hand, abs=1e-12)
-
-
-def test_psi_without_drift_is_what_simulated_windows_show_on_average() -> None:
-    rng = np.random.default_rng(5)
-    share = np.full(10, 0.1)
-    values = [
-        COUNT_METHODS["psi"](rng.multinomial(5000, share), rng.multinomial(1000, share)).value for _ in range(400)
-    ]
-    assert np.mean(values) == pytest.approx(psi_without_drift(10, 5000, 1000), rel=0.1)
 
 
 def test_jensen_shannon_is_scipys_distance_to_base_2() -> None:
@@ -114,15 +104,9 @@ def test_binned_d_falls_short_of_the_exact_one_by_at_most_the_largest_reference_
     inner = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1])
     edges = np.concatenate([[-np.inf], inner, [np.inf]])
     counts = np.histogram(reference, edges)[0]
-    exact = kolmogorov_smirnov_exact(reference, window).value
+    exact = ks_2samp(reference, window).statistic
     binned = kolmogorov_smirnov(counts, np.histogram(window, edges)[0]).value
-    assert binned - 1e-12 <= exact <= binned + binning_error(counts) + 1e-12
-
-
-def test_exact_kolmogorov_smirnov_refuses_nan_and_has_no_answer_for_nothing() -> None:
-    with pytest.raises(ValueError, match="window values must not be NaN, found 1 of 2"):
-        kolmogorov_smirnov_exact(np.array([1.0]), np.array([1.0, math.nan]))
-    assert math.isnan(kolmogorov_smirnov_exact(np.array([1.0]), np.array([])).value)
+    assert binned - 1e-12 <= exact <= binned + counts.max() / 200 + 1e-12
 
 
 def test_a_new_category_in_one_window_row_of_twenty_is_certain_beside_many_rare_ones() -> None:

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from otel_mlmon.stats.inference.estimate import Estimate, worse
 from otel_mlmon.stats.metrics.classification import business_value
-from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, numbers, performance_counts
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, performance_counts
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import PerformanceCounts
 
@@ -91,7 +91,7 @@ def test_intervals_of_classification_metrics_hold_the_truth(right: float, classe
 def test_an_interval_of_a_regression_lies_beyond_a_limit_just_when_the_p_value_is_small(
     pairs: list[tuple[float, float]], factor: float, confidence: float
 ) -> None:
-    counts = performance_counts(numbers(*zip(*pairs, strict=True)))
+    counts = performance_counts(Outcomes.of_numbers(*zip(*pairs, strict=True)))
     for name in OF_ERRORS:
         agree(name, counts, None, confidence, factor)
 
@@ -136,12 +136,14 @@ def test_no_interval_without_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", OF_ERRORS)
 def test_no_interval_of_one_row(name: str) -> None:
-    assert all(math.isnan(end) for end in interval(name, performance_counts(numbers([1.0], [2.0])), None, 0.95))
+    assert all(
+        math.isnan(end) for end in interval(name, performance_counts(Outcomes.of_numbers([1.0], [2.0])), None, 0.95)
+    )
 
 
 @pytest.mark.parametrize("name", OF_ERRORS)
 def test_numbers_too_large_for_their_sums_are_no_error_and_never_sure(name: str) -> None:
-    counts = performance_counts(numbers([1e300, -1e300, 1e-300, 3.0], [-1e300, 1e200, 2.0, 1e308]))
+    counts = performance_counts(Outcomes.of_numbers([1e300, -1e300, 1e-300, 3.0], [-1e300, 1e200, 2.0, 1e308]))
     assert not METRICS[name].worse(counts, 0.5, None) < 0.025
     low, high = interval(name, counts, None, 0.95)
     assert math.isnan(low) or low <= 0 or high == math.inf
@@ -150,7 +152,7 @@ def test_numbers_too_large_for_their_sums_are_no_error_and_never_sure(name: str)
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
 def test_a_confidence_that_is_no_share_is_refused(confidence: float) -> None:
     with pytest.raises(ValueError, match=f"confidence must be between 0 and 1, found {confidence}"):
-        interval("mae", performance_counts(numbers([1, 2], [2, 4])), None, confidence)
+        interval("mae", performance_counts(Outcomes.of_numbers([1, 2], [2, 4])), None, confidence)
 
 
 def test_a_share_without_a_miss_still_has_a_standard_error() -> None:

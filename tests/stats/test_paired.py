@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest, ttest_rel
 from sklearn import metrics
 
-from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, labelled, numbers
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes
 from otel_mlmon.stats.metrics.paired import paired_worse
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 
@@ -103,8 +103,8 @@ def test_errors_are_compared_by_the_paired_t_test() -> None:
 
 def test_accuracies_are_compared_by_mcnemars_test() -> None:
     truth = ["a"] * 40
-    one = labelled(truth, prediction=["a"] * 32 + ["b"] * 8)
-    two = labelled(truth, prediction=["b"] * 9 + ["a"] * 26 + ["b"] * 5)
+    one = Outcomes.of_classes(truth, prediction=["a"] * 32 + ["b"] * 8)
+    two = Outcomes.of_classes(truth, prediction=["b"] * 9 + ["a"] * 26 + ["b"] * 5)
     c = paired_worse("accuracy", one, two)  # nine lost, three won
     exact = binomtest(9, 12, alternative="greater").pvalue
     assert c.p_value == pytest.approx(exact - math.comb(12, 9) / 2**13, rel=1e-9)
@@ -149,18 +149,21 @@ def test_no_rows_in_common_are_no_comparison_and_the_same_model_is_not_worse(nam
 
 def test_rows_that_either_has_no_prediction_for_are_left_out() -> None:
     truth = [1.0, 2, 3, 4, 5]
-    one, two = numbers(truth, [math.nan, 2, 4, 4, 5]), numbers(truth, [9, 2.5, 5, 5, math.nan])
+    one, two = Outcomes.of_numbers(truth, [math.nan, 2, 4, 4, 5]), Outcomes.of_numbers(truth, [9, 2.5, 5, 5, math.nan])
     c = paired_worse("mae", one, two)
     assert (c.rows, c.first, c.second) == (3, pytest.approx(1 / 3), pytest.approx(3.5 / 3))
-    ranked = numbers([1, 0, 2, 1], [2, 1, 2, 1], [0, 0, 1, 1]), numbers([1, 0, 2, 1], [2, math.nan, 1, 2], [0, 0, 1, 1])
+    ranked = (
+        Outcomes.of_numbers([1, 0, 2, 1], [2, 1, 2, 1], [0, 0, 1, 1]),
+        Outcomes.of_numbers([1, 0, 2, 1], [2, math.nan, 1, 2], [0, 0, 1, 1]),
+    )
     assert paired_worse("ndcg", *ranked).rows == 1
 
 
 def test_two_perfect_small_samples_are_not_known_to_be_alike() -> None:
     truth = ["no"] * 8 + ["yes"] * 8
     scores = [i / 16 for i in range(16)]
-    one, two = labelled(truth, {"yes": scores}), labelled(truth, {"yes": [s**2 for s in scores]})
-    constant = labelled(truth, {"yes": [0.5] * 16})
+    one, two = Outcomes.of_classes(truth, {"yes": scores}), Outcomes.of_classes(truth, {"yes": [s**2 for s in scores]})
+    constant = Outcomes.of_classes(truth, {"yes": [0.5] * 16})
     assert paired_worse("roc_auc", one, two).p_value >= 0.5
     apart = paired_worse("roc_auc", one, constant)
     assert apart.p_value < 0.01
@@ -169,18 +172,20 @@ def test_two_perfect_small_samples_are_not_known_to_be_alike() -> None:
 
 def test_other_rows_or_another_truth_are_refused() -> None:
     with pytest.raises(ValueError, match="the same rows, found 2 and 1"):
-        paired_worse("mae", numbers([1, 2], [1, 2]), numbers([1], [1]))
+        paired_worse("mae", Outcomes.of_numbers([1, 2], [1, 2]), Outcomes.of_numbers([1], [1]))
     with pytest.raises(ValueError, match="the same truth; it differs in 1 rows, first in row 1"):
-        paired_worse("mae", numbers([1, 2], [1, 2]), numbers([1, 3], [1, 2]))
+        paired_worse("mae", Outcomes.of_numbers([1, 2], [1, 2]), Outcomes.of_numbers([1, 3], [1, 2]))
     with pytest.raises(ValueError, match="the same truth; it differs in 1 rows, first in row 0"):
         paired_worse(
-            "accuracy", labelled(["a", "b"], prediction=["a", "b"]), labelled(["b", "b"], prediction=["a", "b"])
+            "accuracy",
+            Outcomes.of_classes(["a", "b"], prediction=["a", "b"]),
+            Outcomes.of_classes(["b", "b"], prediction=["a", "b"]),
         )
 
 
 def test_classes_may_be_coded_otherwise() -> None:
-    one = labelled(["b", "b", "c"], prediction=["b", "c", "c"])
-    two = labelled(["b", "b", "c"], prediction=["a", "b", "c"])
+    one = Outcomes.of_classes(["b", "b", "c"], prediction=["b", "c", "c"])
+    two = Outcomes.of_classes(["b", "b", "c"], prediction=["a", "b", "c"])
     assert one.classes != two.classes
     assert paired_worse("accuracy", one, two).difference == 0
     assert paired_worse("f1", one, two, MetricOptions("b")).second == pytest.approx(2 / 3)

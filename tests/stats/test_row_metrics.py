@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from otel_mlmon.stats.inference.estimate import Estimate, worse
-from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, labelled, numbers, performance_counts
+from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, performance_counts
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 
 OF_SCORES = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error")
@@ -59,7 +59,7 @@ def test_metrics_of_two_classes_are_scikit_learns_on_california_housing(known: f
     _, probability = shares(features, truth, 1)
     chosen = np.random.default_rng(1).random(len(truth)) < known
     right, score = truth[chosen] == "yes", probability[chosen, 1]
-    outcomes = labelled(truth[chosen].tolist(), {"yes": score.round(2).tolist()})  # rounded: ties
+    outcomes = Outcomes.of_classes(truth[chosen].tolist(), {"yes": score.round(2).tolist()})  # rounded: ties
     score = score.round(2)
     expected = {
         "roc_auc": metrics.roc_auc_score(right, score),
@@ -81,7 +81,7 @@ def test_metrics_of_four_classes_are_scikit_learns_on_california_housing(known: 
     chosen = np.random.default_rng(2).random(len(truth)) < known
     names, truth, probability = model.classes_.tolist(), truth[chosen], probability[chosen]
     assert set(truth) == set(names)
-    outcomes = labelled(truth.tolist(), {name: probability[:, i].tolist() for i, name in enumerate(names)})
+    outcomes = Outcomes.of_classes(truth.tolist(), {name: probability[:, i].tolist() for i, name in enumerate(names)})
     expected = {
         "roc_auc": metrics.roc_auc_score(truth, probability, multi_class="ovr"),
         "average_precision": metrics.average_precision_score(truth, probability),
@@ -101,7 +101,7 @@ def test_pinball_loss_and_ndcg_are_scikit_learns_on_bike_sharing(known: float) -
     prediction = np.round(riders[:5000].mean() * temperature + 10 * (hour // 6), -1)  # ties within a day
     chosen = np.random.default_rng(3).random(len(day)) < known
     query, riders, prediction = query[chosen], riders[chosen], prediction[chosen]
-    outcomes = numbers(riders.tolist(), prediction.tolist(), query.tolist())
+    outcomes = Outcomes.of_numbers(riders.tolist(), prediction.tolist(), query.tolist())
     for q in (0.1, 0.5, 0.9):
         expected = metrics.mean_pinball_loss(riders, prediction, alpha=q)
         assert figure("quantile_loss", outcomes, quantile=q).value == pytest.approx(expected, rel=1e-9)
@@ -120,7 +120,7 @@ def test_pinball_loss_and_ndcg_are_scikit_learns_on_bike_sharing(known: float) -
 @given(SCORES)
 def test_ties_single_classes_and_certainties_are_as_in_scikit_learn(rows: list[tuple[bool, float]]) -> None:
     right, score = (np.array(column) for column in zip(*rows, strict=True))
-    outcomes = labelled(["yes" if r else "no" for r in right], {"yes": score.tolist()})
+    outcomes = Outcomes.of_classes(["yes" if r else "no" for r in right], {"yes": score.tolist()})
     assert figure("brier", outcomes).value == pytest.approx(np.mean((score - right) ** 2), abs=1e-9)
     two = np.column_stack([1 - score, score])
     assert figure("log_loss", outcomes).value == pytest.approx(metrics.log_loss(right, two, labels=[0, 1]), abs=1e-9)
@@ -136,7 +136,7 @@ def test_ties_single_classes_and_certainties_are_as_in_scikit_learn(rows: list[t
 @settings(deadline=None)
 @given(SCORES)
 def test_an_interval_holds_the_value_and_agrees_with_the_p_value(rows: list[tuple[bool, float]]) -> None:
-    outcomes = labelled(["yes" if r else "no" for r, _ in rows], {"yes": [s for _, s in rows]})
+    outcomes = Outcomes.of_classes(["yes" if r else "no" for r, _ in rows], {"yes": [s for _, s in rows]})
     for name in OF_SCORES:
         found, better = figure(name, outcomes), ROW_METRICS[name].better
         if math.isnan(found.low):
@@ -153,7 +153,7 @@ def test_the_variance_of_roc_auc_is_delongs() -> None:
     """Against the definition, with all pairs."""
     rng = np.random.default_rng(4)
     positive, negative = rng.normal(0.7, 1, 80).round(1), rng.normal(0, 1, 150).round(1)
-    outcomes = labelled(["yes"] * 80 + ["no"] * 150, {"yes": [*positive, *negative]})
+    outcomes = Outcomes.of_classes(["yes"] * 80 + ["no"] * 150, {"yes": [*positive, *negative]})
     wins = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
     variance = wins.mean(axis=1).var(ddof=1) / 80 + wins.mean(axis=0).var(ddof=1) / 150
     assert figure("roc_auc", outcomes).standard_error == pytest.approx(math.sqrt(variance), rel=1e-2)
@@ -162,7 +162,7 @@ def test_the_variance_of_roc_auc_is_delongs() -> None:
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
 @pytest.mark.parametrize("rows", [2, 10, 100])
 def test_perfect_scores_of_a_small_sample_are_not_known_perfectly(name: str, rows: int) -> None:
-    outcomes = labelled(["no"] * rows + ["yes"] * rows, {"yes": [0.0] * rows + [1.0] * rows})
+    outcomes = Outcomes.of_classes(["no"] * rows + ["yes"] * rows, {"yes": [0.0] * rows + [1.0] * rows})
     found = figure(name, outcomes)
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low < 1 - 0.3 / rows
@@ -188,16 +188,16 @@ def test_no_rows_no_value_and_one_row_no_interval(name: str) -> None:
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
 def test_rows_without_a_finite_score_do_not_count(name: str, odd: float) -> None:
     truth, score = ["no", "yes", "no", "yes", "no", "yes"], [0.1, 0.9, 0.6, 0.4, 0.3, 0.7]
-    found = figure(name, labelled([*truth, "yes", "no"], {"yes": [*score, odd, odd]}))
-    assert found == figure(name, labelled(truth, {"yes": score}))
+    found = figure(name, Outcomes.of_classes([*truth, "yes", "no"], {"yes": [*score, odd, odd]}))
+    assert found == figure(name, Outcomes.of_classes(truth, {"yes": score}))
     assert found.rows == 6
-    assert math.isnan(figure(name, labelled(truth, {"yes": [odd] * 6})).value)
-    assert math.isnan(figure(name, labelled(truth)).value)
+    assert math.isnan(figure(name, Outcomes.of_classes(truth, {"yes": [odd] * 6})).value)
+    assert math.isnan(figure(name, Outcomes.of_classes(truth)).value)
 
 
 @pytest.mark.parametrize("name", ["quantile_loss", "ndcg"])
 def test_rows_without_finite_numbers_do_not_count(name: str) -> None:
-    odd = numbers([1, 2, 3, math.nan, 4, 9], [2, 1, 3, 4, math.inf, 1], [0, 0, 0, 0, 0, -1])
+    odd = Outcomes.of_numbers([1, 2, 3, math.nan, 4, 9], [2, 1, 3, 4, math.inf, 1], [0, 0, 0, 0, 0, -1])
     usual = odd.take(np.arange(3 if name == "ndcg" else 6))
     assert figure(name, odd) == figure(name, usual)
 
@@ -205,57 +205,63 @@ def test_rows_without_finite_numbers_do_not_count(name: str) -> None:
 def test_the_class_in_question_is_the_one_that_has_scores_else_the_last_of_two() -> None:
     truth, score = ["no", "yes", "no", "yes"], [0.1, 0.9, 0.3, 0.6]
     for scores in ({"yes": score}, {"no": [1 - s for s in score]}, {"no": [0.5] * 4, "yes": score}):
-        assert figure("average_precision", labelled(truth, scores)).value == 1
-    assert figure("roc_auc", labelled(truth, {"no": score})).value == 0
+        assert figure("average_precision", Outcomes.of_classes(truth, scores)).value == 1
+    assert figure("roc_auc", Outcomes.of_classes(truth, {"no": score})).value == 0
     with pytest.raises(ValueError, match="no scores of class 'maybe'; there are some of 'no', 'yes'"):
-        figure("roc_auc", labelled(truth, {"no": score, "yes": score}), positive="maybe")
+        figure("roc_auc", Outcomes.of_classes(truth, {"no": score, "yes": score}), positive="maybe")
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier", "calibration_error"])
 def test_scores_that_are_no_probabilities_are_refused_where_they_have_to_be(name: str) -> None:
-    outcomes = labelled(["no", "yes"], {"yes": [-2.5, 3.0]})
+    outcomes = Outcomes.of_classes(["no", "yes"], {"yes": [-2.5, 3.0]})
     assert figure("roc_auc", outcomes).value == 1
     with pytest.raises(ValueError, match=r"scores must be probabilities, 0 to 1, found -2\.5 for class 'yes'"):
         figure(name, outcomes)
 
 
 def test_a_class_that_the_model_does_not_know_was_given_no_probability() -> None:
-    outcomes = labelled(["a", "b", "c", "new"], {c: [1 / 3] * 4 for c in "abc"})
+    outcomes = Outcomes.of_classes(["a", "b", "c", "new"], {c: [1 / 3] * 4 for c in "abc"})
     assert figure("brier", outcomes).value == pytest.approx(np.mean([2 / 3] * 3 + [4 / 3]))
     assert figure("log_loss", outcomes).value == pytest.approx((3 * math.log(3) - math.log(np.finfo(float).eps)) / 4)
 
 
 def test_calibration_error_is_the_mean_gap_between_what_is_said_and_what_comes_true() -> None:
     truth = ["yes"] * 7 + ["no"] * 3 + ["yes"] * 1 + ["no"] * 9
-    assert figure("calibration_error", labelled(truth, {"yes": [0.85] * 10 + [0.1] * 10})).value == pytest.approx(0.075)
-    three = labelled(["a", "a", "b", "c"], {"a": [0.6] * 4, "b": [0.3] * 4, "c": [0.1] * 4})
+    assert figure(
+        "calibration_error", Outcomes.of_classes(truth, {"yes": [0.85] * 10 + [0.1] * 10})
+    ).value == pytest.approx(0.075)
+    three = Outcomes.of_classes(["a", "a", "b", "c"], {"a": [0.6] * 4, "b": [0.3] * 4, "c": [0.1] * 4})
     assert figure("calibration_error", three).value == pytest.approx(0.1)  # said 0.6, true 0.5
 
 
 def test_odd_options_and_rankings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"quantile must be between 0 and 1, found 1\.5"):
-        figure("quantile_loss", numbers([1], [1]), quantile=1.5)
+        figure("quantile_loss", Outcomes.of_numbers([1], [1]), quantile=1.5)
     with pytest.raises(ValueError, match="k must be 1 or more, found 0"):
-        figure("ndcg", numbers([1, 2], [1, 2], [0, 0]), k=0)
+        figure("ndcg", Outcomes.of_numbers([1, 2], [1, 2], [0, 0]), k=0)
     with pytest.raises(ValueError, match="needs the query of each row"):
-        figure("ndcg", numbers([1, 2], [1, 2]))
+        figure("ndcg", Outcomes.of_numbers([1, 2], [1, 2]))
     with pytest.raises(ValueError, match=r"must not be negative, found -1\.0"):
-        figure("ndcg", numbers([1, -1], [1, 2], [0, 0]))
+        figure("ndcg", Outcomes.of_numbers([1, -1], [1, 2], [0, 0]))
     with pytest.raises(ValueError, match="prediction has 1 rows, truth 2"):
-        numbers([1, 2], [1])
+        Outcomes.of_numbers([1, 2], [1])
 
 
 def test_a_ranking_without_anything_relevant_is_worth_nothing_as_in_scikit_learn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert metrics.ndcg_score([[0, 0]], [[1, 2]]) == figure("ndcg", numbers([0, 0], [1, 2], [3, 3])).value == 0
+        assert (
+            metrics.ndcg_score([[0, 0]], [[1, 2]])
+            == figure("ndcg", Outcomes.of_numbers([0, 0], [1, 2], [3, 3])).value
+            == 0
+        )
 
 
 def test_the_sums_of_rows_give_the_metrics_of_sums() -> None:
     truth, prediction = np.array([1.0, 2, 0, 4]), np.array([1.5, 2, 1, 3])
-    counts = performance_counts(numbers(truth.tolist(), prediction.tolist()))
+    counts = performance_counts(Outcomes.of_numbers(truth.tolist(), prediction.tolist()))
     expected = metrics.root_mean_squared_error(truth, prediction)
     assert METRICS["rmse"].value(counts, None) == pytest.approx(expected)
     assert METRICS["wape"].value(counts, None) == pytest.approx(2.5 / 7)
-    classes = performance_counts(labelled(["a", "b", "b"], prediction=["a", "a", "b"]))
+    classes = performance_counts(Outcomes.of_classes(["a", "b", "b"], prediction=["a", "a", "b"]))
     assert classes.confusion == {("a", "a"): 1, ("b", "a"): 1, ("b", "b"): 1}

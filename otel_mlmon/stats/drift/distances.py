@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from otel_mlmon.stats.drift.distribution import UNDEFINED, TestResult, occupied
 from otel_mlmon.stats.drift.homogeneity import SPARSE, cramers_v, expected, homogeneity_p_value
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 
 def hellinger(reference: Counts, window: Counts) -> TestResult:
@@ -68,7 +66,6 @@ def jensen_shannon(reference: Counts, window: Counts) -> TestResult:
 
     Raises ValueError on misaligned or negative counts; NaN when a side is empty.
 
-    >>> import numpy as np
     >>> effect = jensen_shannon(np.array([90, 10]), np.array([50, 50]))
     >>> round(effect.value, 5), effect.p_value < 1e-6
     (0.38314, True)
@@ -100,7 +97,6 @@ def psi(reference: Counts, window: Counts) -> TestResult:
 
     Raises ValueError on misaligned or negative counts; NaN when a side is empty.
 
-    >>> import numpy as np
     >>> effect = psi(np.array([500, 300, 200]), np.array([400, 300, 300]))
     >>> round(effect.value, 5), effect.p_value < 1e-6
     (0.06286, True)
@@ -116,19 +112,6 @@ def psi(reference: Counts, window: Counts) -> TestResult:
 
         p_value = max(p_value, float(chdtrc(len(p) - 1, value / (1 / pair[0].sum() + 1 / pair[1].sum()))))
     return TestResult(value, p_value)
-
-
-def psi_without_drift(cells: int, reference_rows: int, window_rows: int) -> float:
-    """Return the mean PSI by chance alone: (cells - 1) (1/n + 1/m). Source: Yurdakul 2018, as above.
-
-    Raises ValueError when a number is below 1.
-
-    >>> round(psi_without_drift(cells=10, reference_rows=10_000, window_rows=200), 4)
-    0.0459
-    """
-    if min(cells, reference_rows, window_rows) < 1:
-        raise ValueError(f"cells and rows must be at least 1, found {cells}, {reference_rows}, {window_rows}")
-    return (cells - 1) * (1 / reference_rows + 1 / window_rows)
 
 
 def _shares(counts: Floats) -> Floats:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,6 @@ def aligned(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
 
     Raises ValueError unless they are integer vectors of one length without negative counts.
 
-    >>> import numpy as np
     >>> aligned(np.array([1, 2]), np.array([3, 0]))
     (array([1., 2.]), array([3., 0.]))
     >>> aligned(np.array([1, 2]), np.array([0, 0])) is None
@@ -119,7 +116,6 @@ def aligned(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
 def occupied(reference: Counts, window: Counts) -> tuple[Floats, Floats] | None:
     """Return both vectors as `aligned`, without the cells that are empty on both sides.
 
-    >>> import numpy as np
     >>> occupied(np.array([5, 0, 2]), np.array([3, 0, 0]))
     (array([5., 2.]), array([3., 0.]))
     """

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from otel_mlmon.stats.drift.distribution import UNDEFINED, TestResult, occupied
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Counts, Floats
-
+from otel_mlmon.values import Counts, Floats
 
 SPARSE: Final = 5.0  # Cochran (1954): below this expected count, large-sample distributions do not hold
 _DENSE: Final = 30.0  # from this expected count on, a series is exact enough for the moments
@@ -19,7 +16,6 @@ _DENSE: Final = 30.0  # from this expected count on, a series is exact enough fo
 def expected(reference: Floats, window: Floats) -> tuple[Floats, Floats]:
     """Return the counts of each side if both had the distribution of their sum; no cell is empty on both sides.
 
-    >>> import numpy as np
     >>> expected(np.array([10.0, 30.0]), np.array([30.0, 10.0]))
     (array([20., 20.]), array([20., 20.]))
     """
@@ -33,7 +29,6 @@ def likelihood_ratio(reference: Floats, window: Floats) -> float:
 
     Source: Agresti, Categorical Data Analysis, 3rd ed., section 3.2.1.
 
-    >>> import numpy as np
     >>> round(likelihood_ratio(np.array([10.0, 30.0]), np.array([30.0, 10.0])), 4)
     20.9299
     """
@@ -48,7 +43,6 @@ def homogeneity_p_value(reference: Floats, window: Floats) -> float:
     classical test with k - 1 degrees of freedom. Two cells with an expected count below 5: Fisher's exact test. One
     cell: 1.
 
-    >>> import numpy as np
     >>> round(homogeneity_p_value(np.array([5000.0, 5000.0]), np.array([240.0, 260.0])), 3)
     0.383
     """
@@ -115,7 +109,6 @@ def chi_squared(reference: Counts, window: Counts) -> TestResult:
 
     Raises ValueError on misaligned or negative counts; NaN when a side is empty.
 
-    >>> import numpy as np
     >>> effect = chi_squared(np.array([10, 30]), np.array([30, 10]))
     >>> round(effect.value, 4), round(effect.p_value, 8)
     (0.4903, 7.74e-06)
@@ -129,7 +122,6 @@ def chi_squared(reference: Counts, window: Counts) -> TestResult:
 def cramers_v(reference: Floats, window: Floats) -> float:
     """Return bias-corrected V of two occupied count vectors; see `chi_squared`.
 
-    >>> import numpy as np
     >>> round(cramers_v(np.array([10.0, 30.0]), np.array([30.0, 10.0])), 4)
     0.4903
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from otel_mlmon.stats.drift.distribution import Distribution, TestResult, coarse
 from otel_mlmon.stats.drift.homogeneity import chi_squared
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift, wasserstein
 from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises, kolmogorov_smirnov
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Counts
+from otel_mlmon.values import Counts
 
 OnCounts = Callable[["Counts", "Counts"], TestResult]
 DriftMethod = Callable[[Distribution, Distribution], TestResult]

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from otel_mlmon.stats.drift.distribution import bin_index
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 _BACKGROUND: Final = 1e-3  # share of values that any explanation leaves to chance
 _STEPS: Final = 40

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
-from otel_mlmon.stats.drift.distribution import UNDEFINED, TestResult, aligned
+from otel_mlmon.stats.drift.distribution import UNDEFINED, Distribution, TestResult, aligned
 from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
 from otel_mlmon.stats.inference.student import two_sided
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
-
-if TYPE_CHECKING:
-    from otel_mlmon.stats.drift.distribution import Distribution
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 _QUANTILES: Final = (0.1, 0.5, 0.9)
 _CONSTANT: Final = 1e-12
@@ -25,8 +22,6 @@ def mean_shift(reference: Distribution, window: Distribution) -> TestResult:
 
     The p-value is that of a z test with the larger of both standard deviations, which errs towards "no drift".
 
-    >>> import numpy as np
-    >>> from otel_mlmon.stats.drift.distribution import Distribution
     >>> then = Distribution(np.array([0, 50, 50, 0]), (0.0, 1.0, 2.0), 100, 100.0, 133.0, 0.0, 2.0)
     >>> now = Distribution(np.array([0, 0, 50, 50]), (0.0, 1.0, 2.0), 100, 200.0, 433.0, 1.0, 3.0)
     >>> round(mean_shift(then, now).value, 2)
@@ -49,8 +44,6 @@ def standard_deviation_shift(reference: Distribution, window: Distribution) -> T
     The p-value is that of a z test. Its standard error follows from the kurtosis of the bins (Layard, JASA 68, 1973),
     at least that of a normal distribution.
 
-    >>> import numpy as np
-    >>> from otel_mlmon.stats.drift.distribution import Distribution
     >>> then = Distribution(np.array([0, 50, 50, 0]), (0.0, 1.0, 2.0), 100, 100.0, 133.0, 0.0, 2.0)
     >>> now = Distribution(np.array([0, 0, 50, 50]), (0.0, 1.0, 2.0), 100, 200.0, 433.0, 1.0, 3.0)
     >>> round(standard_deviation_shift(then, now).value, 2)
@@ -75,8 +68,6 @@ def quantile_shift(reference: Distribution, window: Distribution) -> TestResult:
     Quantiles are interpolated within bins. The p-value is that of the Kolmogorov-Smirnov test: the standard error of a
     quantile depends on the density, the difference of distribution functions does not.
 
-    >>> import numpy as np
-    >>> from otel_mlmon.stats.drift.distribution import Distribution
     >>> then = Distribution(np.array([0, 50, 50, 0]), (0.0, 1.0, 2.0), 100, 100.0, 133.0, 0.0, 2.0)
     >>> now = Distribution(np.array([0, 0, 50, 50]), (0.0, 1.0, 2.0), 100, 200.0, 433.0, 1.0, 3.0)
     >>> round(quantile_shift(then, now).value, 2)
@@ -98,8 +89,6 @@ def wasserstein(reference: Distribution, window: Distribution) -> TestResult:
     It is the area between the distribution functions; values are uniform within bins, and between the outer edges and
     the extremes. The p-value is that of the Kolmogorov-Smirnov test.
 
-    >>> import numpy as np
-    >>> from otel_mlmon.stats.drift.distribution import Distribution
     >>> then = Distribution(np.array([0, 50, 50, 0]), (0.0, 1.0, 2.0), 100, 100.0, 133.0, 0.0, 2.0)
     >>> now = Distribution(np.array([0, 0, 50, 50]), (0.0, 1.0, 2.0), 100, 200.0, 433.0, 1.0, 3.0)
     >>> round(wasserstein(then, now).value, 2)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import PrincipalComponents
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
 
 VARIANCE: Final = 0.65  # share that the components explain; as NannyML's default
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from otel_mlmon.stats.drift.mixture import FACTORS, Density
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 _SCALES: Final = (*FACTORS, *(1 / factor for factor in FACTORS), -1.0)
 _ROUNDS: Final = 60

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -16,10 +16,8 @@ from otel_mlmon.stats.estimation.held_out import (
 )
 from otel_mlmon.stats.metrics.outcomes import Codes, Mask
 from otel_mlmon.stats.metrics.ranking import midranks
+from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import Calibration, Curve
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
 
 FEWEST_ROWS: Final = 200
 _SPLITS: Final = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,8 @@ from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.outcomes import Codes
 from otel_mlmon.stats.metrics.ranking import midranks
+from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import Calibration
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
 
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc"]
 _Truth = npt.NDArray[np.int64]
@@ -58,17 +56,6 @@ def metric_of_confusion(metric: Metric, counts: Floats, positive: int | None) ->
     chosen = np.arange(len(counts)) if positive is None else np.array([positive])
     chosen = chosen[whole[chosen] > 0]
     return float((part[chosen] / whole[chosen]).mean()) if len(chosen) else math.nan
-
-
-def expected_area(given: Floats, scores: Mapping[int, Floats]) -> float:
-    """Return the expected ROC AUC from probabilities (rows × classes): mean over the classes (codes) with scores.
-
-    Expected rows above each row's score, ties by half; both of two classes have the same area.
-
-    >>> expected_area(np.array([[0.9, 0.1], [0.2, 0.8]]), {1: np.array([0.3, 0.6])}).__round__(3)
-    0.854
-    """
-    return _area(given, _places(scores))
 
 
 def _places(scores: Mapping[int, Floats]) -> dict[int, _Truth]:

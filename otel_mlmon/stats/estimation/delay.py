@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 _NEARLY_ALL: Final = 0.99
 _WATCHED: Final = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,8 @@ from otel_mlmon.stats.estimation.trees import fit_trees, predict
 from otel_mlmon.stats.inference.design_effect import design_effect_of
 from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
+from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import LossModel
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
 
 LossMetric = Literal["rmse", "mae"]
 FITTED_ROWS: Final = 50_000

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from otel_mlmon.stats.inference.design_effect import BLOCKS
+from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import SUPPORT_GROUPS, ModelUncertainty, Support
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
 
 FOLDS: Final = 5
 _GROUPS: Final = 10

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from otel_mlmon.stats.estimation.held_out import Rows
+from otel_mlmon.values import FieldCells, FieldReference, Floats
 from otel_mlmon.wire.columns import number_text
-
-if TYPE_CHECKING:
-    from otel_mlmon.stats.estimation.held_out import Rows
-    from otel_mlmon.values import FieldCells, FieldReference, Floats
 
 
 def input_problem(

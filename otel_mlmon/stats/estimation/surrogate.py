@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,8 @@ from otel_mlmon.stats.estimation.dle import fit_loss_model
 from otel_mlmon.stats.estimation.held_out import Rows, cross_fitted
 from otel_mlmon.stats.estimation.trees import SMALLEST_LEAF, fit_trees, predict
 from otel_mlmon.stats.metrics.outcomes import losses_of
+from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import ExcessLoss, Loss, SurrogateModel
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
 
 MOST_CLASSES: Final = 5  # each but the first costs as much as a model of numbers
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from otel_mlmon.values import Counts, Floats
 from otel_mlmon.values.estimators import MAX_LEAVES, Trees
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Counts, Floats
 
 # The defaults of LightGBM's regressor, which NannyML uses.
 TREES: Final = 100

@@ -9,17 +9,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_mlmon.stats.inference.estimate import Estimate, estimated
 from otel_mlmon.stats.inference.summary import standard_deviation
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Floats, PerformanceCounts
+from otel_mlmon.values import Floats, PerformanceCounts
 
 BLOCKS: Final = 20  # with fewer blocks their variance is unknown
 _STEP: Final = 10**0.5
@@ -195,7 +192,6 @@ def window_design_effect(
     window's own variance is added to it, so errors three times as large hide nine times the shared part. At least two
     effective rows are left, since fewer have no variance.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> before = PerformanceCounts(with_truth=1000, numeric=1000, sum_error=0.0, sum_squared_error=1000.0)
     >>> now = PerformanceCounts(with_truth=100, numeric=100, sum_error=0.0, sum_squared_error=900.0)
     >>> [round(window_design_effect("bias", 10.0, window, before), 2) for window in (before, now)]
@@ -230,7 +226,6 @@ def effective_counts(counts: PerformanceCounts, effect: float) -> PerformanceCou
     Every metric keeps its value; its intervals and tests become those of so many independent rows. Counts of rows need
     not be whole any more.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> effective_counts(PerformanceCounts(numeric=30, sum_error=6.0, confusion={("a", "a"): 9}), 10.0).sum_error
     0.6
     """

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_mlmon.stats.inference.student import t_quantile, t_tail
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 _EXPLAINS: Final = 0.9  # share of the squared differences that a formula must explain
 _EXACT: Final = 1e-9  # share of the squared differences that is rounding error

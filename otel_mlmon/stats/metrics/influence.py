@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from otel_mlmon.stats.inference.estimate import Estimate, estimated
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution, Scale
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 
 class Influence(NamedTuple):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats, PerformanceCounts
-    from otel_mlmon.values.estimators import Loss
-
+from otel_mlmon.values import Floats, PerformanceCounts
+from otel_mlmon.values.estimators import Loss
 
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
@@ -34,6 +32,43 @@ class Outcomes:
     predicted_class: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
     scores: Mapping[str, Floats] = field(default_factory=dict)
     query: Codes | None = None
+
+    @classmethod
+    def of_numbers(
+        cls, truth: Sequence[float], prediction: Sequence[float], query: Sequence[int] | None = None
+    ) -> Outcomes:
+        """Return outcomes of a regression, or with `query` of a ranking.
+
+        >>> len(Outcomes.of_numbers([1, 2, 3], [1, 2, 4]))
+        3
+        """
+        groups = None if query is None else np.asarray(query, np.int32)
+        return cls(np.asarray(truth, np.float64), np.asarray(prediction, np.float64), query=groups)
+
+    @classmethod
+    def of_classes(
+        cls,
+        truth: Sequence[str],
+        scores: Mapping[str, Sequence[float]] | None = None,
+        prediction: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Return outcomes of a classifier, from class names.
+
+        >>> Outcomes.of_classes(["b", "a"], {"b": [0.9, 0.2]}).classes
+        ('a', 'b')
+        """
+        predicted = list(prediction) if prediction is not None else []
+        classes = tuple(sorted({*truth, *predicted}))
+        code = {name: i for i, name in enumerate(classes)}
+        nothing = np.full(len(truth), np.nan)
+        return cls(
+            nothing,
+            nothing,
+            classes,
+            np.array([code[name] for name in truth], np.int32),
+            np.array([code[name] for name in predicted] or [-1] * len(truth), np.int32),
+            {name: np.asarray(column, np.float64) for name, column in (scores or {}).items()},
+        )
 
     def __post_init__(self) -> None:
         if not self.classes and len(self.truth) and not len(self.true_class):
@@ -81,56 +116,19 @@ class MetricOptions:
 def both_numbers(outcomes: Outcomes, options: MetricOptions) -> Mask:
     """Return the rows with finite truth and prediction.
 
-    >>> both_numbers(numbers([1, float("nan")], [1, 2]), MetricOptions()).tolist()
+    >>> both_numbers(Outcomes.of_numbers([1, float("nan")], [1, 2]), MetricOptions()).tolist()
     [True, False]
     """
     return np.isfinite(outcomes.truth) & np.isfinite(outcomes.prediction)
 
 
-def numbers(truth: Sequence[float], prediction: Sequence[float], query: Sequence[int] | None = None) -> Outcomes:
-    """Return outcomes of a regression, or with `query` of a ranking.
-
-    >>> len(numbers([1, 2, 3], [1, 2, 4]))
-    3
-    """
-    return Outcomes(
-        np.asarray(truth, np.float64),
-        np.asarray(prediction, np.float64),
-        query=None if query is None else np.asarray(query, np.int32),
-    )
-
-
-def labelled(
-    truth: Sequence[str], scores: Mapping[str, Sequence[float]] | None = None, prediction: Sequence[str] | None = None
-) -> Outcomes:
-    """Return outcomes of a classifier, from class names.
-
-    >>> labelled(["b", "a"], {"b": [0.9, 0.2]}).classes
-    ('a', 'b')
-    """
-    predicted = list(prediction) if prediction is not None else []
-    classes = tuple(sorted({*truth, *predicted}))
-    code = {name: i for i, name in enumerate(classes)}
-    nothing = np.full(len(truth), np.nan)
-    return Outcomes(
-        nothing,
-        nothing,
-        classes,
-        np.array([code[name] for name in truth], np.int32),
-        np.array([code[name] for name in predicted] or [-1] * len(truth), np.int32),
-        {name: np.asarray(column, np.float64) for name, column in (scores or {}).items()},
-    )
-
-
 def performance_counts(outcomes: Outcomes) -> PerformanceCounts:
     """Return the sums of the rows, for all metrics that need no rows.
 
-    >>> performance_counts(numbers([1, 2, 4], [1, 3, 2])).sum_abs_error
+    >>> performance_counts(Outcomes.of_numbers([1, 2, 4], [1, 3, 2])).sum_abs_error
     3.0
     """
-    from otel_mlmon.values import PerformanceCounts
-
-    both = np.isfinite(outcomes.truth) & np.isfinite(outcomes.prediction)
+    both = both_numbers(outcomes, MetricOptions())
     truth, prediction = outcomes.truth[both], outcomes.prediction[both]
     relative = truth != 0
     named = (outcomes.true_class >= 0) & (outcomes.predicted_class >= 0)

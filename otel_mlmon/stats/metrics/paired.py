@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from otel_mlmon.stats.metrics.influence import mean_of
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers, performance_counts
 from otel_mlmon.stats.metrics.scores import positive_class
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 Statistic = Callable[[Outcomes], float]
 
@@ -65,9 +63,8 @@ def paired_worse(
 
     Raises ValueError when rows or truth of the two differ, KeyError for an unknown method.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import numbers
-    >>> truth = [1, 2, 3, 4, 5, 6]
-    >>> c = paired_worse("mae", numbers(truth, [1, 2, 4, 4, 5, 6]), numbers(truth, [2, 3, 4, 6, 6, 8]))
+    >>> first, second = (Outcomes.of_numbers([1, 2, 3, 4, 5, 6], p) for p in ([1, 2, 4, 4, 5, 6], [2, 3, 4, 6, 6, 8]))
+    >>> c = paired_worse("mae", first, second)
     >>> round(c.difference, 4), round(c.low, 4), round(c.p_value, 4)
     (1.1667, 0.3767, 0.0063)
     """
@@ -98,11 +95,9 @@ def paired_jackknife(
 ) -> Comparison:
     """Compare any statistic of rows by delete-a-group jackknife of the difference.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import numbers
     >>> x = np.random.default_rng(0).normal(size=(2, 200))
-    >>> truth, first = x[0].tolist(), (x[0] + x[1]).tolist()
-    >>> median = lambda o: float(np.median(np.abs(o.prediction - o.truth)))
-    >>> c = paired_jackknife(median, numbers(truth, first), numbers(truth, [2 * p for p in first]), "lower")
+    >>> first, second = (Outcomes.of_numbers(x[0], factor * x.sum(axis=0)) for factor in (1, 2))
+    >>> c = paired_jackknife(lambda o: float(np.median(np.abs(o.prediction - o.truth))), first, second, "lower")
     >>> c.difference > 0.5, c.p_value < 0.01
     (True, True)
     """

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.influence import Influence, mean_of, mean_of_classes
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers
 from otel_mlmon.stats.metrics.scores import scored
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 _AUC_WEIGHT: Final = 4.0  # weight of the sample's own variance, per expected misplaced row
 _AP_WEIGHT: Final = 4.0  # weight of the sample's own variance, per expected missed positive
@@ -33,8 +30,7 @@ def roc_auc(outcomes: Outcomes, options: MetricOptions) -> Influence:
     mixed with that of Hanley and McNeil (Radiology 143, 1982; for exponential scores, which is large). The weights were
     chosen by simulation. The interval is that of the logit of (U + 1/2) / (pairs + 1).
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> outcomes = labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]})
+    >>> outcomes = Outcomes.of_classes(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]})
     >>> e = roc_auc(outcomes, MetricOptions()).estimate(0.95)
     >>> e.value, round(e.low, 2), round(e.high, 2)
     (0.75, 0.08, 0.98)
@@ -104,8 +100,7 @@ def average_precision(outcomes: Outcomes, options: MetricOptions) -> Influence:
     little away from 1, as Boyd, Eng and Page recommend (Area under the precision-recall curve: point estimates and
     confidence intervals, ECML PKDD 2013). With few positives value and interval are too high on average.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> outcomes = labelled(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]})
+    >>> outcomes = Outcomes.of_classes(["n", "n", "p", "p"], {"p": [0.1, 0.4, 0.35, 0.8]})
     >>> round(average_precision(outcomes, MetricOptions()).value, 4)
     0.8333
     """
@@ -152,8 +147,7 @@ def ndcg(outcomes: Outcomes, options: MetricOptions) -> Influence:
 
     Raises ValueError without queries, for k below 1, and for a negative truth.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import numbers
-    >>> outcomes = numbers([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70], [7] * 5)
+    >>> outcomes = Outcomes.of_numbers([10, 0, 0, 1, 5], [0.1, 0.2, 0.3, 4, 70], [7] * 5)
     >>> round(ndcg(outcomes, MetricOptions()).value, 4)
     0.6957
     """
@@ -173,8 +167,7 @@ def ndcg(outcomes: Outcomes, options: MetricOptions) -> Influence:
 def ranked(outcomes: Outcomes, options: MetricOptions) -> Mask:
     """Return the rows of queries with at least two rows of finite truth and prediction.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import numbers
-    >>> ranked(numbers([1, 2, 3], [1, 2, 3], [5, 6, 6]), MetricOptions()).tolist()
+    >>> ranked(Outcomes.of_numbers([1, 2, 3], [1, 2, 3], [5, 6, 6]), MetricOptions()).tolist()
     [False, True, True]
     """
     if outcomes.query is None:

@@ -7,7 +7,6 @@ function names its own. NaN always means undefined, never good.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,15 +15,12 @@ from otel_mlmon.stats.inference.sampling_distribution import SamplingDistributio
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.stats.metrics.influence import Influence, mean_of
 from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, both_numbers
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import PerformanceCounts
+from otel_mlmon.values import PerformanceCounts
 
 
 def rmse(counts: PerformanceCounts) -> float:
     """Return the root mean squared error, in the unit of the prediction; NaN without numeric rows.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> rmse(PerformanceCounts(numeric=4, sum_squared_error=36.0))
     3.0
     """
@@ -34,7 +30,6 @@ def rmse(counts: PerformanceCounts) -> float:
 def mae(counts: PerformanceCounts) -> float:
     """Return the mean absolute error, in the unit of the prediction; NaN without numeric rows.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> mae(PerformanceCounts(numeric=4, sum_abs_error=10.0))
     2.5
     """
@@ -44,7 +39,6 @@ def mae(counts: PerformanceCounts) -> float:
 def mean_error(counts: PerformanceCounts) -> float:
     """Return the mean of prediction - truth; above 0 the model predicts too much. NaN without numeric rows.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> mean_error(PerformanceCounts(numeric=4, sum_error=-6.0))
     -1.5
     """
@@ -54,7 +48,6 @@ def mean_error(counts: PerformanceCounts) -> float:
 def bias(counts: PerformanceCounts) -> float:
     """Return the absolute value of `mean_error`, so lower is better in both directions.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> bias(PerformanceCounts(numeric=4, sum_error=-6.0))
     1.5
     """
@@ -64,7 +57,6 @@ def bias(counts: PerformanceCounts) -> float:
 def mape(counts: PerformanceCounts) -> float:
     """Return the mean of |error / truth| over rows with a truth other than 0, as a fraction; NaN without such rows.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> mape(PerformanceCounts(relative_rows=4, sum_abs_relative_error=1.0))
     0.25
     """
@@ -74,7 +66,6 @@ def mape(counts: PerformanceCounts) -> float:
 def wape(counts: PerformanceCounts) -> float:
     """Return the sum of |error| over the sum of |truth|, as a fraction; NaN when the sum of |truth| is 0.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> wape(PerformanceCounts(numeric=4, sum_abs_error=1.0, sum_abs_truth=8.0))
     0.125
     """
@@ -86,7 +77,6 @@ def r2(counts: PerformanceCounts) -> float:
 
     NaN for fewer than two numeric rows, and when the truth does not vary.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> round(r2(PerformanceCounts(numeric=3, sum_squared_error=2.0, sum_truth=6.0, sum_squared_truth=14.0)), 9)
     0.0
     """
@@ -101,7 +91,6 @@ def mae_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimat
 
     The variance of |e| follows from the sums of |e| and e². Skewed errors make a test err towards "not worse".
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> e = mae_estimate(PerformanceCounts(numeric=100, sum_abs_error=120.0, sum_squared_error=243.0))
     >>> round(e.low, 3), round(e.high, 3)
     (1.002, 1.416)
@@ -113,7 +102,6 @@ def mae_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimat
 def bias_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
     """Estimate the size of the mean error by Student's t distribution; no interval for fewer than two rows.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> e = bias_estimate(PerformanceCounts(numeric=100, sum_error=-20.0, sum_squared_error=103.0))
     >>> round(e.low, 3), round(e.high, 3)
     (0.0, 0.398)
@@ -128,7 +116,6 @@ def rmse_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estima
     The variance of e² follows from the sums of e² and e⁴. Heavy tails make a test err towards "not worse". No interval
     for fewer than two rows, and when the sum of e⁴ was not kept, that is, when it is too small for the sum of e².
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> e = rmse_estimate(PerformanceCounts(numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0))
     >>> round(e.low, 3), round(e.high, 3)
     (0.955, 1.045)
@@ -145,7 +132,6 @@ def mape_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estima
     errors, or as that of independent |error| and lognormal |truth|, 1 + c² = (1 + c_error²) (1 + c_truth²), if larger.
     It is too small when truth comes close to 0; then the metric itself is a poor choice.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> e = mape_estimate(PerformanceCounts(relative_rows=400, sum_abs_relative_error=48.0))
     >>> round(e.low, 3), round(e.high, 3)
     (0.108, 0.132)
@@ -163,7 +149,6 @@ def wape_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estima
     The sums do not hold the covariance of |error| and |truth|. It is mostly positive, which would lower the variance;
     it is left out. No interval for fewer than two rows.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> e = wape_estimate(PerformanceCounts(
     ...     numeric=400, sum_abs_error=400.0, sum_squared_error=600.0, sum_abs_truth=4e3, sum_squared_truth=4.4e4
     ... ))
@@ -186,7 +171,6 @@ def r2_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate
     counts, durations), else of normal truth. The covariance of errors and truth, mostly positive, would lower the
     variance; it is left out. No interval when R² or the interval of the RMSE is unknown.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> e = r2_estimate(PerformanceCounts(
     ...     numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0, sum_squared_truth=2500.0, sum_abs_truth=1.0
     ... ))
@@ -212,8 +196,7 @@ def quantile_loss(outcomes: Outcomes, options: MetricOptions) -> Influence:
     In the unit of the prediction; half the MAE for the median. Source: Koenker and Bassett, Econometrica 46, 1978.
     Raises ValueError unless the quantile q is between 0 and 1.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import numbers
-    >>> round(quantile_loss(numbers([1, 2, 3], [0, 2, 5]), MetricOptions(quantile=0.9)).value, 4)
+    >>> round(quantile_loss(Outcomes.of_numbers([1, 2, 3], [0, 2, 5]), MetricOptions(quantile=0.9)).value, 4)
     0.3667
     """
     q = options.quantile

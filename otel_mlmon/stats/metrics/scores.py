@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,7 @@ import numpy.typing as npt
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.influence import UNDEFINED, Influence, mean_of
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+from otel_mlmon.values import Floats
 
 BINS: Final = 10
 
@@ -35,8 +33,7 @@ class Scored(NamedTuple):
 def known_classes(outcomes: Outcomes) -> tuple[str, ...]:
     """Return the classes that have scores or came true, in order of name.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> known_classes(labelled(["no", "yes"], {"yes": [0.1, 0.8]}))
+    >>> known_classes(Outcomes.of_classes(["no", "yes"], {"yes": [0.1, 0.8]}))
     ('no', 'yes')
     """
     codes = np.unique(outcomes.true_class[outcomes.true_class >= 0])
@@ -49,8 +46,7 @@ def positive_class(outcomes: Outcomes, options: MetricOptions) -> str | None:
     That is `options.positive`; else, of two classes or one, the one with scores (if both have scores, the last in order
     of name).
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> positive_class(labelled(["no", "yes"], {"no": [0.1, 0.8]}), MetricOptions())
+    >>> positive_class(Outcomes.of_classes(["no", "yes"], {"no": [0.1, 0.8]}), MetricOptions())
     'no'
     """
     if options.positive is not None:
@@ -66,8 +62,7 @@ def scored(outcomes: Outcomes, options: MetricOptions, *, probabilities: bool = 
     Raises ValueError when there are scores but none of the class in question, and, with `probabilities`, for scores
     outside 0 to 1.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> scored(labelled(["no", "yes"], {"yes": [0.25, 0.75]}), MetricOptions("no")).scores.tolist()
+    >>> scored(Outcomes.of_classes(["no", "yes"], {"yes": [0.25, 0.75]}), MetricOptions("no")).scores.tolist()
     [[0.75], [0.25]]
     """
     rows = usable(outcomes, options)
@@ -89,8 +84,7 @@ def scored(outcomes: Outcomes, options: MetricOptions, *, probabilities: bool = 
 def usable(outcomes: Outcomes, options: MetricOptions) -> Mask:
     """Return the rows with a known true class and finite scores of the classes that the metric needs.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> usable(labelled(["no", "yes"], {"yes": [0.25, float("nan")]}), MetricOptions()).tolist()
+    >>> usable(Outcomes.of_classes(["no", "yes"], {"yes": [0.25, float("nan")]}), MetricOptions()).tolist()
     [True, False]
     """
     mask: Mask = outcomes.true_class >= 0
@@ -126,8 +120,7 @@ def brier(outcomes: Outcomes, options: MetricOptions) -> Influence:
     78, 1950). That is scikit-learn's `brier_score_loss` with `scale_by_half="auto"`. A class without scores has
     probability 0. Raises ValueError for scores that are no probabilities.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> round(brier(labelled(["no", "yes"], {"yes": [0.1, 0.8]}), MetricOptions()).value, 4)
+    >>> round(brier(Outcomes.of_classes(["no", "yes"], {"yes": [0.1, 0.8]}), MetricOptions()).value, 4)
     0.025
     """
     rows = scored(outcomes, options, probabilities=True)
@@ -145,8 +138,7 @@ def log_loss(outcomes: Outcomes, options: MetricOptions) -> Influence:
     others (`positive_class`), else of all classes. A class without scores has probability 0. Raises ValueError for
     scores that are no probabilities.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> round(log_loss(labelled(["no", "yes"], {"yes": [0.1, 0.8]}), MetricOptions()).value, 4)
+    >>> round(log_loss(Outcomes.of_classes(["no", "yes"], {"yes": [0.1, 0.8]}), MetricOptions()).value, 4)
     0.1643
     """
     rows = scored(outcomes, options, probabilities=True)
@@ -176,8 +168,7 @@ def calibration_error(outcomes: Outcomes, options: MetricOptions) -> Influence:
     The lower end of the interval and the test of "worse" are of the error less an upper bound of the part of chance;
     the upper end is that of the error itself.
 
-    >>> from otel_mlmon.stats.metrics.outcomes import labelled
-    >>> sure = labelled(["yes"] * 60 + ["no"] * 40, {"yes": [0.75] * 100})
+    >>> sure = Outcomes.of_classes(["yes"] * 60 + ["no"] * 40, {"yes": [0.75] * 100})
     >>> e = calibration_error(sure, MetricOptions()).estimate(0.95)
     >>> round(e.value, 4), round(e.low, 4), round(e.high, 4)
     (0.15, 0.0498, 0.2477)

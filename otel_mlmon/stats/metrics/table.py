@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from otel_mlmon.stats.inference.estimate import Better, Estimate, worse
 from otel_mlmon.stats.inference.proportion import fisher_greater
@@ -42,9 +42,7 @@ from otel_mlmon.stats.metrics.regression import (
     wape_estimate,
 )
 from otel_mlmon.stats.metrics.scores import brier, calibration_error, log_loss, usable
-
-if TYPE_CHECKING:
-    from otel_mlmon.values import PerformanceCounts
+from otel_mlmon.values import PerformanceCounts
 
 
 class Metric(NamedTuple):
@@ -140,7 +138,6 @@ def worse_than_reference(
     errors understate theirs; bias two-sided. Accuracy: Fisher's exact test. All others: the window's own test against
     the reference's value, without the reference's error.
 
-    >>> from otel_mlmon.values import PerformanceCounts
     >>> before = PerformanceCounts(numeric=1000, sum_error=0.0, sum_squared_error=1000.0)
     >>> now = PerformanceCounts(numeric=100, sum_error=40.0, sum_squared_error=116.0)
     >>> worse_than_reference("bias", now, before, None) < 0.001

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 _SHORT: Final = (3, 10, 32)  # adjacent rows; references measure blocks of 100 and more
 

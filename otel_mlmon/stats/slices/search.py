@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_mlmon.stats.slices.neighbours import Neighbours
 from otel_mlmon.stats.slices.significance import (
@@ -26,11 +27,7 @@ from otel_mlmon.stats.slices.significance import (
     scores,
 )
 from otel_mlmon.stats.slices.tables import Tables
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 _ROWS, _LOSS, _EXPECTED, _LIMIT, _SQUARE, _SCORE, _SCALE = range(7)  # the square of loss - expected
 # The test of ranks is strict; the mean, which the margin refers to, must only be above the expectation at this level.

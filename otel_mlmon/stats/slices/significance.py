@@ -9,15 +9,12 @@ groups' own variance, which grows with the losses in question.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Floats
-
+from otel_mlmon.values import Floats
 
 _ROUNDS: Final = 10
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Counts, Floats
+from otel_mlmon.values import Counts, Floats
 
 PAIRED: Final = 24  # first columns that are searched in pairs; 276 pairs
 PAIRED_LABELS: Final = 30  # first labels of a column that are searched in pairs
