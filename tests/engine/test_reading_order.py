@@ -1,4 +1,4 @@
-"""One tick can be read module by module, in the order of ARCHITECTURE.md, without going back to one that was left."""
+"""The walks of ARCHITECTURE.md can be read module by module, without going back to one that was left."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "otel_mlmon"
-
-
-def _listed() -> list[str]:
-    """Modules of one tick, as the section "Where to start reading" numbers them."""
-    section = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Where to start reading")[2]
-    return re.findall(r"^\d+\. `((?:engine|checks|diagnosis)/\w+)\.py`", section, re.MULTILINE)
+_SECTION = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Where to start reading")[2]
+WALKS = {
+    title.strip(): re.findall(r"^\d+\. `([\w/]+)\.py`", text, re.MULTILINE)
+    for title, _, text in (walk.partition("\n") for walk in _SECTION.split("\n### ")[1:])
+}
 
 
 def _imports(module: str) -> set[str]:
-    """Modules of the three rooms that a module imports."""
-    found: set[str] = set()
+    imported: set[str] = set()
     for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            paths = [name.removeprefix("otel_mlmon.").replace(".", "/") for name in names]
-            found |= {path for path in paths if re.fullmatch(r"(engine|checks|diagnosis)/\w+", path)}
-    return found
+            imported |= {name.removeprefix("otel_mlmon.").replace(".", "/") for name in names}
+    return {name for name in imported if (PACKAGE / f"{name}.py").exists()}
 
 
-def test_one_tick_enters_at_most_twelve_modules() -> None:
-    listed = _listed()
-    assert listed[0] == "engine/tick"
-    assert len(listed) == len(set(listed)) <= 12
+@pytest.mark.parametrize("walk", WALKS.values(), ids=WALKS.keys())
+def test_walk_enters_at_most_twelve_modules_and_none_twice(walk: list[str]) -> None:
+    assert 1 < len(walk) == len(set(walk)) <= 12
 
 
-def test_each_module_of_a_tick_calls_only_modules_below_it() -> None:
-    listed = _listed()
-    for place, module in enumerate(listed):
-        above = _imports(module) & set(listed[:place])
+@pytest.mark.parametrize("walk", WALKS.values(), ids=WALKS.keys())
+def test_each_module_of_a_walk_calls_only_modules_below_it(walk: list[str]) -> None:
+    for place, module in enumerate(walk):
+        above = _imports(module) & set(walk[:place])
         assert not above, f"{module} goes back to {sorted(above)}"
 
 
-def test_no_module_of_the_engine_is_left_out() -> None:
-    listed = _listed()
-    for module in listed:
-        assert {name for name in _imports(module) if name.startswith("engine/")} <= set(listed)
+def test_the_walk_of_a_tick_leaves_out_no_module_of_the_engine() -> None:
+    walk = WALKS["One tick of the engine"]
+    assert walk[0] == "engine/tick"
+    for module in walk:
+        assert {name for name in _imports(module) if name.startswith("engine/")} <= set(walk)
