@@ -148,3 +148,25 @@ def test_command_reports_failures_and_writes_junit(tmp_path: Path) -> None:
     path.write_text(TESTS)
     assert CliRunner().invoke(cli, ["rules", "test", str(tmp_path), "--run", "drop"]).exit_code == 0
     assert CliRunner().invoke(cli, ["rules", "test", str(tmp_path), "--run", "other"]).exit_code != 0
+
+
+BUDGET_RULE = """
+groups:
+  - name: g
+    model: "*"
+    interval: 10m
+    window: 1h
+    rules:
+      - {alert: Broken, budget: integrity, at_most: 1%, over: 28d, min_ground_truth: 10}
+"""
+
+
+@pytest.mark.parametrize(("fraction", "fires"), [("0%", "[]"), ("20%", "[{alert: Broken}]")])
+def test_only_rows_with_a_broken_feature_use_up_a_budget_of_integrity(
+    tmp_path: Path, fraction: str, fires: str
+) -> None:
+    head, _, _ = TESTS.partition("    expect:")
+    test = written(tmp_path, f"{head.replace('20%', fraction)}    fires: {fires}\n")
+    (tmp_path / "rules.yaml").write_text(BUDGET_RULE)
+    (file,) = load_tests([test])
+    assert run_case(file.cases[0], file.groups, tmp_path).problems == ()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from otel_mlmon.values import Reference, RowBlock, Target, Texts, WindowProfile
 from otel_mlmon.values.query import RowQuery, WindowQuery
+from otel_mlmon.window.broken import broken_rows
 from otel_mlmon.window.measure import measure
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
@@ -25,6 +26,7 @@ class MemoryWindows:
         self.history = take(rows, np.argsort(rows.times, kind="stable"))
         self._reference_for = reference_for
         self.pane_ns = pane_ns
+        self._cached_broken: dict[str, npt.NDArray[np.bool_]] = {}  # by reference
         self._cached_query: object = None
         self._cached_profiles: list[WindowProfile] = []
 
@@ -55,13 +57,29 @@ class MemoryWindows:
         if block is None or not len(block):
             return []
         references = {v: self._reference_for(query.model, v, query.reference) for v in block.versions.labels}
-        if not query.fields:
-            block = replace(block, fields={n: c for n, c in block.fields.items() if n == FIELD_PREDICTION})
-        return measure(block, references, query.segments, query.start, query.end)
+        if query.fields:
+            return measure(block, references, query.segments, query.start, query.end)
+        broken = self._broken(query.reference)[self._slice(query.start, query.end)]
+        block = replace(block, fields={n: c for n, c in block.fields.items() if n == FIELD_PREDICTION})
+        profiles = measure(block, references, query.segments, query.start, query.end)
+        return [replace(p, broken_rows=int(broken[_of(block, p.version, p.segment)].sum())) for p in profiles]
+
+    def _broken(self, reference: str) -> npt.NDArray[np.bool_]:
+        """Mark the rows of the history with a broken feature."""
+        if reference not in self._cached_broken:
+            broken = np.zeros(len(self.history), dtype=bool)
+            for code, version in enumerate(self.history.versions.labels):
+                expected = self._reference_for(self.history.model, version, reference)
+                broken |= broken_rows(self.history, expected) & (self.history.versions.codes == code)
+            self._cached_broken[reference] = broken
+        return self._cached_broken[reference]
+
+    def _slice(self, start: int, end: int) -> slice:
+        first, last = np.searchsorted(self.history.times, (start, end))
+        return slice(int(first), int(last))
 
     def _between(self, start: int, end: int) -> RowBlock:
-        first, last = np.searchsorted(self.history.times, (start, end))
-        return cut(self.history, int(first), int(last))
+        return _select(self.history, self._slice(start, end))
 
     def totals(self, query: WindowQuery) -> pa.Table:
         """Count rows and known ground truths of each pane, in the store's columns."""
@@ -109,22 +127,28 @@ class MemoryWindows:
 
     def count_outside(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int:
         """Count the finite numbers of the target's field outside [low, high]."""
-        key, _, value = target.segment.partition("=")
+        key = target.segment.partition("=")[0]
         block = self.rows(RowQuery(target.model, [(start, end)], [key] if key else []))
         if block is None or target.field not in block.fields or target.version not in block.versions.labels:
             return 0
-        mask = block.versions.codes == block.versions.labels.index(target.version)
-        if key:
-            texts = block.segments[key]
-            mask &= texts.codes == (texts.labels.index(value) if value in texts.labels else -2)
         numbers = block.fields[target.field].numbers
         if numbers is None:
             return 0
-        x = numbers[mask]
+        x = numbers[_of(block, target.version, target.segment)]
         x = x[np.isfinite(x)]
         below = x < low if low is not None else np.zeros(len(x), bool)
         above = x > high if high is not None else np.zeros(len(x), bool)
         return int((below | above).sum())
+
+
+def _of(block: RowBlock, version: str, segment: str) -> npt.NDArray[np.bool_]:
+    """Mark the rows of a version, and of a segment key=value unless it is ""."""
+    mask: npt.NDArray[np.bool_] = block.versions.codes == block.versions.labels.index(version)
+    key, _, value = segment.partition("=")
+    if key:
+        texts = block.segments[key]
+        mask &= texts.codes == (texts.labels.index(value) if value in texts.labels else -2)
+    return mask
 
 
 def _segment(block: RowBlock, key: str) -> Texts:
