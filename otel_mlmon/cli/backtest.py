@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from otel_mlmon.cli.mistakes import or_exit
+from otel_mlmon.cli.options import (
+    FILE,
+    OUTPUT,
+    column_options,
+    delay_option,
+    model_option,
+    parsed,
+    taken_as,
+    timestamp_option,
+)
+from otel_mlmon.cli.rules import or_exit
+from otel_mlmon.cli.terminal import progress_bar
 from otel_mlmon.errors import ConfigError, MlmonError
 from otel_mlmon.lab.backtest import SEVERITIES, injections, play, run_injections
 from otel_mlmon.lab.backtest.report import html, show
@@ -22,31 +32,45 @@ from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.estimators import need_estimators, with_estimators
 from otel_mlmon.reference.table import Columns, read_table, rows_of
-from otel_mlmon.rulefile import load, parse_duration
+from otel_mlmon.rulefile import Group, load
 from otel_mlmon.rulefile.messages import unknown
 from otel_mlmon.rulefile.quantities import parse_number
 from otel_mlmon.values import Reference, RowBlock
 
 
+@dataclass(frozen=True)
+class _Log:
+    """Options about the history and its reference."""
+
+    file: Path
+    model: str
+    timestamp_column: str
+    ground_truth_delay: int
+    version_column: str
+    reference: Path | None
+    reference_share: float
+
+
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--history", "file", required=True, type=click.Path(path_type=Path), help="Logged predictions: CSV or Parquet."
+@click.argument("paths", nargs=-1, required=True, type=FILE)
+@taken_as(
+    "log",
+    _Log,
+    click.option("--history", "file", required=True, type=FILE, help="Logged predictions: CSV or Parquet."),
+    model_option,
+    timestamp_option,
+    delay_option,
+    click.option("--version-column", default="", help="The model's version  [default: one version]"),
+    click.option("--reference", type=FILE, help="The reference: an artefact, CSV or Parquet."),
+    click.option(
+        "--reference-share",
+        default="30%",
+        show_default=True,
+        callback=parsed(parse_number),
+        help="Without --reference: the first part of the history.",
+    ),
 )
-@click.option("--model", required=True, help="The model's name.")
-@click.option(
-    "--timestamp-column", required=True, help="Column with the time of each prediction: ISO 8601 or Unix seconds."
-)
-@click.option("--prediction-column", default="", help="Column with the model's predictions.")
-@click.option("--ground-truth-column", default="", help="Column with the ground truth.")
-@click.option("--ground-truth-delay", default="0s", show_default=True, help="How long after the prediction, e.g. 7d.")
-@click.option("--version-column", default="", help="The model's version  [default: one version]")
-@click.option("--exclude", multiple=True, help="A column that is no feature; may be repeated.")
-@click.option("--segment", "segments", multiple=True, help="A feature that is a segment key; may be repeated.")
-@click.option("--reference", type=click.Path(path_type=Path), help="The reference: an artefact, CSV or Parquet.")
-@click.option(
-    "--reference-share", default="30%", show_default=True, help="Without --reference: the first part of the history."
-)
+@column_options()
 @click.option("--inject", default="", help="Kinds of faults, separated by commas, or all.")
 @click.option(
     "--severity", "severities", multiple=True, help="light, moderate, severe; may be repeated  [default: all]"
@@ -54,20 +78,11 @@ from otel_mlmon.values import Reference, RowBlock
 @click.option("--fields", default=3, show_default=True, help="Number of fields that each kind of fault is tried on.")
 @click.option("--windows", default=2, show_default=True, help="Number of windows within which a fault must be found.")
 @click.option("--jobs", default=0, help="Processes  [default: one for each processor core]")
-@click.option("--output", type=click.Path(path_type=Path), help="Write a report with pictures to this HTML file.")
+@click.option("--output", type=OUTPUT, help="Write a report with pictures to this HTML file.")
 def backtest(
     paths: tuple[Path, ...],
-    file: Path,
-    model: str,
-    timestamp_column: str,
-    prediction_column: str,
-    ground_truth_column: str,
-    ground_truth_delay: str,
-    version_column: str,
-    exclude: tuple[str, ...],
-    segments: tuple[str, ...],
-    reference: Path | None,
-    reference_share: str,
+    log: _Log,
+    columns: Columns,
     inject: str,
     severities: tuple[str, ...],
     fields: int,
@@ -85,67 +100,56 @@ def backtest(
         --prediction-column predicted --inject all --output backtest.html
     """
     files = or_exit(lambda: load(paths))
-    groups = [group for one in files for group in one.groups if group.covers(model)]
+    groups = [group for file in files for group in file.groups if group.covers(log.model)]
     if not groups:
-        names = ", ".join(sorted({group.model for one in files for group in one.groups}))
-        raise ConfigError(f"no group covers the model {model!r}; there are {names}")
-    kinds = list(FAULTS) if inject == "all" else _listed(inject)
-    for given, allowed, kind in ((kinds, FAULTS, "fault"), (severities, SEVERITIES, "severity")):
-        for name in given:
-            if name not in allowed:
-                raise ConfigError(unknown(kind, name, list(allowed)))
-    try:
-        delay, share = parse_duration(ground_truth_delay), parse_number(reference_share)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    columns = Columns(prediction_column, ground_truth_column, (), exclude, segments)
-    console = Console(stderr=True)
-    with console.status(f"reading {file}"):
-        rows = history(
-            file,
-            read_table(file),
-            columns,
-            timestamp=timestamp_column,
-            model=model,
-            version_column=version_column,
-            delay_ns=delay,
-        )
-        normals = sorted({group.reference.name for group in groups})
-        estimated = need_estimators(rule for group in groups for rule in group.rules)
-        rows, references = _normal(rows, columns, reference, share, normals, estimated)
-    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        names = ", ".join(sorted({group.model for file in files for group in file.groups}))
+        raise ConfigError(f"no group covers the model {log.model!r}; there are {names}")
+    kinds = _kinds(inject, severities)
+    with Console(stderr=True).status(f"reading {log.file}"):
+        rows, references = _read(log, columns, groups)
     start, end = int(rows.times[0]), int(rows.times[-1]) + max(group.interval for group in groups)
-    with Progress(*bar, console=console) as progress:
+    planned = []
+    with progress_bar() as progress:
         task = progress.add_task("the history as it was", total=None)
         past = play(
             groups, rows, references, start, end, lambda done, total: progress.update(task, completed=done, total=total)
         )
-        cells = []
         if kinds:
             middle = _middle(start, end, max(group.window for group in groups))
-            wanted = injections(kinds, severities or list(SEVERITIES), rows, fields, middle)
-            task = progress.add_task("faults", total=len(wanted))
-            cells = run_injections(
-                wanted,
-                groups,
-                rows,
-                references,
-                windows,
-                jobs or os.cpu_count() or 1,
-                lambda cell: progress.advance(task),
-            )
+            planned = injections(kinds, severities or list(SEVERITIES), rows, fields, middle)
+            task = progress.add_task("faults", total=len(planned))
+        cells = run_injections(
+            planned, groups, rows, references, windows, jobs or os.cpu_count() or 1, lambda cell: progress.advance(task)
+        )
     show(Console(width=None if sys.stdout.isatty() else 120), groups, past, cells)
     if output is not None:
-        output.write_text(
-            html(groups, past, cells, f"{', '.join(map(str, paths))} over {file.name}, model {model}"), "utf-8"
-        )
+        title = f"{', '.join(map(str, paths))} over {log.file.name}, model {log.model}"
+        output.write_text(html(groups, past, cells, title), "utf-8")
         click.echo(f"wrote {output}")
 
 
-def _normal(
-    rows: RowBlock, columns: Columns, given: Path | None, share: float, names: list[str], estimated: bool
-) -> tuple[RowBlock, list[Reference]]:
+def _kinds(inject: str, severities: tuple[str, ...]) -> list[str]:
+    """Return the kinds of faults. Raises ConfigError for unknown kinds and severities."""
+    kinds = list(FAULTS) if inject == "all" else [part.strip() for part in inject.split(",") if part.strip()]
+    for given, allowed, kind in ((kinds, FAULTS, "fault"), (severities, SEVERITIES, "severity")):
+        for name in given:
+            if name not in allowed:
+                raise ConfigError(unknown(kind, name, list(allowed)))
+    return kinds
+
+
+def _read(log: _Log, columns: Columns, groups: list[Group]) -> tuple[RowBlock, list[Reference]]:
     """Return the rows to judge and their references: from a file, else from the first part of the history."""
+    rows = history(
+        log.file,
+        read_table(log.file),
+        columns,
+        timestamp=log.timestamp_column,
+        model=log.model,
+        version_column=log.version_column,
+        delay_ns=log.ground_truth_delay,
+    )
+    given, share = log.reference, log.reference_share
     if given is not None and given.suffix in (".yaml", ".yml"):
         return rows, [read_artefact(given)]
     if given is not None:
@@ -157,8 +161,9 @@ def _normal(
         normal, rows, source = cut(rows, 0, n), cut(rows, n, len(rows)), "the begin of the history"
     made = [
         create_reference(normal, name=name, version="", segments=columns.segments, source=source, created="")
-        for name in names
+        for name in sorted({group.reference.name for group in groups})
     ]
+    estimated = need_estimators(rule for group in groups for rule in group.rules)
     return rows, [with_estimators(one, normal)[0] for one in made] if estimated else made
 
 
@@ -170,7 +175,3 @@ def _middle(start: int, end: int, window: int) -> int:
             "the history is too short: faults need three windows; take smaller windows or a longer history"
         )
     return middle
-
-
-def _listed(text: str) -> Sequence[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import click
 import requests
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import TaskProgressColumn, TextColumn
 
+from otel_mlmon.cli.processor import endpoint_option, error_of
+from otel_mlmon.cli.terminal import progress_bar
 from otel_mlmon.errors import ConfigError, MlmonError
 from otel_mlmon.ingest.ground_truth_files import Piece, pieces
 
@@ -44,13 +45,7 @@ def ground_truth() -> None:
     default="",
     help="Time when the ground truth became known  [default: when the file was last changed]",
 )
-@click.option(
-    "--endpoint",
-    default="http://127.0.0.1:4318",
-    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
-    show_default=True,
-    help="OTLP/HTTP address of the processor.",
-)
+@endpoint_option
 def load(
     file: Path,
     model: str,
@@ -77,32 +72,32 @@ def load(
         raise ConfigError("--id-column and --key: allowed is one way to name predictions")
     named = [key.partition(":")[2] or key for key in keys] or [id_column or "prediction_id"]
     columns = dict.fromkeys([*named, value_column, *filter(None, [time_column]), *([] if model else ["model"])])
-    parameters: list[tuple[str, str]] = [("value", value_column), *(("key", key) for key in keys)]
-    parameters += [("model", model)] if model else []
-    parameters += [] if keys else [("id", named[0])]
+    parameters: dict[str, Any] = {"value": value_column, "key": keys}
+    if model:
+        parameters["model"] = model
+    if not keys:
+        parameters["id"] = named[0]
     if time_column:
-        parameters.append(("time", time_column))
+        parameters["time"] = time_column
     elif file.exists():  # the same each time, so that sending the file again stores nothing twice
-        parameters.append(("known_at", str(file.stat().st_mtime_ns)))
-    url = f"{endpoint.rstrip('/')}/v1/ground-truth"
+        parameters["known_at"] = file.stat().st_mtime_ns
+    _send(file, list(columns), f"{endpoint.rstrip('/')}/v1/ground-truth", parameters)
+
+
+def _send(file: Path, columns: list[str], url: str, parameters: dict[str, Any]) -> None:
+    """Send the file in pieces and print the numbers of rows. Raises MlmonError when rows are rejected."""
     totals: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     message = ""
-    bar = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rows]} rows"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*bar, console=Console(stderr=True)) as progress, requests.Session() as session:
+    amount = (TaskProgressColumn(), TextColumn("{task.fields[rows]} rows"))
+    with progress_bar(*amount) as progress, requests.Session() as session:
         task = progress.add_task(file.name, total=1.0, rows=0)
-        for piece in pieces(file, list(columns)):
-            numbered = [*parameters, ("first_row", str(piece.first_row))]
-            found = _post(session, url, numbered, piece, _PATIENCE_S if totals else 5.0)
-            totals.update({name: found[name] for name in ("stored", "duplicates", "rejected")})
-            reasons.update(found["reasons"])
-            message = message or found["message"]
+        for piece in pieces(file, columns):
+            numbered = {**parameters, "first_row": piece.first_row}
+            answer = _post(session, url, numbered, piece, _PATIENCE_S if totals else 5.0)
+            totals.update({name: answer[name] for name in ("stored", "duplicates", "rejected")})
+            reasons.update(answer["reasons"])
+            message = message or answer["message"]
             progress.update(task, completed=piece.done, rows=sum(totals.values()))
         progress.update(task, completed=1.0)
     click.echo(f"stored {totals['stored']}, duplicates {totals['duplicates']}, rejected {totals['rejected']}")
@@ -112,7 +107,7 @@ def load(
 
 
 def _post(
-    session: requests.Session, url: str, parameters: list[tuple[str, str]], piece: Piece, away_s: float
+    session: requests.Session, url: str, parameters: dict[str, Any], piece: Piece, away_s: float
 ) -> dict[str, Any]:
     """Send rows and return the processor's answer. Raises MlmonError when they are refused, or after `_PATIENCE_S`.
 
@@ -133,9 +128,9 @@ def _post(
             )
         else:
             if answer.ok:
-                found: dict[str, Any] = answer.json()
-                return found
-            problem = f"{url} answered {answer.status_code}: {_said(answer)}"
+                counts: dict[str, Any] = answer.json()
+                return counts
+            problem = f"{url} answered {answer.status_code}: {error_of(answer) or answer.text[:200]}"
             if answer.status_code != requests.codes.service_unavailable:
                 raise MlmonError(problem)
             wait = float(answer.headers.get("Retry-After", 1))
@@ -144,10 +139,3 @@ def _post(
                 f"{problem}; rows up to {piece.first_row - 1} are stored, and sending them again does no harm"
             )
         time.sleep(wait)
-
-
-def _said(answer: requests.Response) -> str:
-    try:
-        return str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:200]

@@ -6,37 +6,38 @@ from pathlib import Path
 
 import click
 
-from otel_mlmon.cli.mistakes import or_exit
-from otel_mlmon.cli.processor import call, processor_option
+from otel_mlmon.cli.options import OUTPUT, parsed
+from otel_mlmon.cli.processor import processor_option
+from otel_mlmon.cli.reference import ReferenceKey, fetch
+from otel_mlmon.cli.rules import or_exit
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.lab.infer import infer as infer_rules
-from otel_mlmon.reference.api import PATH
-from otel_mlmon.reference.artefact import from_document, read_artefact
+from otel_mlmon.reference.artefact import read_artefact
 from otel_mlmon.rulefile import parse_text
 from otel_mlmon.rulefile.quantities import parse_budget, parse_duration
 
 
 @click.command()
 @click.option(
-    "--reference",
-    "source",
-    default="training",
-    show_default=True,
-    help="A reference of the processor, or an artefact file.",
+    "--reference", "source", default="training", show_default=True, help="A reference of the processor, or an artefact."
 )
 @click.option("--model", default="", help="The model, for a reference of the processor.")
 @click.option("--version", default="", help="The model's version  [default: the reference for every version]")
-@click.option("--window", default="1h", show_default=True, help="Length of a window.")
-@click.option("--interval", default="", help="Time between two evaluations  [default: a twelfth of the window]")
+@click.option("--window", default="1h", show_default=True, callback=parsed(parse_duration), help="Length of a window.")
+@click.option(
+    "--interval",
+    callback=parsed(parse_duration),
+    help="Time between two evaluations  [default: a twelfth of the window]",
+)
 @click.option("--false-alarms", default="1 per quarter", show_default=True, help="Budget of false alarms.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write to this file  [default: print]")
+@click.option("--output", type=OUTPUT, help="Write to this file  [default: print]")
 @processor_option
 def infer(
     source: str,
     model: str,
     version: str,
-    window: str,
-    interval: str,
+    window: int,
+    interval: int | None,
     false_alarms: str,
     output: Path | None,
     processor: str,
@@ -53,12 +54,10 @@ def infer(
     elif not model:
         raise ConfigError("--model is missing: it names the model of the reference (or name the file of an artefact)")
     else:
-        document = call("GET", processor, PATH, params={"model": model, "name": source, "version": version})
-        reference = from_document(document, f"reference {source!r} of model {model!r}")
+        reference = fetch(processor, ReferenceKey(model, source, version))
     try:
         parse_budget(false_alarms)
-        step = parse_duration(interval) if interval else None
-        text = infer_rules(reference, window=parse_duration(window), interval=step, false_alarms=false_alarms)
+        text = infer_rules(reference, window=window, interval=interval, false_alarms=false_alarms)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     written = or_exit(lambda: parse_text(text, output or Path("inferred.yaml")))

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-import requests
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from otel_mlmon.checks.parity import judge_pairs
 from otel_mlmon.cli.implementation import Unanswered, ask, load
-from otel_mlmon.cli.processor import processor_option
+from otel_mlmon.cli.options import model_option
+from otel_mlmon.cli.processor import processor_option, request
+from otel_mlmon.cli.terminal import progress_bar
 from otel_mlmon.errors import ConfigError, MlmonError
 from otel_mlmon.ingest.decode.assemble import prediction_batches
 from otel_mlmon.ingest.decode.single import PredictionRow
@@ -35,7 +35,7 @@ _SHOWN: Final = 3  # errors of the implementation
 
 
 @click.command()
-@click.option("--model", required=True, help="The model's name.")
+@model_option
 @click.option(
     "--implementation",
     required=True,
@@ -87,28 +87,17 @@ def parity(
     mlmon parity --model prices --implementation pricing.py:predict --above 0.1%
     """
     try:
-        differs = _run(model, implementation, version, since, until, limit, tolerance, above, processor)
+        rule = _rule(tolerance, above)
+        rows = _logged(processor, model, version, since, until, limit)
+        differs = _compare(model, implementation, rows, rule)
     except MlmonError as error:
         click.secho(f"mlmon: {error}", fg="red", err=True)
         sys.exit(_MISTAKE)
     sys.exit(int(differs))
 
 
-def _run(
-    model: str,
-    implementation: str,
-    version: str | None,
-    since: str,
-    until: str,
-    limit: int,
-    tolerance: float,
-    above: str,
-    processor: str,
-) -> bool:
-    rule = _rule(tolerance, above)
-    rows = [row for row in _logged(processor, model, version, since, until, limit) if "prediction" in row]
-    if not rows:
-        raise ConfigError(f"no predictions of model {model!r} in that time; see `mlmon status`, --since and --until")
+def _compare(model: str, implementation: str, rows: Sequence[dict[str, Any]], rule: ParityRule) -> bool:
+    """Ask the implementation, show the differences, and return whether it surely is another model."""
     again = _ask(implementation, rows)
     block = _block(model, again)
     outcomes = {
@@ -146,19 +135,11 @@ def _logged(
         query["end"] = _time(until)
     if version is not None:
         query["version"] = version
-    try:
-        answer = requests.get(f"{processor.rstrip('/')}{PATH}", params=query, timeout=120)
-    except requests.RequestException as error:
-        raise MlmonError(
-            f"no processor answers at {processor}: start one with `mlmon serve`, or name it with --processor"
-        ) from error
-    if answer.status_code != 200:
-        try:
-            message = str(answer.json()["error"])
-        except (ValueError, KeyError, TypeError):
-            message = f"{answer.url} answered {answer.status_code}"
-        raise MlmonError(message)
-    return [json.loads(line) for line in answer.content.split(b"\n") if line]
+    answer = request("GET", processor, PATH, params=query, timeout=120)
+    rows = [json.loads(line) for line in answer.content.split(b"\n") if line]
+    if not (made := [row for row in rows if "prediction" in row]):
+        raise ConfigError(f"no predictions of model {model!r} in that time; see `mlmon status`, --since and --until")
+    return made
 
 
 def _time(text: str) -> int:
@@ -175,8 +156,7 @@ def _ask(implementation: str, rows: Sequence[dict[str, Any]]) -> list[tuple[dict
     asked = load(implementation, list(names))
     again: list[tuple[dict[str, Any], Any]] = []
     failed: Counter[str] = Counter()
-    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*bar, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         answers = ask(asked, [row["features"] for row in rows])
         for row, answer in zip(rows, progress.track(answers, len(rows), description="asking"), strict=True):
             if isinstance(answer, Unanswered):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from otel_mlmon.cli.options import FILE, OUTPUT, column_options, model_option, taken_as
 from otel_mlmon.cli.processor import call, processor_option
 from otel_mlmon.errors import BadReference
 from otel_mlmon.lab.simulate.history import history
@@ -29,19 +31,55 @@ def reference() -> None:
     """Create, list and show references: types, ranges, categories, distributions, performance."""
 
 
+@dataclass(frozen=True)
+class ReferenceKey:
+    """A reference's model, name and model version."""
+
+    model: str
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"reference {self.name!r} of model {self.model!r}"
+
+
+_key_options = taken_as(
+    "key",
+    ReferenceKey,
+    model_option,
+    click.option("--name", default="training", show_default=True, help="Name of the reference; rules refer to it."),
+    click.option("--version", default="", help="Model version that it holds for  [default: every version]"),
+)
+
+
+def _scores(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (class, column) of each `CLASS=COLUMN`; a class may have a = in its name, a column may not."""
+    scores: dict[str, str] = {}
+    for text in given:
+        name, _, column = text.rpartition("=")
+        if not name or not column:
+            raise BadReference(f"--score-column: found {text!r}, allowed is CLASS=COLUMN")
+        if name in scores:
+            raise BadReference(f"--score-column: class {name!r} is there twice")
+        scores[name] = column
+    return tuple(scores.items())
+
+
 @reference.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="The model's name, as the application sends it.")
-@click.option("--name", default="training", show_default=True, help="Name of the reference; rules refer to it.")
-@click.option("--version", default="", help="Model version that it holds for  [default: every version]")
-@click.option("--prediction-column", default="", help="Column with the model's predictions.")
-@click.option("--ground-truth-column", default="", help="Column with the true outcomes.")
-@click.option(
-    "--score-column",
-    "scores",
-    multiple=True,
-    metavar="CLASS=COLUMN",
-    help="Column with the model's score of a class; may be repeated. One of two classes is enough.",
+@click.argument("file", type=FILE)
+@_key_options
+@column_options(
+    click.option(
+        "--score-column",
+        "scores",
+        multiple=True,
+        metavar="CLASS=COLUMN",
+        callback=_scores,
+        help="Column with the model's score of a class; may be repeated. One of two classes is enough.",
+    ),
+    click.option(
+        "--feature", "features", multiple=True, help="A feature column; may be repeated  [default: all others]"
+    ),
 )
 @click.option(
     "--estimators/--no-estimators",
@@ -49,33 +87,21 @@ def reference() -> None:
     show_default=True,
     help="Also fit the estimators of `estimate` rules; takes seconds, needs predictions and ground truth.",
 )
-@click.option("--feature", "features", multiple=True, help="A feature column; may be repeated  [default: all others]")
-@click.option("--exclude", multiple=True, help="A column to leave out (ids, timestamps); may be repeated.")
-@click.option("--segment", "segments", multiple=True, help="Column whose values are segments; may be repeated.")
 @click.option(
-    "--timestamp-column",
-    default="",
-    help="Time of each row; rows that resemble their neighbours then count for fewer.",
+    "--timestamp-column", default="", help="Time of each row; rows that resemble their neighbours then count for fewer."
 )
 @click.option(
     "--importances",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="YAML or JSON file, feature: number: how much the model uses each, for `drift: weighted`.",
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Write the artefact to this file, and nothing else.")
+@click.option("--output", type=OUTPUT, help="Write the artefact to this file, and nothing else.")
 @processor_option
 def create(
     file: Path,
-    model: str,
-    name: str,
-    version: str,
-    prediction_column: str,
-    ground_truth_column: str,
-    scores: tuple[str, ...],
+    key: ReferenceKey,
+    columns: Columns,
     estimators: bool,
-    features: tuple[str, ...],
-    exclude: tuple[str, ...],
-    segments: tuple[str, ...],
     timestamp_column: str,
     importances: Path | None,
     output: Path | None,
@@ -88,21 +114,20 @@ def create(
     mlmon reference create valid.csv --model prices --output prices.training.yaml   # ship it with the model
     """
     with Console(stderr=True).status(f"reading {file}"):
-        columns = Columns(prediction_column, ground_truth_column, features, exclude, segments, _scores(scores))
         table = read_table(file)
         if timestamp_column:
-            rows = history(file, table, columns, timestamp=timestamp_column, model=model, version=version)
+            rows = history(file, table, columns, timestamp=timestamp_column, model=key.model, version=key.version)
         else:
-            rows = rows_of(file, table, columns, model, version)
+            rows = rows_of(file, table, columns, key.model, key.version)
         made = create_reference(
             rows,
-            name=name,
-            version=version,
-            segments=segments,
+            name=key.name,
+            version=key.version,
+            segments=columns.segments,
             source=file.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        if estimators and prediction_column and ground_truth_column:
+        if estimators and columns.prediction and columns.ground_truth:
             made, lacking = with_estimators(made, rows)
             if lacking:
                 click.echo(f"note: not all of performance can be estimated: {lacking}", err=True)
@@ -118,9 +143,8 @@ def create(
     if output is not None:
         write_artefact(made, output)
         click.echo(f"{output}: {_summary(made)}")
-        return
-    call("PUT", processor, PATH, json=to_document(_finite(made)))
-    click.echo(f"reference {name!r} of model {model!r}: {_summary(made)}")
+    else:
+        _put(processor, made)
 
 
 @reference.command("list")
@@ -134,13 +158,11 @@ def list_(processor: str) -> None:
 
 
 @reference.command()
-@click.option("--model", required=True, help="The model's name.")
-@click.option("--name", default="training", show_default=True, help="The reference's name.")
-@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
+@_key_options
 @processor_option
-def show(model: str, name: str, version: str, processor: str) -> None:
+def show(key: ReferenceKey, processor: str) -> None:
     """Show a reference, field by field."""
-    found = _fetch(processor, model, name, version)
+    found = fetch(processor, key)
     table = Table("field", "type", "missing", "range or categories", "values that stand out")
     for field in found.fields.values():
         profile = field.profile
@@ -155,42 +177,45 @@ def show(model: str, name: str, version: str, processor: str) -> None:
 
 
 @reference.command()
-@click.option("--model", required=True, help="The model's name.")
-@click.option("--name", default="training", show_default=True, help="The reference's name.")
-@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
+@_key_options
 @processor_option
-def delete(model: str, name: str, version: str, processor: str) -> None:
+def delete(key: ReferenceKey, processor: str) -> None:
     """Delete a reference."""
-    call("DELETE", processor, PATH, params={"model": model, "name": name, "version": version})
-    click.echo(f"deleted reference {name!r} of model {model!r}")
+    call("DELETE", processor, PATH, params=asdict(key))
+    click.echo(f"deleted {key}")
 
 
 @reference.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="The model's name.")
-@click.option("--name", default="training", show_default=True, help="The reference's name.")
-@click.option("--version", default="", help="The model's version  [default: the reference for every version]")
+@click.argument("file", type=OUTPUT)
+@_key_options
 @processor_option
-def export(file: Path, model: str, name: str, version: str, processor: str) -> None:
+def export(file: Path, key: ReferenceKey, processor: str) -> None:
     """Write a reference to FILE, to be kept in git and shipped with the model."""
-    write_artefact(_fetch(processor, model, name, version), file)
+    write_artefact(fetch(processor, key), file)
     click.echo(f"wrote {file}")
 
 
 @reference.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @processor_option
 def import_(file: Path, processor: str) -> None:
     """Give the processor the reference in FILE."""
-    found = read_artefact(file)
-    answer = call("PUT", processor, PATH, json=to_document(_finite(found)))
-    changed = "" if answer["changed"] else " (was known already)"
-    click.echo(f"reference {found.name!r} of model {found.model!r}: {_summary(found)}{changed}")
+    _put(processor, read_artefact(file))
 
 
-def _fetch(processor: str, model: str, name: str, version: str) -> Reference:
-    document = call("GET", processor, PATH, params={"model": model, "name": name, "version": version})
-    return from_document(document, f"reference {name!r} of model {model!r}")
+def fetch(processor: str, key: ReferenceKey) -> Reference:
+    """Read a reference of the processor."""
+    return from_document(call("GET", processor, PATH, params=asdict(key)), str(key))
+
+
+def _put(processor: str, found: Reference) -> None:
+    """Give the processor a reference. Raises BadReference for infinite bin edges: JSON has no infinity."""
+    for field in found.fields.values():
+        if any(math.isinf(edge) for edge in field.edges):
+            raise BadReference(f"field {field.name!r} has infinite bin edges")
+    changed = call("PUT", processor, PATH, json=to_document(found))["changed"]
+    key = ReferenceKey(found.model, found.name, found.version)
+    click.echo(f"{key}: {_summary(found)}{'' if changed else ' (was known already)'}")
 
 
 def _is_time(column: pa.ChunkedArray) -> bool:
@@ -199,19 +224,6 @@ def _is_time(column: pa.ChunkedArray) -> bool:
         return True
     first = column[0].as_py() if len(column) and pa.types.is_string(column.type) else None
     return bool(first and re.match(r"\d{4}-\d\d-\d\d", first, re.ASCII))
-
-
-def _scores(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return (class, column) of each `CLASS=COLUMN`; a class may have a = in its name, a column may not."""
-    pairs = [tuple(text.rsplit("=", 1)) for text in given]
-    for text, pair in zip(given, pairs, strict=True):
-        if len(pair) != 2 or not all(pair):
-            raise BadReference(f"--score-column: found {text!r}, allowed is CLASS=COLUMN")
-    classes = [pair[0] for pair in pairs]
-    for name in classes:
-        if classes.count(name) > 1:
-            raise BadReference(f"--score-column: class {name!r} is there twice")
-    return tuple((name, column) for name, column in pairs)
 
 
 def _importances(path: Path, made: Reference) -> dict[str, float]:
@@ -230,16 +242,9 @@ def _importances(path: Path, made: Reference) -> dict[str, float]:
     return {name: float(size) for name, size in found.items()}
 
 
-def _finite(found: Reference) -> Reference:
-    """Refuse infinite bin edges: JSON has no infinity."""
-    for field in found.fields.values():
-        if any(edge in (float("inf"), float("-inf")) for edge in field.edges):
-            raise BadReference(f"field {field.name!r} has infinite bin edges")
-    return found
-
-
 def _summary(found: Reference) -> str:
     truth = f", {found.performance.with_truth} with ground truth" if found.performance else ""
     segments = f", {len(found.segments)} segments" if found.segments else ""
-    estimated = f", {', '.join(found.estimators.metrics)} can be estimated" if found.estimators else ""
+    metrics = ", ".join(found.estimators.metrics) if found.estimators else ""
+    estimated = f", {metrics} can be estimated" if metrics else ""
     return f"{len(found.fields)} fields from {found.rows} rows{truth}{segments}{estimated}"

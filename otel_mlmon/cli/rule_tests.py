@@ -8,16 +8,17 @@ from pathlib import Path
 
 import click
 
-from otel_mlmon.cli.mistakes import or_exit
+from otel_mlmon.cli.options import FILE, OUTPUT
+from otel_mlmon.cli.rules import or_exit
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.lab.ruletest import load_tests, run_case
 from otel_mlmon.lab.ruletest.junit import junit_xml
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=FILE)
 @click.option("--run", "pattern", default="", help="Run only tests with a name that matches this regular expression.")
-@click.option("--junit", type=click.Path(path_type=Path), help="Write the results to this file, as JUnit's XML.")
+@click.option("--junit", type=OUTPUT, help="Write the results to this file, as JUnit's XML.")
 def test(paths: tuple[Path, ...], pattern: str, junit: Path | None) -> None:
     """Run unit tests of rules: simulated time, faults by name, expected alerts by time.
 

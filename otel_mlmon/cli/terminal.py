@@ -1,4 +1,4 @@
-"""Console and tables of the commands: cells are folded, never cut off."""
+"""Console, tables and progress bars of the commands. Cells are folded, never cut off."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 _WIDE: Final = 150  # columns of a pipe or a file
@@ -24,3 +25,9 @@ def table(*columns: str, **options: Any) -> Table:
     for name in columns:
         made.add_column(name, overflow="fold")
     return made
+
+
+def progress_bar(*amount: ProgressColumn) -> Progress:
+    """Return a progress bar on stderr. `amount`: columns with the work done; without them, a count."""
+    columns = (TextColumn("{task.description}"), BarColumn(), *(amount or [MofNCompleteColumn()]))
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
