@@ -82,11 +82,11 @@ def found_in(rows: RowBlock, known: Reference, least: int) -> list[tuple[tuple[t
     """Return the slices that the search names, with their rows."""
     every = np.arange(len(rows))
     found = concentrated(rows, every, known, "rmse", margin=MARGIN, min_rows=least, confidence=CONFIDENCE)
-    columns = slice_columns(rows, every, known) if found else {}
+    columns = slice_columns(rows, every, known) if found.slices else {}
     named = []
-    for one in found:
-        conditions = tuple((field, text) for field, text in one["conditions"])
-        named.append((conditions, np.all([_holds(columns[field], text) for field, text in conditions], axis=0)))
+    for part in found.slices:
+        mask = np.all([_holds(columns[field], text) for field, text in part.conditions], axis=0)
+        named.append((part.conditions, mask))
     return named
 
 

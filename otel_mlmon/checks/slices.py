@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -249,6 +249,18 @@ def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | N
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Concentration:
+    """Slices in which errors are concentrated, the largest excess first.
+
+    `expected_by` is "model" where the reference's model of the losses gives the expected loss of each row; else
+    "whole": errors are compared with those of all rows, and a slice may have been as bad before.
+    """
+
+    expected_by: Literal["model", "whole"]
+    slices: tuple[SliceValue, ...]
+
+
 def concentrated(
     block: RowBlock,
     rows: Rows,
@@ -260,24 +272,20 @@ def concentrated(
     confidence: float = 0.99,
     features: Sequence[str] = ("*",),
     most: int = 10,
-) -> list[dict[str, Any]]:
-    """Return where the errors of `rows` are concentrated, the largest excess first; [] with too few rows.
-
-    `expected_by` is "model" where the reference's model of the losses gives the expected loss of each row; else
-    "whole": errors are compared with those of all the rows, and a slice may have been as bad ever since.
-    """
+) -> Concentration:
+    """Return the slices in which the errors of `rows` are concentrated; none with too few rows."""
     known, losses = row_losses(block, rows, metric)
     if len(losses) < 2 * min_rows:
-        return []
+        return Concentration("whole", ())
     expected = None if reference is None else _of_model(block, known, reference, metric)
-    by = "whole" if expected is None else "model"
+    by: Literal["model", "whole"] = "whole" if expected is None else "model"
     if expected is None:
         expected = np.full(len(losses), losses.mean())
     trust = EXACT if by == "whole" else _trust(reference, metric)
     columns = slice_columns(block, known, reference, features)
     one = _Search(metric, columns, losses, expected, block.times[known], by, trust)
     found = one.found(margin=margin, min_rows=min_rows, confidence=confidence, most=most)
-    return [{**asdict(one.shown(part)), "expected_by": by} for part in found]
+    return Concentration(by, tuple(one.shown(part) for part in found))
 
 
 _RANGES: Final = 8  # of a number, each with about as many rows of the reference

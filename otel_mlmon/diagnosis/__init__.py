@@ -1,4 +1,4 @@
-"""Beside the path: why an alert fires. Reads what the store kept, asks what a person would ask, and answers with figures."""
+"""Explain alerts from stored rows and documents. Nothing here runs on the path of a prediction."""
 
 from otel_mlmon.diagnosis.explain import Limits, explain
 from otel_mlmon.diagnosis.subject import Subject

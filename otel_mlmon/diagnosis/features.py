@@ -1,4 +1,4 @@
-"""Which features moved, ranked by how far and by how much the model uses them."""
+"""Features by their drift times their importance for the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from otel_mlmon.checks.context import expected_profile
 from otel_mlmon.diagnosis.losses import absolute_errors
-from otel_mlmon.diagnosis.subject import Evidence, Rows
+from otel_mlmon.diagnosis.subject import Rows, WindowSample
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.distribution import Distribution, bin_index, coarse
 from otel_mlmon.stats.drift.methods import DRIFT_METHODS
@@ -31,39 +31,40 @@ _NOTES: Final = {
 Weights = Literal["reference", "error", "none"]
 
 
-def features(evidence: Evidence, reference: Reference, segment: str) -> Features:
-    """The features of the reference, by Jensen-Shannon distance on its bins (missing values are one more bin) × importance.
+def features(sample: WindowSample, reference: Reference, segment: str) -> Features:
+    """Rank the reference's features by Jensen-Shannon distance × importance.
 
-    The distance is that of `stats.drift`: what chance alone adds is taken off.
+    The distance is over the reference's bins and one more for missing values. It is the distance of `stats.drift`,
+    minus its expectation under no drift.
     """
     names = [name for name in reference.fields if output_name(name) is None]
-    kind, weight = _weights(evidence, reference, names)
+    kind, weight = _weights(sample, reference, names)
     ranking = [
-        moved
+        drift
         for name in names
-        if (moved := _moved(evidence, reference, segment, name, weight.get(name, 0.0))) is not None
+        if (drift := _drift(sample, reference, segment, name, weight.get(name, 0.0))) is not None
     ]
-    ranking.sort(key=lambda one: (-one.score, -one.distance, one.feature))
-    return Features(kind, _NOTES[kind], len(evidence.rows), tuple(ranking[:MOST]))
+    ranking.sort(key=lambda drift: (-drift.score, -drift.distance, drift.feature))
+    return Features(kind, _NOTES[kind], len(sample.rows), tuple(ranking[:MOST]))
 
 
-def _weights(evidence: Evidence, reference: Reference, names: list[str]) -> tuple[Weights, Mapping[str, float]]:
+def _weights(sample: WindowSample, reference: Reference, names: list[str]) -> tuple[Weights, Mapping[str, float]]:
     known = {name: max(reference.importances.get(name, 0.0), 0.0) for name in names}
     if any(known.values()):
         most = max(known.values())
         return "reference", {name: value / most for name, value in known.items()}
-    errors = absolute_errors(evidence.block, evidence.known)
-    there = np.isfinite(errors)
-    if there.sum() < _LEAST_ERRORS or not errors[there].std() > 0:
+    errors = absolute_errors(sample.block, sample.known)
+    finite = np.isfinite(errors)
+    if finite.sum() < _LEAST_ERRORS or not errors[finite].std() > 0:
         return "none", dict.fromkeys(names, 1.0)
-    rows, errors = evidence.known[there], errors[there]
+    rows, errors = sample.known[finite], errors[finite]
     return "error", {
-        name: _ratio(_index(evidence.block.fields.get(name), reference.fields[name], rows), errors) for name in names
+        name: _ratio(_index(sample.block.fields.get(name), reference.fields[name], rows), errors) for name in names
     }
 
 
 def _ratio(index: Rows | None, errors: Floats) -> float:
-    """Correlation ratio (eta), 0 to 1, with what chance alone adds taken off: Kelley's epsilon."""
+    """Return the correlation ratio (eta), 0 to 1, corrected for chance: Kelley's epsilon."""
     if index is None:
         return 0.0
     n = np.bincount(index)
@@ -71,16 +72,16 @@ def _ratio(index: Rows | None, errors: Floats) -> float:
     means = np.bincount(index, weights=errors)[used] / n[used]
     between = float((n[used] * (means - errors.mean()) ** 2).sum())
     total = float(((errors - errors.mean()) ** 2).sum())
-    freedom = len(errors) - int(used.sum())
-    if freedom <= 0 or not total > 0:
+    df = len(errors) - int(used.sum())
+    if df <= 0 or not total > 0:
         return 0.0
-    explained = 1 - (total - between) / freedom * (len(errors) - 1) / total
+    explained = 1 - (total - between) / df * (len(errors) - 1) / total
     return float(np.sqrt(max(explained, 0.0)))
 
 
-def _moved(evidence: Evidence, reference: Reference, segment: str, name: str, weight: float) -> FeatureDrift | None:
+def _drift(sample: WindowSample, reference: Reference, segment: str, name: str, weight: float) -> FeatureDrift | None:
     field, expected = reference.fields[name], expected_profile(reference, segment, name)
-    index = _index(evidence.block.fields.get(name), field, evidence.rows)
+    index = _index(sample.block.fields.get(name), field, sample.rows)
     if expected is None or index is None:
         return None
     then = expected_cells(field, expected)
@@ -89,14 +90,14 @@ def _moved(evidence: Evidence, reference: Reference, segment: str, name: str, we
         return None
     merged = _merged(field, then)
     distance = DRIFT_METHODS["jensen_shannon"](Distribution(merged(then)), Distribution(merged(now))).value
-    cells = evidence.block.fields.get(name)
+    cells = sample.block.fields.get(name)
     return FeatureDrift(
-        name, distance, weight, distance * weight, _change(field, expected, cells, evidence.rows, then, now)
+        name, distance, weight, distance * weight, _change(field, expected, cells, sample.rows, then, now)
     )
 
 
 def surprise(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Floats:
-    """Of each row, how many times more frequent its value has become."""
+    """Return by row how many times more frequent its value has become."""
     index = _index(cells, field, rows)
     if index is None:
         return np.ones(len(rows))
@@ -107,7 +108,7 @@ def surprise(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Flo
 
 
 def expected_cells(field: FieldReference, profile: FieldProfile) -> Counts:
-    """Counts per bin, or per category and of all others; then of missing values."""
+    """Return counts per bin, or per category and of all other categories; then of missing values."""
     missing = profile.absent + profile.null + profile.nan
     if field.kind == "numeric":
         bins = np.zeros(len(field.edges) + 1, np.int64) if profile.bins is None else profile.bins
@@ -118,7 +119,7 @@ def expected_cells(field: FieldReference, profile: FieldProfile) -> Counts:
 
 
 def _index(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Rows | None:
-    """The cell, as of `expected_cells`, of each row; None where the field cannot be put into cells."""
+    """Return the place of each row in `expected_cells`; None if the field has no bins."""
     if field.kind == "numeric" and not field.edges:
         return None
     size = len(field.edges) + 2 if field.kind == "numeric" else len(field.categories) + 2
@@ -127,8 +128,8 @@ def _index(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Rows 
         return index
     if field.kind == "numeric" and cells.numbers is not None:
         x = cells.numbers[rows]
-        there = np.isfinite(x)
-        index[there] = bin_index(x[there], field.edges)
+        finite = np.isfinite(x)
+        index[finite] = bin_index(x[finite], field.edges)
     elif field.kind == "categorical" and cells.texts is not None:
         place = {label: code for code, label in enumerate(field.categories)}
         table = np.array([*(place.get(label, size - 2) for label in cells.texts.labels), size - 1], np.int64)
@@ -137,7 +138,7 @@ def _index(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Rows 
 
 
 def _merged(field: FieldReference, then: Counts) -> Callable[[Counts], Counts]:
-    """Bins joined to about ten, as the drift method does; missing values and categories stay as they are."""
+    """Return a function that joins bins to about ten, as the drift method does; categories are not joined."""
     if field.kind != "numeric" or len(then) < 4:
         return lambda counts: counts
     joined = coarse(then[:-1])
@@ -148,7 +149,7 @@ def _merged(field: FieldReference, then: Counts) -> Callable[[Counts], Counts]:
 def _change(
     field: FieldReference, expected: FieldProfile, cells: FieldCells | None, rows: Rows, then: Counts, now: Counts
 ) -> str:
-    """What changed most, in words: the mean of numbers, the share of a category, or how much is missing."""
+    """Describe the largest change: the mean of numbers, the share of a category, or the share of missing values."""
     before, after = then / then.sum(), now / now.sum()
     missing = f"missing {before[-1]:.1%} → {after[-1]:.1%}"
     if field.kind == "categorical":
@@ -171,6 +172,6 @@ def _change(
 
 
 def _both(before: float, after: float) -> str:
-    """Two numbers with as many digits as it takes to tell them apart."""
+    """Write two numbers with enough digits to tell them apart."""
     digits = next((n for n in range(4, 9) if f"{before:.{n}g}" != f"{after:.{n}g}"), 4)
     return f"{before:.{digits}g} → {after:.{digits}g}"

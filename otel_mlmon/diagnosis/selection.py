@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 Corrigible = Literal["rmse", "mae", "bias", "mape", "accuracy"]
 _FEWEST_ROWS: Final = 100  # with ground truth, and as many without, to compare
 _MOST_ROWS: Final = 20_000  # to compare; of more, some are drawn
-_LEAST_AUC: Final = 0.53  # of telling the rows apart, below which they do not differ enough to matter
+_LEAST_AUC: Final = 0.53  # of the classifier that tells the rows apart; below, they do not differ enough to matter
 _SHOWN_FIELDS: Final = 3
-_MOST_LABELS: Final = 200  # of a column that are told apart, the most frequent; the others are one
+_MOST_LABELS: Final = 200  # per column, the most frequent; all others share a code
 _LARGEST: Final = 1e300
 _WORTH_SHOWING: Final = 0.1  # standard deviations, or share of rows
 _MODELLED: Final[dict[Corrigible, Metric]] = {"rmse": "rmse", "mae": "mae", "accuracy": "accuracy"}
@@ -68,32 +68,29 @@ def selection(
     expected = None if modelled is None else expected_losses(block, rows, reference, modelled)
     mean = corrected_mean(losses, with_truth, found.shares, expected)
     plain = _figure(float(np.nanmean(losses)) if np.isfinite(losses).any() else math.nan, metric)
+    fields = tuple(_fields(inputs, with_truth))
+    biased = Selection(True, found.auc, found.p_value, fields, None if math.isnan(plain) else plain)
     corrected, low, high = _interval(mean, metric, interval)
-    fields = _fields(inputs, with_truth)
-    shown = "; ".join(field.text for field in fields[:_SHOWN_FIELDS])
+    biased = replace(biased, corrected=corrected, low=low, high=high, effective_rows=mean.effective_rows)
+    return replace(biased, message=_message(biased, counts, metric, plain))
+
+
+def _message(biased: Selection, counts: tuple[int, int], metric: Corrigible, plain: float) -> str:
+    shown = "; ".join(field.text for field in biased.fields[:_SHOWN_FIELDS])
     estimate = (
-        f"{metric} {plain:.4g} of what is known; corrected for that {corrected:.4g} ({low:.4g} to {high:.4g}), "
-        "but not for reasons that no feature shows"
-        if corrected is not None
+        f"{metric} {plain:.4g} with ground truth; corrected for that {biased.corrected:.4g} ({biased.low:.4g} to "
+        f"{biased.high:.4g}), but not for reasons that no feature shows"
+        if biased.corrected is not None
         else f"{metric} cannot be corrected for that"
     )
-    return Selection(
-        True,
-        found.auc,
-        found.p_value,
-        tuple(fields),
-        None if math.isnan(plain) else plain,
-        corrected,
-        low,
-        high,
-        mean.effective_rows,
+    return (
         f"the {counts[0]} predictions with ground truth are not like the {counts[1]} without (told apart with an "
-        f"AUC of {found.auc:.2f}{': ' + shown if shown else ''}): {estimate}",
+        f"AUC of {biased.auc:.2f}{': ' + shown if shown else ''}): {estimate}"
     )
 
 
 def _losses(block: RowBlock, rows: Rows, with_truth: Any, metric: Corrigible) -> Floats:
-    """Per row, NaN where there is none."""
+    """Return the loss per row, NaN without one."""
     known = outcomes(block, rows)
     losses = np.full(len(rows), np.nan)
     with np.errstate(all="ignore"):
@@ -172,7 +169,7 @@ class Matrix:
 
 
 def matrix(block: RowBlock, rows: Rows) -> Matrix:
-    """All fields of these rows but their ground truth, and the segment keys of the block."""
+    """Return all fields of these rows except the ground truth, and the segment keys of the block."""
     names: list[str] = []
     columns: list[Floats] = []
     labels: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""What an explanation is about: an alert, what is known of its rule and of normal, and the predictions of the window in question."""
+"""The subject of an explanation: an alert with its rule and reference, and a sample of its window's predictions."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from otel_mlmon.values import Alert, Reference, RowBlock
 from otel_mlmon.values.query import RowQuery
 
 MOST_ROWS: Final = 50_000
-_SLOTS: Final = 400  # into which a window is cut that has far more rows than are looked at
-_MARGIN: Final = 1.3  # rows are not evenly spread over the slots
+_SLOTS: Final = 400  # of a window with far more rows than MOST_ROWS
+_MARGIN: Final = 1.3  # rows are not spread evenly over the slots
 
 Rows = npt.NDArray[np.int64]
+ReadRows = Callable[[RowQuery], RowBlock | None]
 
 
 class Unknown(Exception):
-    """Something that cannot be found out, and why, in words for people."""
-
-
-ReadRows = Callable[[RowQuery], RowBlock | None]
+    """A part cannot be determined; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`start` and `end` are the window that fired, or the last one judged; `known_by` is the time whose ground truth counts (None:
-    all); `predictions` is about how many the window has, 0 where nobody knows.
+    """`start` and `end` are the window that fired, or the last one judged.
 
-    `rule` and `group` are None when they are gone, `reference` when there is none. `segments` are all keys that are known.
+    `rule`, `group` and `reference` are None if they no longer exist. `segments` are all known segment keys. Ground truth
+    counts if it was known at the time `known_by` (None: all). `predictions` is the rough size of the window, 0 if
+    unknown.
     """
 
     alert: Alert
@@ -46,11 +45,17 @@ class Subject:
     known_by: int | None = None
     predictions: int = 0
 
+    @property
+    def segment_key(self) -> str:
+        """The key of the alert's segment; "" for an alert on all segments."""
+        return self.alert.target.segment.partition("=")[0]
+
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """The predictions looked at. `rows` are places in `block`, at most MOST_ROWS of the `window_rows` that were read of the alert's
-    version and segment; `known` are those with ground truth, drawn apart, so that few of them are not lost among many.
+class WindowSample:
+    """At most MOST_ROWS of the `window_rows` predictions of the alert's version and segment.
+
+    `rows` are places in `block`. `known` are rows with ground truth, drawn separately, since they may be few.
     """
 
     block: RowBlock
@@ -59,25 +64,24 @@ class Evidence:
     window_rows: int
 
 
-def read(subject: Subject, rows: ReadRows, seed: int) -> Evidence:
-    """The window's predictions. Raises Unknown when there are none."""
-    target = subject.alert.target
-    key = target.segment.partition("=")[0]
+def read(subject: Subject, rows: ReadRows, seed: int) -> WindowSample:
+    """Read a sample of the window. Raises Unknown when it has no predictions."""
+    target, key = subject.alert.target, subject.segment_key
     keys = sorted({*subject.segments, *([key] if key else [])})
     ranges = sample_ranges(subject.start, subject.end, subject.predictions, seed)
     block = rows(RowQuery(target.model, ranges, keys, subject.known_by, with_ids=True))
     if block is None:
         raise Unknown("no prediction of the window is stored")
-    _, mine = WindowRows(lambda _: block).select(target.version, target.segment)
-    if not len(mine):
+    _, selected = WindowRows(lambda _: block).select(target.version, target.segment)
+    if not len(selected):
         raise Unknown("no prediction of the window is stored (any more)")
     rng = np.random.default_rng(seed)
-    known = mine[block.truth_known[mine]]
-    return Evidence(block, _drawn(mine, rng), _drawn(known, rng), len(mine))
+    known = selected[block.truth_known[selected]]
+    return WindowSample(block, _drawn(selected, rng), _drawn(known, rng), len(selected))
 
 
 def sample_ranges(start: int, end: int, predictions: int, seed: int) -> list[tuple[int, int]]:
-    """The whole window, or where it has far too many predictions some slots of it, drawn at random."""
+    """Return the whole window, or randomly drawn slots of a window with far too many predictions."""
     share = _MARGIN * MOST_ROWS / predictions if predictions else 1.0
     if share > 1 / 2 or end - start < _SLOTS:
         return [(start, end)]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from otel_mlmon.values.evidence import EstimatedWindow
 from otel_mlmon.values.history import RevisionRow
-from otel_mlmon.values.verdicts import CheckResult
+from otel_mlmon.values.verdicts import CheckResult, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class PastVerdict:
     end: int
     value: float | None
     threshold: float | None
-    status: str
+    status: Status
     low: float | None = None
     high: float | None = None
 

@@ -184,5 +184,5 @@ def test_where_errors_are_concentrated_is_told_with_and_without_a_reference(know
     block = rows(_off(houses(np.random.default_rng(1)), "town-03", by=2.0))
     for made, by in ((known, "model"), (None, "whole")):
         found = concentrated(block, all_of(block), made, "rmse")
-        assert (found[0]["where"], found[0]["expected_by"]) == ("town = town-03", by)
-    assert concentrated(block, all_of(block)[:60], known, "rmse") == []
+        assert (found.slices[0].where, found.expected_by) == ("town = town-03", by)
+    assert concentrated(block, all_of(block)[:60], known, "rmse").slices == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_mlmon.diagnosis.outcomes import MOST_CLASSES, OTHERS, confusion
+from otel_mlmon.diagnosis.ground_truth import MOST_CLASSES, OTHERS, confusion
 
 
 def test_what_each_pair_is_worth_stands_beside_its_rows_and_the_reference() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from checks.houses import all_of, houses, reference, rows
 
-from otel_mlmon.diagnosis.slice_drift import drifted
+from otel_mlmon.diagnosis.where import drifted
 
 KNOWN = reference(houses(np.random.default_rng(0), 8000), estimators=False)
 
@@ -19,25 +17,24 @@ def test_the_town_whose_ages_have_another_unit_is_named() -> None:
         there = columns["town"] == "town-05"
         block = rows({**columns, "age": np.where(there, 365 * columns["age"], columns["age"])})
         found = drifted(block, all_of(block), KNOWN, "age")
-        assert [part["where"] for part in found] == ["town = town-05"]
-        assert found[0]["value"] > 0.9
-        assert found[0]["elsewhere"] < 0.1
-        assert json.loads(json.dumps(found)) == found
+        assert [part.value.where for part in found] == ["town = town-05"]
+        assert found[0].value.value > 0.9
+        assert found[0].elsewhere < 0.1
 
 
 def test_a_new_category_that_one_kind_of_houses_has_is_found() -> None:
     columns = houses(np.random.default_rng(1))
     block = rows({**columns, "town": np.where(columns["rooms"] == 8, "nowhere", columns["town"])})
     (part, *_) = drifted(block, all_of(block), KNOWN, "town")
-    assert part["where"] == "rooms = 8"
-    assert part["expected"] == 0.0
+    assert part.value.where == "rooms = 8"
+    assert part.value.expected == 0.0
 
 
 def test_values_that_are_gone_in_one_part_are_found() -> None:
     columns = houses(np.random.default_rng(1))
     block = rows({**columns, "age": np.where(columns["town"] == "town-05", np.nan, columns["age"])})
     (part,) = drifted(block, all_of(block), KNOWN, "age")
-    assert (part["where"], part["value"]) == ("town = town-05", 1.0)
+    assert (part.value.where, part.value.value) == ("town = town-05", 1.0)
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])

@@ -12,10 +12,10 @@ from diagnosis.towns import HOUR, World, houses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_mlmon.diagnosis.history import first_breach, history
-from otel_mlmon.diagnosis.what_if import FACTORS, what_if
+from otel_mlmon.diagnosis.history import FACTORS, first_breach, history, what_if
 from otel_mlmon.rulefile import Rule, parse_text
 from otel_mlmon.values.explanation import PastVerdict
+from otel_mlmon.values.history import VerdictRow
 
 
 def _rule(text: str) -> Rule:
@@ -103,9 +103,12 @@ def test_scores_are_scaled_by_their_distance_from_perfect_and_margins_by_the_mar
 
 def test_a_rule_that_is_gone_or_was_never_judged_has_a_history_all_the_same() -> None:
     assert history([], [], None, "psi", 0).what_if == ()
-    found = history([("a", HOUR, "breach", 0.5, 0.2, HOUR)], [], None, "psi", HOUR)
+    found = history([VerdictRow("a", HOUR, "breach", 0.5, 0.2, HOUR)], [], None, "psi", HOUR)
     assert [one.kind for one in found.what_if].count("silent") == 1
-    rows = [("a", HOUR, "breach", math.nan, 0.2, HOUR), ("a", 2 * HOUR, "error", None, None, 2 * HOUR)]
+    rows = [
+        VerdictRow("a", HOUR, "breach", math.nan, 0.2, HOUR),
+        VerdictRow("a", 2 * HOUR, "error", None, None, 2 * HOUR),
+    ]
     odd = history(rows, [], None, "psi", HOUR)
     assert len(odd.ticks) == 2
 

@@ -13,7 +13,7 @@ from batches import predictions
 from engine.world import HOUR, World
 
 from otel_mlmon.diagnosis.faults import Fault, fault
-from otel_mlmon.diagnosis.subject import Evidence, Subject
+from otel_mlmon.diagnosis.subject import Subject, WindowSample
 from otel_mlmon.reference.create import create_reference
 from otel_mlmon.reference.table import Columns, rows_of
 from otel_mlmon.values import Alert, FieldCells, Reference, RowBlock, State
@@ -71,7 +71,7 @@ class Judged:
     def fault(self, field: str) -> Fault:
         alert, group = self.alert("Missing", field), self._world.group
         subject = Subject(alert, group.rules[0], group, self._reference, 0, 6 * HOUR)
-        found = fault(subject, Evidence(self.rows, np.arange(N), np.arange(0), N))
+        found = fault(subject, WindowSample(self.rows, np.arange(N), np.arange(0), N))
         assert found is not None
         return found
 
