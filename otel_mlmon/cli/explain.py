@@ -27,11 +27,11 @@ from otel_mlmon.values.explanation_documents import explanation_from_json
 )  # fmt: skip
 @processor_option
 def explain(alert: str | None, processor: str, as_json: bool, form: str) -> None:
-    """Show why ALERT fires: what, where, which features, what changed before, examples, and the rule's history.
+    """Show why ALERT fires: its value, slices, drifted features, changes before, examples, and the rule's history.
 
-    ALERT is an id, the beginning of one, or the name of a rule with one firing alert. Without it: what there is to explain.
+    ALERT is an id, the beginning of one, or the name of a rule with one firing alert. Without it: a list of all alerts.
 
-    Exits with 0 when the alert was explained, with 1 when it was not: no such alert, more than one that is meant, no processor.
+    Exits with 0 when the alert was explained, with 1 when it was not: unknown or ambiguous alert, no processor.
     """
     as_json = as_json or form == "json"
     alerts = call("GET", processor, "/api/v1/alerts")

@@ -22,8 +22,8 @@ MOST: Final = 10
 _AT_ONCE: Final = 500  # predictions with one timestamp (one batch) that are searched for an id
 
 
-# (target, start, end, limit) → stored predictions in [start, end): prediction_id, time, trace_id, value (of the target's
-# field), prediction, ground_truth.
+# (target, start, end, limit) → stored predictions in [start, end): prediction_id, time, trace_id, prediction,
+# ground_truth, and the value of the target's field.
 ReadExamples = Callable[[Target, int, int, int], list[dict[str, Any]]]
 
 

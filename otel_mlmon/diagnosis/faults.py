@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`mask` is over `WindowSample.rows`; `usual` is the share of the reference's rows with the fault, `measure` its name."""
+    """A fault by row of the sample; `usual` is the share of the reference's rows with it, `measure` describes it."""
 
     measure: str
     mask: Mask

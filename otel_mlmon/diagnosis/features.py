@@ -24,9 +24,9 @@ MOST: Final = 12
 _LEAST_ERRORS: Final = 30  # with known error, before a correlation means anything
 _NOTES: Final = {
     "reference": "weighted by how much the model uses each feature: the importances of the reference",
-    "error": "weighted by how much the model's error goes with each feature in this window (correlation ratio), since the "
-    "reference has no importances",
-    "none": "not weighted: the reference has no importances, and too few errors are known to tell which features matter",
+    "error": "weighted by the correlation of the model's error with each feature in this window (correlation ratio), "
+    "since the reference has no importances",
+    "none": "not weighted: the reference has no importances, and too few errors are known to estimate them",
 }
 Weights = Literal["reference", "error", "none"]
 

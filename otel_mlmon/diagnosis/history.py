@@ -18,12 +18,12 @@ FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 # Metrics with 1 as the perfect score: the distance from 1 is scaled.
 _AT_MOST_ONE: Final = frozenset({"accuracy", "precision", "recall", "f1", "r2", "roc_auc", "average_precision", "ndcg"})
 _BY_SIZE: Final = (
-    "Judged by the stored values. A value beyond the threshold that was not significant stays no breach. A value within "
-    "the threshold was not tested: size alone decides."
+    "Judged by the stored values. A value beyond the threshold that was not significant stays no breach. A value "
+    "within the threshold was not tested: size alone decides."
 )
 _LATE: Final = (
-    " Ground truth came after the windows: each verdict counts at the tick at which it was given, by the ground truth known "
-    "then. Times are those of ticks."
+    " Ground truth came after the windows: each verdict counts at the tick at which it was given, by the ground truth "
+    "known then. Times are those of ticks."
 )
 Worse = Literal["above", "below"]
 WhatIfKind = Literal["present", "other", "silent"]
@@ -151,7 +151,7 @@ class Replay:
         return "breach" if now else "ok"
 
     def firing(self, factor: float) -> Firing:
-        """Replay the alert with scaled thresholds. It fires from the tick at which it starts to the tick at which it ends."""
+        """Replay the alert with scaled thresholds; it fires from its first tick to the tick that ends it."""
         life, state, episodes, duration, began = Life.of(self.rule), AlertState(), 0, 0, 0
         for tick, status in zip(self.ticks, self.statuses(factor), strict=True):
             before = state.phase

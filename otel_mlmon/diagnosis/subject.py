@@ -30,9 +30,9 @@ class Unknown(Exception):
 class Subject:
     """`start` and `end` are the window that fired, or the last one judged.
 
-    `rule`, `group` and `reference` are None if they no longer exist. `segments` are all known segment keys. Ground truth
-    counts if it was known at the time `known_by` (None: all). `predictions` is the rough size of the window, 0 if
-    unknown.
+    `rule`, `group` and `reference` are None if they no longer exist. `segments` are all known segment keys. Ground
+    truth counts if it was known at the time `known_by` (None: all). `predictions` is the rough size of the window, 0
+    if unknown.
     """
 
     alert: Alert

@@ -1,1 +1,1 @@
-"""Last stage: metrics, alerts and pages for the outside, from what the processor knows now."""
+"""Export metrics, notifications and pages. The last stage of the processor."""

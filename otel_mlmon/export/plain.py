@@ -1,4 +1,4 @@
-"""Values as the outside takes them: JSON without NaN, text without half characters, times in ISO 8601."""
+"""Convert values for export: JSON without NaN, text without lone surrogates, times in ISO 8601."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """The same value, fit for JSON whatever it is: what is not finite becomes None, what is unknown its text."""
+    """Return the value fit for JSON: None for numbers that are not finite, the text of values of unknown types."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -29,18 +29,18 @@ def plain(value: Any) -> Any:
 
 
 def text(value: str) -> str:
-    """The same text, fit for UTF-8: one lone surrogate from the wire must not spoil a whole answer."""
+    """Return the text fit for UTF-8: a lone surrogate from the wire must not spoil a whole response."""
     return value.encode("utf-8", "replace").decode()
 
 
 def iso(ns: int) -> str | None:
-    """A time in RFC 3339, UTC; None when there is none, or none that a calendar knows."""
+    """Return a time in RFC 3339, UTC; None for 0 and for times outside the calendar."""
     moment = utc(ns)
     return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def utc(ns: Any) -> datetime | None:
-    """A time in ns since the epoch, which may have come from the wire; None for 0 and for what is no time."""
+    """Return a time in ns since the epoch, perhaps from the wire; None for 0 and for other types of values."""
     if not isinstance(ns, (int, float)) or not ns:
         return None
     try:

@@ -143,9 +143,9 @@ class SelectedField:
 class Selection:
     """Whether rows with ground truth look like the others. `fields` differ most.
 
-    `plain` is the metric over rows with ground truth; `corrected` estimates it over all rows (None without a bias), with
-    the 95 % interval `low` to `high`. `effective_rows` is the effective sample size under the weights. `message` is ""
-    without a bias; `reason` says why nothing was compared ("" where it was).
+    `plain` is the metric over rows with ground truth; `corrected` estimates it over all rows (None without a bias),
+    with the 95 % interval `low` to `high`. `effective_rows` is the effective sample size under the weights. `message`
+    is "" without a bias; `reason` says why nothing was compared ("" where it was).
     """
 
     biased: bool
@@ -168,9 +168,9 @@ Kind = Literal["covariate", "concept", "both", "model", "unknown"]
 class ShiftKind:
     """Why the mean loss has grown.
 
-    `share` of the growth that the inputs explain (another model, if that is the `kind`), and its 90 % interval. `growth` is
-    inputs + concept, or `model` (the cost of other predictions) and the rest. `moved` and `usual` are the distance of the
-    predictions from the former model's: typical difference, or share of other classes.
+    `share`, with its 90 % interval, is the part of the growth that the inputs explain, or another model if that is the
+    `kind`. `growth` is inputs + concept, or `model` (the cost of other predictions) and the rest. `moved` and `usual`
+    are the distance of the predictions from the former model's: typical difference, or share of other classes.
     """
 
     kind: Kind
@@ -189,7 +189,7 @@ class ShiftKind:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceEvidence:
-    """`numbers` is empty unless performance is a breach; `selection` and `shift` are None where there is nothing to say."""
+    """`numbers` is empty unless performance is a breach; `selection` and `shift` are None if not computed."""
 
     numbers: tuple[Line, ...] = ()
     selection: Selection | None = None
@@ -208,7 +208,7 @@ class ParityExample:
 
 @dataclass(frozen=True, slots=True)
 class ParityEvidence:
-    """`interval` is the confidence interval of the value, `size` the mean distance in standard deviations of the shadow.
+    """`interval` is the value's confidence interval, `size` the mean distance in standard deviations of the shadow.
 
     `relation` says in words how one prediction follows from the other, "" where it does not.
     """

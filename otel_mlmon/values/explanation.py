@@ -47,7 +47,7 @@ class Fired:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A slice of the window. `conditions` are (field, text such as "= INLAND" or "3 to 5"), all of which hold.
+    """A slice of the window. `conditions` are (field, text such as "= INLAND" or "3 to 5"); all hold.
 
     `low` and `high` are a 95 % interval of `value`; `p_value` is corrected for all slices that were searched.
     """
@@ -64,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The worst slices. `measure` names the metric; `rows`, `value` and `expected` are of all rows that were searched."""
+    """The worst slices. `measure` names the metric; `rows`, `value` and `expected` are of all searched rows."""
 
     measure: str
     rows: int
@@ -90,7 +90,7 @@ class FeatureDrift:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features by distance × importance, the largest first. `weights` is the source of the importances, `note` in words."""
+    """Features by distance × importance, the largest first. `weights`, in words `note`: the importances' source."""
 
     weights: Literal["reference", "error", "none"]
     note: str
@@ -120,14 +120,14 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Predictions: prediction_id, time, trace_id, value, prediction, ground_truth, and `slice`, the name of their slice."""
+    """Predictions: prediction_id, time, trace_id, value, prediction, ground_truth, slice (its name, or "")."""
 
     rows: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PastVerdict:
-    """One verdict of an alert's past on the window that ends at `end`; `low` and `high` are None where none were kept."""
+    """One verdict of an alert's past. `end`: end of its window. `low`, `high`: interval of `value`, if known."""
 
     end: int
     value: float | None
@@ -175,7 +175,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionCell:
-    """`rows` with this truth and prediction, their `share` of all rows with this truth, and that share in the reference.
+    """`rows` with this truth and prediction, their `share` of the rows with this truth, and the reference's share.
 
     `worth` is the business value of one such prediction, None for rules without values.
     """
@@ -205,7 +205,7 @@ class GroundTruthFigures:
 class Explanation:
     """All answers about one alert, from `read_rows` of the window's `window_rows` predictions.
 
-    `outcomes` is None, too, for rules that need no ground truth. `missing` names the parts that failed, with the reason.
+    `outcomes` is None, too, for rules that need no ground truth. `missing` names the failed parts with the reason.
     """
 
     alert: str

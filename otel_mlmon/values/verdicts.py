@@ -1,4 +1,4 @@
-"""What a check says of its target. Frozen."""
+"""The verdict of a check on its target. Frozen."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _kind(columns: dict[str, Any], known: Reference, metric: Any = "rmse") -> Sh
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae"])
-def test_answers_that_are_too_high_are_another_model(known: Reference, metric: str) -> None:
+def test_predictions_that_are_too_high_are_another_model(known: Reference, metric: str) -> None:
     for seed in range(1, 6):
         columns = _houses(seed)
         found = _kind({**columns, "predicted": columns["predicted"] * 1.15}, known, metric)
@@ -70,7 +70,7 @@ def test_answers_that_are_too_high_are_another_model(known: Reference, metric: s
         assert "another model explains" in found.message and "on average" in found.message
 
 
-def test_answers_that_are_too_high_here_and_too_low_there_are_another_model(known: Reference) -> None:
+def test_predictions_too_high_and_too_low_are_another_model(known: Reference) -> None:
     for seed in range(1, 6):
         columns = _houses(seed)
         other = _worth(columns["rooms"], 80 - columns["age"])
@@ -102,14 +102,14 @@ def test_another_truth_of_classes_is_no_other_model(known_classes: Reference) ->
         assert _kind({**columns, "price": swapped}, known_classes, "accuracy").kind == "concept"
 
 
-def test_other_inputs_are_no_other_model_also_where_the_reference_has_none(known: Reference) -> None:
+def test_other_inputs_are_not_another_model(known: Reference) -> None:
     for seed in range(1, 6):
         assert _kind(_houses(seed, rooms=(6, 8)), known).kind == "covariate"
         assert _kind(_houses(seed, rooms=(6, 12)), known).kind != "model"
         assert _kind(_houses(seed, rooms=(9, 12)), known).kind != "model"
 
 
-def test_inputs_that_do_not_hang_together_say_nothing_of_the_model(known: Reference) -> None:
+def test_inputs_with_broken_relations_leave_the_model_unknown(known: Reference) -> None:
     """The model itself got the wrong numbers: what it answers there, nobody has learnt."""
     columns = _houses(1)
     mixed = np.random.default_rng(1).permutation(columns["rooms"])
@@ -118,14 +118,14 @@ def test_inputs_that_do_not_hang_together_say_nothing_of_the_model(known: Refere
     assert found.kind == "unknown" and "like none" in found.message
 
 
-def test_other_answers_that_cost_little_are_not_why(known: Reference) -> None:
+def test_cheap_change_of_predictions_is_not_the_reason(known: Reference) -> None:
     columns = _houses(1)
     other = columns["predicted"] + 6 * np.sin(columns["age"])
     found = _kind({**columns, "predicted": other, "price": columns["price"] + 40}, known)
     assert found.kind == "concept"
 
 
-def test_a_reference_without_answers_says_that_it_may_be_the_model(known: Reference) -> None:
+def test_message_without_surrogate_names_the_model_as_possible(known: Reference) -> None:
     """Such as one of an older version, or one with more classes than are learnt."""
     document = to_document(known)
     assert to_document(from_document(document, "a test")) == document
@@ -139,7 +139,7 @@ def test_a_reference_without_answers_says_that_it_may_be_the_model(known: Refere
     assert many.estimators is not None and many.estimators.losses and many.estimators.surrogate is None
 
 
-def test_answers_of_a_damaged_file_are_refused(known: Reference) -> None:
+def test_damaged_surrogate_is_refused(known: Reference) -> None:
     assert known.estimators is not None and known.estimators.surrogate is not None
     answers = known.estimators.surrogate
     for damage in (

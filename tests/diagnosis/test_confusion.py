@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_mlmon.diagnosis.ground_truth import MOST_CLASSES, OTHERS, confusion
 
 
-def test_what_each_pair_is_worth_stands_beside_its_rows_and_the_reference() -> None:
+def test_each_cell_has_rows_worth_and_usual_share() -> None:
     worth = {"fraud": {"fraud": 100.0, "ok": -500.0}}
     found = confusion(
         {("fraud", "ok"): 1, ("fraud", "fraud"): 3, ("ok", "ok"): 4}, {("fraud", "fraud"): 9, ("fraud", "ok"): 1}, worth
@@ -19,7 +19,7 @@ def test_what_each_pair_is_worth_stands_beside_its_rows_and_the_reference() -> N
     }
 
 
-def test_rare_classes_are_taken_together_and_no_row_is_lost() -> None:
+def test_rare_classes_are_merged_without_losing_rows() -> None:
     counts = {(f"c{i:02d}", f"c{(i + 1) % 40:02d}"): 40 - i for i in range(40)}
     found = confusion(counts, {}, {"c00": {"c01": 1.0}})
     names = {one.truth for one in found}

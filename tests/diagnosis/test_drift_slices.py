@@ -22,7 +22,7 @@ def test_the_town_whose_ages_have_another_unit_is_named() -> None:
         assert found[0].elsewhere < 0.1
 
 
-def test_a_new_category_that_one_kind_of_houses_has_is_found() -> None:
+def test_new_category_of_one_slice_is_located() -> None:
     columns = houses(np.random.default_rng(1))
     block = rows({**columns, "town": np.where(columns["rooms"] == 8, "nowhere", columns["town"])})
     (part, *_) = drifted(block, all_of(block), KNOWN, "town")
@@ -30,7 +30,7 @@ def test_a_new_category_that_one_kind_of_houses_has_is_found() -> None:
     assert part.value.expected == 0.0
 
 
-def test_values_that_are_gone_in_one_part_are_found() -> None:
+def test_missing_values_of_one_slice_are_located() -> None:
     columns = houses(np.random.default_rng(1))
     block = rows({**columns, "age": np.where(columns["town"] == "town-05", np.nan, columns["age"])})
     (part,) = drifted(block, all_of(block), KNOWN, "age")
@@ -38,7 +38,7 @@ def test_values_that_are_gone_in_one_part_are_found() -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])
-def test_drift_that_is_everywhere_and_no_drift_are_concentrated_nowhere(shift: float) -> None:
+def test_drift_everywhere_and_no_drift_have_no_slices(shift: float) -> None:
     named = 0
     for seed in range(1, 31):
         columns = houses(np.random.default_rng(seed))
@@ -47,7 +47,7 @@ def test_drift_that_is_everywhere_and_no_drift_are_concentrated_nowhere(shift: f
     assert named <= 1
 
 
-def test_a_field_that_the_reference_does_not_know_and_few_rows_have_no_slices() -> None:
+def test_unknown_field_and_few_rows_have_no_slices() -> None:
     block = rows(houses(np.random.default_rng(1)))
     assert drifted(block, all_of(block), KNOWN, "unknown") == []
     assert drifted(block, all_of(block)[:99], KNOWN, "age") == []

@@ -38,7 +38,10 @@ groups:
     window: 1h
     segments: [client]
     rules:
-      - {{alert: {RULE!r}, performance: rmse, worse_than_reference: 15%, annotations: {{summary: '{EVIL} {{{{ value }}}}'}}}}
+      - alert: {RULE!r}
+        performance: rmse
+        worse_than_reference: 15%
+        annotations: {{summary: '{EVIL} {{{{ value }}}}'}}
       - {{alert: SizeDrift, drift: psi, features: [size], above: 0.1}}
 """
 
@@ -60,10 +63,33 @@ def fired(serve: Serve, tmp_path: Path) -> Iterator[Processor]:
     log.to_parquet(tmp_path / "log.parquet")
     with serve(RULES, window={"pane": "1m", "lateness": "0s"}) as processor:
         columns = ("--prediction-column", "predicted", "--ground-truth-column", "price")
-        _mlmon("reference", "create", tmp_path / "reference.parquet", "--model", "houses", *columns, "--segment", "client",
-               "--processor", processor.web)  # fmt: skip
-        _mlmon("replay", tmp_path / "log.parquet", "--model", "houses", "--version", "v<7>", "--timestamp-column", "at", *columns,
-               "--segment", "client", "--endpoint", processor.otlp)  # fmt: skip
+        _mlmon(
+            "reference",
+            "create",
+            tmp_path / "reference.parquet",
+            "--model",
+            "houses",
+            *columns,
+            "--segment",
+            "client",
+            "--processor",
+            processor.web,
+        )
+        _mlmon(
+            "replay",
+            tmp_path / "log.parquet",
+            "--model",
+            "houses",
+            "--version",
+            "v<7>",
+            "--timestamp-column",
+            "at",
+            *columns,
+            "--segment",
+            "client",
+            "--endpoint",
+            processor.otlp,
+        )
         until = time.monotonic() + 120
         while not any(_is(one) for one in processor.get("/api/v1/alerts")):
             assert time.monotonic() < until, processor.get("/api/v1/status")
@@ -75,9 +101,7 @@ def _is(one: dict[str, Any]) -> bool:
     return one["rule"] == RULE and one["target"]["segment"] == "" and one["state"]["phase"] == "firing"
 
 
-def test_the_command_and_the_page_answer_all_six_questions_and_nothing_in_them_runs(
-    fired: Processor, tmp_path: Path
-) -> None:
+def test_command_and_page_answer_six_questions_and_run_no_script(fired: Processor, tmp_path: Path) -> None:
     alert = next(one for one in fired.get("/api/v1/alerts") if _is(one))
     asked = json.loads(_mlmon("explain", alert["id"][:10], "--json", "--processor", fired.web))
     assert asked == fired.get(f"/api/v1/alerts/{alert['id']}/explanation")
@@ -115,7 +139,7 @@ def test_the_command_and_the_page_answer_all_six_questions_and_nothing_in_them_r
     assert (missing.status_code, missing.json()) == (404, {"error": "no alert 'nothing'"})
 
 
-def test_without_an_alert_there_is_a_choice_and_what_is_not_there_is_a_clear_error(fired: Processor) -> None:
+def test_command_lists_alerts_and_names_an_unknown_one(fired: Processor) -> None:
     listed = _mlmon("explain", "--processor", fired.web)
     alerts = fired.get("/api/v1/alerts")
     assert all(one["id"] in listed for one in alerts)
@@ -140,7 +164,7 @@ def _alert(id_: str, rule: str, phase: str = "firing") -> dict[str, Any]:
     return {"id": id_, "rule": rule, "target": target, "state": {"phase": phase, "resolved_at": 0}, "cause": ""}
 
 
-def test_an_alert_is_named_by_its_id_or_the_beginning_of_it_or_its_rule_where_that_is_clear() -> None:
+def test_alert_is_chosen_by_id_prefix_or_rule() -> None:
     alerts = [_alert("aa01", "Drift"), _alert("ab02", "Drift"), _alert("bc03", "Off"), _alert("cd04", "Off", "pending")]
     assert [chosen(name, alerts) for name in ("aa01", "ab", "b", "Off", "c")] == [
         "aa01",

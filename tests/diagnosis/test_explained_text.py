@@ -21,35 +21,108 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e47ff"
 
 
 def found(**changes: Any) -> Explanation:
-    return explanation_from_json({
-        "alert": "bf2b50faf5b80c7e", "group": "houses", "rule": "WeakSpots", "check": "slices", "method": "rmse",
-        "model": "house-prices", "version": "8", "segment": "", "field": "",
-        "fired": {
-            "phase": "firing", "message": "rmse is 110% worse", "notes": [], "since": NOW, "fired_at": NOW, "resolved_at": 0,
-            "start": NOW - HOUR, "end": NOW, "value": 1.095, "low": 0.9, "high": 1.2, "threshold": 0.15, "p_value": 2e-20,
-            "q_value": None, "rows": 6239, "reference_rows": 16800, "coverage": 0.7, "maturity": "provisional",
-        },
-        "where": {"measure": "rmse by slice", "rows": 6239, "value": 83.9, "expected": 79.5, "note": "", "slices": [
-            {"name": PLACE, "rows": 99, "value": 164.6, "low": 142.9, "high": 183.8, "expected": 78.57, "p_value": 3e-20}]},
-        "features": {"note": "weighted by importances", "ranking": [
-            {"feature": "area", "distance": 0.2, "importance": 0.5, "score": 0.1, "change": "mean 90 → 110"},
-            {"feature": "age", "distance": 0.0, "importance": 0.5, "score": 0.0, "change": "mean 3 → 3"}]},
-        "changes": {"start": NOW - 24 * HOUR, "end": NOW, "events": [
-            {"time": NOW - HOUR, "before": HOUR, "kind": "deployment", "value": "8", "text": "new feature store"}]},
-        "examples": {"rows": [
-            {"slice": PLACE, "prediction_id": "01935b00-7e90-7d3c-9555-4f1c2b7e90ad", "time": NOW, "value": "", "prediction": 463.5,
-             "ground_truth": "893.6759012345", "trace_id": TRACE}]},
-        "history": {"ticks": [{"end": NOW, "status": "breach"}], "worse": "above", "note": "By size.", "revisions": [],
-                    "what_if": [{"kind": "silent", "threshold": 1.2, "episodes": 0, "firing": 0, "since": 0}]},
-        "outcomes": {
-            "arrived": [{"delay": i * HOUR, "share": 0.07 * i} for i in range(11)], "old_enough": 10 * HOUR,
-            "confusion": [{"truth": a, "prediction": b, "rows": n, "share": 0.5, "usual": None, "worth": w}
-                          for a, b, n, w in (("yes", "yes", 4, 100.0), ("yes", "no", 4, -500.0))],
-            "ledger": [{"start": 0, "end": NOW, "estimate": 50.0, "low": 48.0, "high": 52.0, "realised": 53.0}],
-        },
-        "missing": ["features (out of time)"],
-        **changes,
-    })  # fmt: skip
+    return explanation_from_json(
+        {
+            "alert": "bf2b50faf5b80c7e",
+            "group": "houses",
+            "rule": "WeakSpots",
+            "check": "slices",
+            "method": "rmse",
+            "model": "house-prices",
+            "version": "8",
+            "segment": "",
+            "field": "",
+            "fired": {
+                "phase": "firing",
+                "message": "rmse is 110% worse",
+                "notes": [],
+                "since": NOW,
+                "fired_at": NOW,
+                "resolved_at": 0,
+                "start": NOW - HOUR,
+                "end": NOW,
+                "value": 1.095,
+                "low": 0.9,
+                "high": 1.2,
+                "threshold": 0.15,
+                "p_value": 2e-20,
+                "q_value": None,
+                "rows": 6239,
+                "reference_rows": 16800,
+                "coverage": 0.7,
+                "maturity": "provisional",
+            },
+            "where": {
+                "measure": "rmse by slice",
+                "rows": 6239,
+                "value": 83.9,
+                "expected": 79.5,
+                "note": "",
+                "slices": [
+                    {
+                        "name": PLACE,
+                        "rows": 99,
+                        "value": 164.6,
+                        "low": 142.9,
+                        "high": 183.8,
+                        "expected": 78.57,
+                        "p_value": 3e-20,
+                    }
+                ],
+            },
+            "features": {
+                "note": "weighted by importances",
+                "ranking": [
+                    {"feature": "area", "distance": 0.2, "importance": 0.5, "score": 0.1, "change": "mean 90 → 110"},
+                    {"feature": "age", "distance": 0.0, "importance": 0.5, "score": 0.0, "change": "mean 3 → 3"},
+                ],
+            },
+            "changes": {
+                "start": NOW - 24 * HOUR,
+                "end": NOW,
+                "events": [
+                    {
+                        "time": NOW - HOUR,
+                        "before": HOUR,
+                        "kind": "deployment",
+                        "value": "8",
+                        "text": "new feature store",
+                    }
+                ],
+            },
+            "examples": {
+                "rows": [
+                    {
+                        "slice": PLACE,
+                        "prediction_id": "01935b00-7e90-7d3c-9555-4f1c2b7e90ad",
+                        "time": NOW,
+                        "value": "",
+                        "prediction": 463.5,
+                        "ground_truth": "893.6759012345",
+                        "trace_id": TRACE,
+                    }
+                ]
+            },
+            "history": {
+                "ticks": [{"end": NOW, "status": "breach"}],
+                "worse": "above",
+                "note": "By size.",
+                "revisions": [],
+                "what_if": [{"kind": "silent", "threshold": 1.2, "episodes": 0, "firing": 0, "since": 0}],
+            },
+            "outcomes": {
+                "arrived": [{"delay": i * HOUR, "share": 0.07 * i} for i in range(11)],
+                "old_enough": 10 * HOUR,
+                "confusion": [
+                    {"truth": a, "prediction": b, "rows": n, "share": 0.5, "usual": None, "worth": w}
+                    for a, b, n, w in (("yes", "yes", 4, 100.0), ("yes", "no", 4, -500.0))
+                ],
+                "ledger": [{"start": 0, "end": NOW, "estimate": 50.0, "low": 48.0, "high": 52.0, "realised": 53.0}],
+            },
+            "missing": ["features (out of time)"],
+            **changes,
+        }
+    )
 
 
 def printed(explained: Explanation, width: int) -> str:
@@ -59,7 +132,7 @@ def printed(explained: Explanation, width: int) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 150])
-def test_ids_are_there_to_be_copied_and_no_name_is_cut_off(width: int) -> None:
+def test_ids_and_names_are_not_cut_off(width: int) -> None:
     text = printed(found(), width)
     assert "…" not in text
     assert TRACE in text
@@ -80,7 +153,7 @@ def test_figures_are_named_and_shares_are_percentages() -> None:
     assert "could not be determined: features (out of time)" in text
 
 
-def test_a_few_lines_say_it_all() -> None:
+def test_brief_has_a_line_per_answer() -> None:
     assert brief(found(), "http://x/alerts/1").splitlines() == [
         "WeakSpots (house-prices 8): firing since 2025-11-24 03:00:00 UTC",
         "rmse of the worst slice, beyond what is expected is 110%, the limit 15%: rmse is 110% worse",
@@ -93,7 +166,7 @@ def test_a_few_lines_say_it_all() -> None:
     ]
 
 
-def test_what_was_not_found_out_has_no_line() -> None:
+def test_part_that_could_not_be_determined_has_no_line() -> None:
     parts = ("fired", "where", "features", "changes", "examples", "history", "outcomes")
     nothing = found(**dict.fromkeys(parts))
     assert brief(nothing, "page").splitlines() == ["WeakSpots (house-prices 8): could not be determined", "page"]

@@ -55,7 +55,7 @@ def test_values_of_slices_are_those_of_their_rows() -> None:
         assert (one["rows"], one["value"]) == (len(mine), pytest.approx(float(np.sqrt(mine.mean()))))
 
 
-def test_what_fired_says_since_when_and_how_sure() -> None:
+def test_fired_has_times_interval_and_p_value() -> None:
     world, found = _bad(known=0.7)
     (alert,) = world.engine.alerts()
     fired = found["fired"]
@@ -75,7 +75,7 @@ def test_what_fired_says_since_when_and_how_sure() -> None:
     json.dumps(found)
 
 
-def test_labels_that_are_missing_where_prices_are_high_are_pointed_out() -> None:
+def test_ground_truth_missing_for_high_prices_is_noted() -> None:
     world = World()
     frame = houses(5, 6000, BAD).sort_values("income", ignore_index=True)
     world.send(frame, 0, known=0.6)
@@ -85,7 +85,7 @@ def test_labels_that_are_missing_where_prices_are_high_are_pointed_out() -> None
     assert "corrected for that" in note["text"]
 
 
-def test_ten_examples_are_the_worst_of_the_bad_neighbourhoods_with_their_trace_ids() -> None:
+def test_examples_are_the_worst_rows_of_the_bad_neighbourhoods() -> None:
     _, found = _bad()
     rows = found["examples"]["rows"]
     worst = found["where"]["slices"][0]["name"]
@@ -99,7 +99,7 @@ def test_ten_examples_are_the_worst_of_the_bad_neighbourhoods_with_their_trace_i
     assert abs(float(rows[0]["prediction"]) - float(rows[0]["ground_truth"])) == pytest.approx(largest)
 
 
-def test_a_drift_that_comes_from_one_client_is_found_there_and_nowhere_else() -> None:
+def test_drift_of_one_client_is_located_there_only() -> None:
     world = World("      - {alert: SizeDrift, drift: psi, features: [size, age], above: 0.1}")
     frame = houses(2, 6000)
     sends_feet = frame["client"] == "app"
@@ -116,7 +116,7 @@ def test_a_drift_that_comes_from_one_client_is_found_there_and_nowhere_else() ->
     assert all(float(row["value"]) > 300 for row in found["examples"]["rows"])
 
 
-def test_features_are_ranked_by_how_far_they_moved_times_how_much_they_matter() -> None:
+def test_features_are_ranked_by_distance_times_importance() -> None:
     world = World("      - {alert: Drift, drift: psi, above: 0.1}")
     frame = houses(3, 6000)
     frame["age"] += 60  # the model hardly looks at it
@@ -133,7 +133,7 @@ def test_features_are_ranked_by_how_far_they_moved_times_how_much_they_matter() 
         assert one["score"] == pytest.approx(one["distance"] * one["importance"])
 
 
-def test_without_importances_features_are_weighted_by_how_the_error_goes_with_them() -> None:
+def test_without_importances_correlation_with_the_error_weights_features() -> None:
     world = World(normal=reference(importances=False))
     world.send(houses(4, 6000, BAD), 0)
     found = world.explain(world.tick(0)["PricesOff", "", ""])
@@ -149,7 +149,7 @@ def test_without_importances_features_are_weighted_by_how_the_error_goes_with_th
     assert {one["importance"] for one in found["features"]["ranking"]} == {1.0}
 
 
-def test_what_changed_just_before_is_there_the_newest_first_and_nothing_else() -> None:
+def test_changes_before_the_breach_are_listed_newest_first() -> None:
     world = World("      - {alert: Drift, drift: psi, features: [income], above: 0.1}")
     shifted = houses(6, 2000)
     shifted["income"] *= 2
@@ -157,14 +157,18 @@ def test_what_changed_just_before_is_there_the_newest_first_and_nothing_else() -
         world.send(shifted if hour >= 58 else houses(hour, 200), hour)
         alerts = world.tick(hour)
     first = 59 * HOUR
-    world.changed(("deployment", "2.4.0", 58 * HOUR), ("deployment", "2.3.9", 40 * HOUR), ("deployment", "1.0", 5 * HOUR),
-                  ("deployment", "2.4.1", first + HOUR // 2))  # fmt: skip
+    world.changed(
+        ("deployment", "2.4.0", 58 * HOUR),
+        ("deployment", "2.3.9", 40 * HOUR),
+        ("deployment", "1.0", 5 * HOUR),
+        ("deployment", "2.4.1", first + HOUR // 2),
+    )
     found = world.explain(alerts["Drift", "income", ""])["changes"]
     assert (found["start"], found["end"]) == (first - 24 * HOUR, first)
     assert [(one["value"], one["before"]) for one in found["events"]] == [("2.4.0", HOUR), ("2.3.9", 19 * HOUR)]
 
 
-def test_where_nothing_changed_that_is_said() -> None:
+def test_no_change_gives_an_empty_list() -> None:
     world = World("      - {alert: Drift, drift: psi, features: [income], above: 0.1}")
     for hour in range(60):
         frame = houses(hour, 200 if hour < 59 else 2000)
@@ -174,7 +178,7 @@ def test_where_nothing_changed_that_is_said() -> None:
     assert world.explain(alerts["Drift", "income", ""])["changes"]["events"] == ()
 
 
-def test_a_missing_feature_is_traced_to_where_it_is_missing() -> None:
+def test_missing_feature_is_located_in_its_slice() -> None:
     world = World("      - {alert: Missing, integrity: missing, above: 1%}")
     frame = houses(7, 4000).astype({"age": object})
     frame.loc[frame["client"] == "batch", "age"] = None
@@ -195,7 +199,7 @@ FAULTS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize(("rule", "field", "spoil"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_of_one_client_is_traced_to_it(rule: str, field: str, spoil: Any) -> None:
+def test_fault_of_one_client_is_located_there(rule: str, field: str, spoil: Any) -> None:
     world = World(f"      - {rule}")
     frame = houses(9, 3000).astype({field: object})
     mine = frame["client"] == "batch"
@@ -207,7 +211,7 @@ def test_a_fault_of_one_client_is_traced_to_it(rule: str, field: str, spoil: Any
     assert (one["name"], one["rows"], one["value"]) == ("client = batch", int(mine.sum()), 1.0)
 
 
-def test_where_a_shadow_disagrees_is_found() -> None:
+def test_disagreement_with_a_shadow_is_located() -> None:
     world = World("      - {alert: Parity, parity: rate}")
     frame = houses(10, 3000)
     mine = frame["client"] == "app"
@@ -223,7 +227,7 @@ def test_where_a_shadow_disagrees_is_found() -> None:
     )
 
 
-def test_where_an_estimate_is_worse_is_found_without_ground_truth() -> None:
+def test_worse_estimate_is_located_without_ground_truth() -> None:
     world = World("      - {alert: Estimated, estimate: rmse, worse_than_reference: 10%}")
     frame = houses(11, 4000)
     dear = frame["client"] == "app"
@@ -236,7 +240,7 @@ def test_where_an_estimate_is_worse_is_found_without_ground_truth() -> None:
     assert found["where"]["slices"]
 
 
-def test_a_window_with_more_predictions_than_are_looked_at_is_drawn_from_the_same_each_time(
+def test_sample_of_a_large_window_is_the_same_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(subject, "MOST_ROWS", 2000)
@@ -254,7 +258,7 @@ def test_a_window_with_more_predictions_than_are_looked_at_is_drawn_from_the_sam
     assert sample_ranges(0, HOUR, 0, 0) == sample_ranges(0, HOUR, 2000, 0) == [(0, HOUR)]
 
 
-def test_when_time_runs_out_what_was_not_begun_is_named() -> None:
+def test_parts_not_begun_in_time_are_listed() -> None:
     world = World()
     world.send(houses(1, 2000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
@@ -269,7 +273,7 @@ def test_when_time_runs_out_what_was_not_begun_is_named() -> None:
     assert found.missing == tuple(f"{part} (out of time)" for part in late)
 
 
-def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explanation_is_computed_once_per_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.send(houses(1, 2000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
@@ -287,7 +291,7 @@ def test_an_explanation_is_found_out_once_for_each_verdict(monkeypatch: pytest.M
     assert again.fired.status == later.verdict.result.status
 
 
-def test_whoever_does_not_wait_is_told_so_and_finds_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explanation_goes_on_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.send(houses(1, 2000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
@@ -306,7 +310,7 @@ def test_whoever_does_not_wait_is_told_so_and_finds_it_later(monkeypatch: pytest
     assert found is made.find(alert, 0.01)
 
 
-def test_a_rule_that_is_gone_and_a_model_without_a_reference_leave_the_rest() -> None:
+def test_removed_rule_without_reference_leaves_the_other_parts() -> None:
     world = World()
     world.send(houses(1, 2000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
@@ -332,7 +336,7 @@ def test_an_alert_on_a_segment_is_about_its_rows_only() -> None:
     assert found["where"]["slices"][0]["rows"] == int(bad.sum())
 
 
-def test_what_fails_is_named_and_the_rest_still_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_parts_are_listed_and_the_others_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.send(houses(1, 3000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
@@ -365,9 +369,10 @@ def test_the_last_breach_is_explained_while_the_newest_verdict_is_none() -> None
     assert {one["name"] for one in found["where"]["slices"]} == {f"neighbourhood = {name}" for name in BAD}
 
 
-def test_a_window_that_had_no_value_when_it_was_judged_has_no_interval_either() -> None:
+def test_window_without_a_value_has_no_interval() -> None:
     later = RevisionRow("1", 0, 5, 9, 100, 80, "provisional", "ok", 50.0, 40.0, 60.0)
     rows: list[VerdictRow] = [VerdictRow("1", 5, "no_data", None, None, 9), VerdictRow("1", 6, "ok", 51.0, 70.0, 9)]
     assert [(one.value, one.low, one.high) for one in windows_of(rows, [later, later._replace(end=6)])] == [
-        (None, None, None), (51.0, 40.0, 60.0),
-    ]  # fmt: skip
+        (None, None, None),
+        (51.0, 40.0, 60.0),
+    ]

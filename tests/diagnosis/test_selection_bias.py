@@ -1,4 +1,4 @@
-"""Label selection bias, on predictions of real data: seen where it is, not seen where it is not, and corrected as far as features know."""
+"""Selection bias of ground truth, on predictions of real data: detected, corrected, and absent without bias."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _rank(x: Floats) -> Floats:
 
 
 @both
-def test_forty_of_a_hundred_truths_missing_by_chance_are_no_bias(name: str) -> None:
+def test_ground_truth_missing_at_random_is_no_bias(name: str) -> None:
     of, warned = data(name), 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
@@ -44,9 +44,11 @@ def test_forty_of_a_hundred_truths_missing_by_chance_are_no_bias(name: str) -> N
 
 @both
 @pytest.mark.parametrize("metric", ["rmse", "mae"])
-def test_the_interval_of_what_is_known_is_right_where_truths_are_missing_by_chance(name: str, metric: str) -> None:
-    """Windows are drawn from all live rows, whose figure is covered at the nominal rate; that of the window itself, of which the
-    known rows are a part, more often."""
+def test_interval_covers_when_ground_truth_is_missing_at_random(name: str, metric: str) -> None:
+    """The interval covers the metric of all live rows at the nominal rate, and that of the window more often.
+
+    Windows are drawn from all live rows; the rows with ground truth are part of the window.
+    """
     errors = data(name).errors
     figure = _rmse if metric == "rmse" else lambda e: float(np.abs(e).mean())
     of_all = of_window = 0
@@ -68,8 +70,8 @@ def test_the_interval_of_what_is_known_is_right_where_truths_are_missing_by_chan
 
 
 @both
-def test_truths_missing_where_the_error_is_large_are_a_bias_that_is_corrected_in_part(name: str) -> None:
-    """What the error adds to the features nobody can know without its truth: the corrected figure is nearer, and not near."""
+def test_bias_by_error_is_corrected_in_part(name: str) -> None:
+    """No feature shows the error without its truth: the corrected figure is nearer to the truth, but not near."""
     of = data(name)
     plain, corrected = [], []
     for seed in range(15):
@@ -88,7 +90,7 @@ def test_truths_missing_where_the_error_is_large_are_a_bias_that_is_corrected_in
 
 
 @both
-def test_truths_missing_by_what_features_show_are_corrected_to_the_truth(name: str) -> None:
+def test_bias_by_features_is_corrected_fully(name: str) -> None:
     of, covered, off, before = data(name), 0, [], []
     for seed in range(15):
         rng = np.random.default_rng(seed)
@@ -110,7 +112,7 @@ def test_truths_missing_by_what_features_show_are_corrected_to_the_truth(name: s
 
 
 @both
-def test_truths_that_are_only_young_are_a_bias_no_more_often_than_chance_has_it(name: str) -> None:
+def test_young_predictions_are_a_bias_no_more_often_than_by_chance(name: str) -> None:
     of, warned = data(name), 0
     for seed in range(30):
         index = np.random.default_rng(seed).choice(len(of.live), 2500, replace=False)
@@ -138,7 +140,7 @@ def test_every_metric_is_corrected(name: str, metric: str) -> None:
     assert found.low - margin <= figures[metric] <= found.high + margin
 
 
-def test_the_message_says_which_rows_how_many_and_what_follows() -> None:
+def test_message_has_counts_fields_and_correction() -> None:
     of = data("california_housing")
     index = np.arange(N)
     inland = (of.live["ocean_proximity"] == "INLAND").to_numpy()[:N]

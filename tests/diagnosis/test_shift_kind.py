@@ -1,4 +1,4 @@
-"""Concept and covariate drift are told apart: the same inputs with another truth, and inputs that the model was always worse at."""
+"""Concept drift (another truth for the same inputs) and covariate drift (more difficult inputs) are told apart."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _kind(columns: dict[str, Any], known: Reference | None, metric: Any = "rmse"
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae"])
-def test_inputs_that_the_model_was_always_worse_at_are_covariate_drift(known: Reference, metric: str) -> None:
+def test_more_of_the_difficult_inputs_is_covariate_drift(known: Reference, metric: str) -> None:
     found = [_kind(_predictions(seed, low=0.6), known, metric) for seed in range(1, 11)]
     assert {one.kind for one in found} == {"covariate"}
     assert all(one.low is not None and one.high is not None and one.low < 1.0 < one.high + 0.1 for one in found)
@@ -67,7 +67,7 @@ def test_half_of_each_is_both(known: Reference) -> None:
         assert one.growth == pytest.approx((one.inputs or 0) + (one.concept or 0))
 
 
-def test_errors_that_have_not_grown_few_rows_and_no_model_are_unknown(known: Reference) -> None:
+def test_kind_is_unknown_without_growth_rows_or_model(known: Reference) -> None:
     same = [_kind(_predictions(seed), known) for seed in range(1, 21)]
     assert [one.kind for one in same].count("unknown") >= 18
     assert _kind(_predictions(1, 40, low=0.6), known).kind == "unknown"
@@ -77,7 +77,7 @@ def test_errors_that_have_not_grown_few_rows_and_no_model_are_unknown(known: Ref
     assert _kind(gone, known).kind == "unknown"
 
 
-def test_a_share_that_few_rows_cannot_tell_is_unknown(known: Reference) -> None:
+def test_uncertain_share_is_unknown(known: Reference) -> None:
     found = [_kind(_predictions(seed, 80, low=0.6), known) for seed in range(1, 31)]
     assert {one.kind for one in found} <= {"unknown", "covariate", "both"}
     assert [one.kind for one in found].count("unknown") >= 10

@@ -23,7 +23,7 @@ def _rule(text: str) -> Rule:
 
 
 def _recount(values: list[float | None], limit: float, wait: int, keep: int) -> tuple[int, int, int]:
-    """Episodes, hours firing, hour since which it fires (0: it does not): a value an hour, from hour 1 on; None is no data."""
+    """Return episodes, hours firing, and the hour since which it fires (0: no). One value per hour; None: no data."""
     episodes, hours, since, pending, last = 0, 0, 0, None, 0
     for hour, value in enumerate(values, start=1):
         if since:
@@ -77,7 +77,7 @@ def test_other_thresholds_do_what_a_recount_by_hand_does(
         assert not any(values)
 
 
-def test_what_was_not_sure_enough_is_none_at_any_threshold() -> None:
+def test_insignificant_value_is_no_breach_at_any_threshold() -> None:
     ticks = [
         PastVerdict(HOUR, 0.9, 0.5, "ok"),
         PastVerdict(2 * HOUR, 0.8, 0.5, "breach"),
@@ -91,7 +91,7 @@ def test_what_was_not_sure_enough_is_none_at_any_threshold() -> None:
     assert by_threshold[1.0] == 0
 
 
-def test_scores_are_scaled_by_their_distance_from_perfect_and_margins_by_the_margin() -> None:
+def test_scores_are_scaled_from_1_and_margins_from_the_reference() -> None:
     ticks = [PastVerdict(HOUR, 0.69, 0.8, "breach")]
     found = what_if(ticks, _rule("{alert: A, performance: accuracy, below: 0.8}"), "accuracy", "below")
     assert [one.threshold for one in found] == pytest.approx([0.9, 0.85, 0.8, 0.75, 0.7, 0.69, 0.6])
@@ -101,7 +101,7 @@ def test_scores_are_scaled_by_their_distance_from_perfect_and_margins_by_the_mar
     assert [one.threshold for one in found] == pytest.approx([11.0, 11.5, 12.0, 12.5, 13.0, 14.0, 14.0])
 
 
-def test_a_rule_that_is_gone_or_was_never_judged_has_a_history_all_the_same() -> None:
+def test_removed_rule_and_unjudged_rule_have_a_history() -> None:
     assert history([], [], None, "psi", 0).what_if == ()
     found = history([VerdictRow("a", HOUR, "breach", 0.5, 0.2, HOUR)], [], None, "psi", HOUR)
     assert [one.kind for one in found.what_if].count("silent") == 1
@@ -113,7 +113,7 @@ def test_a_rule_that_is_gone_or_was_never_judged_has_a_history_all_the_same() ->
     assert len(odd.ticks) == 2
 
 
-def test_the_first_breach_is_that_of_the_episode_that_goes_on() -> None:
+def test_first_breach_is_of_the_present_episode() -> None:
     ticks = [
         PastVerdict(i * HOUR, 1.0, 0.5, status)
         for i, status in enumerate(["breach", "ok", "breach", "no_data", "breach"], 1)
@@ -123,7 +123,7 @@ def test_the_first_breach_is_that_of_the_episode_that_goes_on() -> None:
     assert first_breach([], 7, 9) == 7
 
 
-def test_the_history_of_a_real_rule_is_what_the_store_kept_and_recounts_as_it_was() -> None:
+def test_history_of_a_real_rule_agrees_with_its_alert() -> None:
     world = World("      - {alert: Drift, drift: psi, features: [income], above: 0.2, for: 1h, keep_firing_for: 2h}")
     rng = np.random.default_rng(0)
     phases = []
@@ -144,7 +144,7 @@ def test_the_history_of_a_real_rule_is_what_the_store_kept_and_recounts_as_it_wa
     assert silent["episodes"] == 0 < present["threshold"] < silent["threshold"]
 
 
-def test_a_rule_whose_ground_truth_comes_late_is_recounted_by_the_ticks_at_which_it_was_judged() -> None:
+def test_late_ground_truth_is_replayed_by_ticks() -> None:
     """Labels come every fourth hour, of all hours before: each window that is judged is judged at several ticks."""
     world = World(
         "      - {alert: PricesOff, performance: rmse, worse_than_reference: 10%, for: 2h, keep_firing_for: 3h}"
@@ -175,7 +175,7 @@ def test_a_rule_whose_ground_truth_comes_late_is_recounted_by_the_ticks_at_which
     assert "at the tick at which it was given" in found["note"]
 
 
-def test_revisions_of_the_window_say_what_was_known_when() -> None:
+def test_revisions_show_growing_coverage_of_one_window() -> None:
     world, n = World(), 1000
     arrives = (
         (0, 0.6),

@@ -31,10 +31,10 @@ FEATURES = ("neighbourhood", "longitude", "latitude", "income", "rooms", "age", 
 
 
 def houses(seed: int, n: int, bad: Sequence[str] = (), off: float = 1.3) -> pd.DataFrame:
-    """Predictions are within a tenth of the price, the dearer the wider; in `bad` neighbourhoods prices have fallen by the
-    factor `off`, and predictions have not.
+    """Return predictions with an error of about a tenth of the price.
 
-    Neighbourhoods lie on a grid and reach into one another, richer ones beside poorer ones.
+    In `bad` neighbourhoods prices have fallen by the factor `off`, and predictions have not. Neighbourhoods lie on a
+    grid and overlap, rich ones beside poor ones.
     """
     rng = np.random.default_rng(seed)
     place = rng.integers(20, size=n)
@@ -81,9 +81,14 @@ class World:
         self.store = Store(path)
         self.windows = Windows(self.store, self.find, pane_ns=60 * SECOND)
         self.engine = Engine(
-            self.windows, self.find, self.store.documents, self._count, count_condition,
-            aggregate=aggregate, ground_truth_horizon_ns=1000 * HOUR,
-        )  # fmt: skip
+            self.windows,
+            self.find,
+            self.store.documents,
+            self._count,
+            count_condition,
+            aggregate=aggregate,
+            ground_truth_horizon_ns=1000 * HOUR,
+        )
         self.group = parse_text(
             f"groups:\n  - name: g\n    model: m\n    interval: 1h\n    window: 1h\n    rules:\n{rules}"
         ).groups[0]
@@ -98,7 +103,7 @@ class World:
         return self.store.rows.count_outside(target, start, end, low, high)
 
     def send(self, frame: pd.DataFrame, hour: int, *, version: str = "v1", known: float = 1.0) -> None:
-        """Send an hour's predictions, evenly spread, with trace ids, and the ground truth of the first `known` at once."""
+        """Send an hour's predictions with trace ids, and the ground truth of the first share `known` of them."""
         n = len(frame)
         ids = [f"p{self._number + i}" for i in range(n)]
         self._number += n

@@ -84,11 +84,18 @@ def alert(**changes: Any) -> Alert:
         ),
     )
     made = Alert(
-        "4f1c2b7e90ad3c55", "house-prices", "FeatureDrift", "drift", "psi", target, state, verdict,
+        "4f1c2b7e90ad3c55",
+        "house-prices",
+        "FeatureDrift",
+        "drift",
+        "psi",
+        target,
+        state,
+        verdict,
         {"severity": "warning", "team": "pricing"},
         {"summary": "median_income of house-prices has drifted: PSI 0.43", "runbook": "https://runbooks.example/drift"},
         configured=RULE,
-    )  # fmt: skip
+    )
     return changed(made, **changes)
 
 
@@ -166,21 +173,53 @@ STATUS: Mapping[str, Any] = {
     "version": "0.1.0",
     "uptime_s": 93_780.0,
     "models": [
-        {"model": "house-prices", "versions": ["6", "7"], "rows": 1_284_331, "oldest": NOW - 9000 * MIN, "newest": NOW,
-         "clock": NOW, "verdicts": {"ok": 41, "breach": 2, "no_data": 3}, "firing": 2},
-        {"model": "bike-demand", "versions": ["2"], "rows": 17_379, "oldest": 1, "newest": NOW - 4 * MIN, "clock": NOW,
-         "verdicts": {"ok": 12}, "firing": 0},
+        {
+            "model": "house-prices",
+            "versions": ["6", "7"],
+            "rows": 1_284_331,
+            "oldest": NOW - 9000 * MIN,
+            "newest": NOW,
+            "clock": NOW,
+            "verdicts": {"ok": 41, "breach": 2, "no_data": 3},
+            "firing": 2,
+        },
+        {
+            "model": "bike-demand",
+            "versions": ["2"],
+            "rows": 17_379,
+            "oldest": 1,
+            "newest": NOW - 4 * MIN,
+            "clock": NOW,
+            "verdicts": {"ok": 12},
+            "firing": 0,
+        },
     ],
     "rules": [
-        {"group": "house-prices", "rule": "FeatureDrift", "check": "drift", "method": "psi", "model": "house-prices",
-         "window": "1h", "verdicts": {"ok": 20, "breach": 2}, "firing": 2},
-        {"group": "house-prices", "rule": "PricesOff", "check": "performance", "method": "rmse", "model": "house-prices",
-         "window": "1d", "verdicts": {}, "firing": 0},
+        {
+            "group": "house-prices",
+            "rule": "FeatureDrift",
+            "check": "drift",
+            "method": "psi",
+            "model": "house-prices",
+            "window": "1h",
+            "verdicts": {"ok": 20, "breach": 2},
+            "firing": 2,
+        },
+        {
+            "group": "house-prices",
+            "rule": "PricesOff",
+            "check": "performance",
+            "method": "rmse",
+            "model": "house-prices",
+            "window": "1d",
+            "verdicts": {},
+            "firing": 0,
+        },
     ],
     "ingest": {"received": 1_301_725, "stored": 1_301_710, "duplicates": 12, "rejected": 3},
     "store_bytes": 221_300_000,
     "notes": ["model 'bike-demand' has no reference: make one with `mlmon reference create FILE --model bike-demand`"],
-}  # fmt: skip
+}
 
 _ABOUT = {semconv.MODEL_NAME: "house-prices", semconv.FEATURE_NAME: "median_income"}
 METRICS: Sequence[tuple[MetricName, Sequence[Point]]] = (

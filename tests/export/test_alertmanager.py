@@ -26,9 +26,13 @@ class Alertmanager:
         self.firing: list[Alert] = []
         self.outcomes: Counter[str] = Counter()
         self.notifier = AlertmanagerNotifier(
-            url, PAGES, firing=lambda: self.firing, observe=lambda d, o: self.outcomes.update([f"{d} {o}"]),
-            resend_s=resend_s, clock=lambda: self.now,
-        )  # fmt: skip
+            url,
+            PAGES,
+            firing=lambda: self.firing,
+            observe=lambda d, o: self.outcomes.update([f"{d} {o}"]),
+            resend_s=resend_s,
+            clock=lambda: self.now,
+        )
 
 
 def seconds(iso: str) -> float:
@@ -45,9 +49,17 @@ def test_a_firing_alert_has_labels_report_and_times_and_is_repeated() -> None:
     assert set(got.paths) == {"/api/v2/alerts"}
     (sent,) = got.json()[0]
     assert sent["labels"] == {
-        "alertname": "FeatureDrift", "group": "house-prices", "check": "drift", "method": "psi", "model": "house-prices",
-        "version": "7", "segment": "region=INLAND", "feature": "median_income", "severity": "warning", "team": "pricing",
-    }  # fmt: skip
+        "alertname": "FeatureDrift",
+        "group": "house-prices",
+        "check": "drift",
+        "method": "psi",
+        "model": "house-prices",
+        "version": "7",
+        "segment": "region=INLAND",
+        "feature": "median_income",
+        "severity": "warning",
+        "team": "pricing",
+    }
     assert sent["annotations"]["report"] == sent["generatorURL"] == f"{PAGES}/alerts/4f1c2b7e90ad3c55"
     assert sent["annotations"]["summary"].startswith("median_income of house-prices")
     assert seconds(sent["startsAt"]) == -65 * 60  # as long ago as it fired
@@ -76,7 +88,7 @@ def test_a_resolved_alert_is_sent_at_once_and_for_a_quarter_of_an_hour() -> None
     assert got.json()[2] == got.json()[1]
 
 
-def test_an_alert_that_fires_again_is_no_longer_called_resolved() -> None:
+def test_alert_that_fires_again_is_not_resolved() -> None:
     with receiver() as got:
         made = Alertmanager(got.url)
         made.notifier.notify([alert(phase="inactive", resolved_at=NOW)])
@@ -99,9 +111,7 @@ def test_an_alert_that_fires_again_is_no_longer_called_resolved() -> None:
         ({"phase": "inactive", "fired_at": NOW, "resolved_at": NOW - 3600 * 10**9}, 0, 0),
     ],
 )
-def test_times_are_event_times_but_never_in_the_future_nor_in_the_wrong_order(
-    state, starts: float, ends: float
-) -> None:
+def test_times_are_ordered_and_not_in_the_future(state, starts: float, ends: float) -> None:
     with receiver() as got:
         made = Alertmanager(got.url)
         one = alert(**state)
@@ -114,7 +124,7 @@ def test_times_are_event_times_but_never_in_the_future_nor_in_the_wrong_order(
     assert (seconds(sent["startsAt"]), seconds(sent["endsAt"])) == (starts, ends)
 
 
-def test_many_alerts_are_sent_in_parts_and_a_refused_part_does_not_stop_the_others() -> None:
+def test_refused_part_of_many_alerts_does_not_stop_the_others() -> None:
     with receiver(answers=[400]) as got:
         made = Alertmanager(got.url)
         made.firing = [alert(id=str(i)) for i in range(600)]
@@ -126,7 +136,7 @@ def test_many_alerts_are_sent_in_parts_and_a_refused_part_does_not_stop_the_othe
     assert made.outcomes == {"alertmanager failed": 1, "alertmanager sent": 2}
 
 
-def test_after_an_outage_it_is_told_the_state_of_now() -> None:
+def test_present_state_is_sent_after_an_outage() -> None:
     (port,) = free_ports(1)
     made = Alertmanager(f"http://127.0.0.1:{port}", resend_s=0.05)
     made.notifier.start()
@@ -140,7 +150,7 @@ def test_after_an_outage_it_is_told_the_state_of_now() -> None:
     assert [one["labels"]["alertname"] for one in got.json()[0]] == ["Other"]
 
 
-def test_an_outage_is_not_hammered_by_further_changes() -> None:
+def test_changes_during_an_outage_cause_no_further_requests() -> None:
     (port,) = free_ports(1)
     made = Alertmanager(f"http://127.0.0.1:{port}")
     made.firing = [alert()]
@@ -167,7 +177,7 @@ def test_a_source_that_breaks_does_not_end_the_thread(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.peers
-def test_the_real_alertmanager_shows_the_alert_and_tells_of_its_end(tmp_path) -> None:
+def test_real_alertmanager_shows_an_alert_until_it_is_resolved(tmp_path) -> None:
     require_peer("alertmanager")
     with receiver() as passed_on, alertmanager(tmp_path, passed_on.url) as server:
         made = Alertmanager(server.url, now=time.time())
@@ -182,8 +192,14 @@ def test_the_real_alertmanager_shows_the_alert_and_tells_of_its_end(tmp_path) ->
         gone, made.firing = made.firing, []
         made.now = time.time()
         ended = int(made.now * 1e9)
-        made.notifier.notify([alert(id=one.id, field=one.target.field, phase="inactive",
-                                    fired_at=one.state.fired_at, resolved_at=ended) for one in gone])  # fmt: skip
+        made.notifier.notify(
+            [
+                alert(
+                    id=one.id, field=one.target.field, phase="inactive", fired_at=one.state.fired_at, resolved_at=ended
+                )
+                for one in gone
+            ]
+        )
         until(lambda: not server.alerts())
         told = until(lambda: [body for body in passed_on.json() if body["status"] == "resolved"])
         made.notifier.stop()

@@ -63,7 +63,7 @@ def test_a_push_holds_the_snapshot_cumulative_since_the_start_and_as_of_now() ->
     assert outcomes == ["sent"]
 
 
-def test_a_series_that_is_gone_or_became_nan_is_said_to_be_gone_once() -> None:
+def test_vanished_series_is_marked_once() -> None:
     demo = Demo()
     about = [{semconv.FEATURE_NAME: name} for name in ("kept", "became nan", "gone")]
     counter = (semconv.EVALUATION_FAILURES, [Point({semconv.RULE_NAME: "removed"}, 4)])
@@ -87,7 +87,7 @@ def test_a_series_that_is_gone_or_became_nan_is_said_to_be_gone_once() -> None:
     ("answer", "wait"),
     [(503, 0.0), (400, 0.0), ((429, {"Retry-After": "7"}), 7.0), ((302, {"Location": "/v1/metrics"}), 0.0)],
 )
-def test_a_push_that_is_not_taken_is_counted_and_series_known_before_still_end(answer, wait: float) -> None:
+def test_failed_push_is_counted_and_vanished_series_still_end(answer, wait: float) -> None:
     demo = Demo(metrics=[(semconv.RULE_VALUE, [Point({semconv.FEATURE_NAME: "seen once"}, 1.0)])])
     with receiver(answers=[answer]) as got:
         outcomes: list[str] = []

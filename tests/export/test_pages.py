@@ -46,20 +46,50 @@ HOUR = 3600 * 10**9
 DOCUMENT: dict[str, Any] = {
     "alert": "4f1c2b7e90ad3c55",
     "fired": {
-        "value": 0.4271, "low": None, "high": None, "threshold": 0.2, "p_value": 1e-7, "rows": 4980, "start": NOW - HOUR, "end": NOW,
-        "message": "psi 0.427", "notes": [{"kind": "label selection", "text": "labels of dear houses are missing", "figures": {}}],
+        "value": 0.4271,
+        "low": None,
+        "high": None,
+        "threshold": 0.2,
+        "p_value": 1e-7,
+        "rows": 4980,
+        "start": NOW - HOUR,
+        "end": NOW,
+        "message": "psi 0.427",
+        "notes": [{"kind": "label selection", "text": "labels of dear houses are missing", "figures": {}}],
     },
     "where": {
-        "measure": "rmse by slice", "rows": 4980, "value": 61.5, "expected": 50.25, "note": "",
+        "measure": "rmse by slice",
+        "rows": 4980,
+        "value": 61.5,
+        "expected": 50.25,
+        "note": "",
         "slices": [
-            {"name": "town = Elm", "conditions": [["town", "= Elm"]], "rows": 212, "value": 130.5, "low": 120.25, "high": 141.75,
-             "expected": 55.5, "p_value": 1e-9},
-            {"name": "town = Oak and age 3 to 5", "conditions": [], "rows": 77, "value": 90.0, "low": 70.0, "high": 110.0,
-             "expected": 52.0, "p_value": 0.004},
+            {
+                "name": "town = Elm",
+                "conditions": [["town", "= Elm"]],
+                "rows": 212,
+                "value": 130.5,
+                "low": 120.25,
+                "high": 141.75,
+                "expected": 55.5,
+                "p_value": 1e-9,
+            },
+            {
+                "name": "town = Oak and age 3 to 5",
+                "conditions": [],
+                "rows": 77,
+                "value": 90.0,
+                "low": 70.0,
+                "high": 110.0,
+                "expected": 52.0,
+                "p_value": 0.004,
+            },
         ],
     },
     "features": {
-        "weights": "reference", "note": "weighted by the importances of the reference", "rows": 4980,
+        "weights": "reference",
+        "note": "weighted by the importances of the reference",
+        "rows": 4980,
         "ranking": [
             {"feature": "median_income", "distance": 0.4, "importance": 1.0, "score": 0.4, "change": "mean 3.9 → 4.7"},
             {"feature": "rooms", "distance": 0.2, "importance": 0.25, "score": 0.05, "change": "missing 0.0% → 12.0%"},
@@ -67,30 +97,72 @@ DOCUMENT: dict[str, Any] = {
         ],
     },
     "changes": {
-        "start": NOW - 24 * HOUR, "end": NOW - HOUR,
+        "start": NOW - 24 * HOUR,
+        "end": NOW - HOUR,
         "events": [
-            {"time": NOW - 2 * HOUR, "before": HOUR, "kind": "deployment", "value": "2.4.1", "text": "rolled out by ci"},
+            {
+                "time": NOW - 2 * HOUR,
+                "before": HOUR,
+                "kind": "deployment",
+                "value": "2.4.1",
+                "text": "rolled out by ci",
+            },
             {"time": NOW - 5 * HOUR, "before": 4 * HOUR, "kind": "feature_set", "value": '["a","b"]', "text": "new: b"},
         ],
     },
-    "examples": {"rows": [{"slice": "town = Elm", "prediction_id": "0193-why", "time": NOW, "value": "4.25", "prediction": 412301.0,
-                           "ground_truth": "300000.5", "trace_id": "4bf92f3577b34da6a3ce929d0e0e47ff"}]},
+    "examples": {
+        "rows": [
+            {
+                "slice": "town = Elm",
+                "prediction_id": "0193-why",
+                "time": NOW,
+                "value": "4.25",
+                "prediction": 412301.0,
+                "ground_truth": "300000.5",
+                "trace_id": "4bf92f3577b34da6a3ce929d0e0e47ff",
+            }
+        ]
+    },
     "history": {
-        "ticks": [{"end": NOW - (9 - i) * HOUR, "value": 40.0 + 2 * i, "threshold": 50.0, "status": "breach" if i > 5 else "ok",
-                   "low": 38.0 + 2 * i, "high": 42.0 + 2 * i} for i in range(10)],
+        "ticks": [
+            {
+                "end": NOW - (9 - i) * HOUR,
+                "value": 40.0 + 2 * i,
+                "threshold": 50.0,
+                "status": "breach" if i > 5 else "ok",
+                "low": 38.0 + 2 * i,
+                "high": 42.0 + 2 * i,
+            }
+            for i in range(10)
+        ],
         "worse": "above",
         "what_if": [
             {"kind": "other", "threshold": 25.0, "episodes": 3, "firing": 9 * HOUR, "since": NOW - 9 * HOUR},
             {"kind": "present", "threshold": 50.0, "episodes": 1, "firing": 3 * HOUR, "since": NOW - 3 * HOUR},
             {"kind": "silent", "threshold": 58.0, "episodes": 0, "firing": 0, "since": 0},
         ],
-        "revisions": [{"start": NOW - HOUR, "end": NOW, "known": NOW + i * HOUR, "predictions": 5000, "with_truth": 2500 + 500 * i,
-                       "coverage": 0.5 + 0.1 * i, "maturity": "provisional", "status": "breach", "value": 61.0 - i,
-                       "low": 55.0 - i / 2, "high": 67.0 - 2 * i} for i in range(5)],
+        "revisions": [
+            {
+                "start": NOW - HOUR,
+                "end": NOW,
+                "known": NOW + i * HOUR,
+                "predictions": 5000,
+                "with_truth": 2500 + 500 * i,
+                "coverage": 0.5 + 0.1 * i,
+                "maturity": "provisional",
+                "status": "breach",
+                "value": 61.0 - i,
+                "low": 55.0 - i / 2,
+                "high": 67.0 - 2 * i,
+            }
+            for i in range(5)
+        ],
         "note": "Judged by the stored values.",
     },
-    "read_rows": 50_000, "window_rows": 1_200_000, "missing": ["selection and kind of shift (out of time)"],
-}  # fmt: skip
+    "read_rows": 50_000,
+    "window_rows": 1_200_000,
+    "missing": ["selection and kind of shift (out of time)"],
+}
 EXPLANATION = explanation_from_json(DOCUMENT)
 
 
@@ -146,7 +218,7 @@ def report(one=None, history=HISTORY, examples=EXAMPLES, explanation=None, **cha
     return Page(report_page(Report(one or alert(**changes), history, examples, explanation)))
 
 
-def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
+def test_report_has_its_sections_in_order() -> None:
     text = report().text
     places = [
         text.index(part)
@@ -174,7 +246,7 @@ def test_a_report_tells_everything_in_the_order_in_which_it_is_asked() -> None:
     assert places == sorted(places)
 
 
-def test_a_report_with_an_explanation_answers_the_six_questions_in_order() -> None:
+def test_report_with_explanation_has_six_answers_in_order() -> None:
     text = report(
         explanation=EXPLANATION, low=0.3999, high=0.4555, coverage=0.62, maturity="provisional", q_value=3e-6
     ).text
@@ -211,20 +283,23 @@ def test_a_report_with_an_explanation_answers_the_six_questions_in_order() -> No
     assert places == sorted(places)
 
 
-def test_an_explanation_without_findings_says_that_there_are_none() -> None:
+def test_empty_explanation_is_stated_in_words() -> None:
     nothing = {
         "where": {"measure": "rmse by slice", "rows": 10, "slices": [], "note": "No slice stands out."},
         "features": {"note": "not weighted", "ranking": []},
         "changes": {"start": NOW - 24 * HOUR, "end": NOW, "events": []},
     }
     text = report(explanation=explanation_from_json(nothing)).text
-    for part in ("No slice stands out.", "No feature that the model uses has drifted.",
-                 "No change was seen between 2025-11-23 03:00 UTC and 2025-11-24 03:00 UTC"):  # fmt: skip
+    for part in (
+        "No slice stands out.",
+        "No feature that the model uses has drifted.",
+        "No change was seen between 2025-11-23 03:00 UTC and 2025-11-24 03:00 UTC",
+    ):
         assert part in text
     assert "Revisions coverage" not in text
 
 
-def test_pictures_of_an_explanation_show_what_their_figures_say() -> None:
+def test_pictures_of_an_explanation_show_its_figures() -> None:
     page = report_page(Report(alert(), HISTORY, EXAMPLES, EXPLANATION))
     assert "town = Elm: 130.5, expected 55.5, 95 % interval 120.2 to 141.8</title>" in page
     assert page.count('<rect class="mark"') == 3, "a mark for what was expected of all and of two slices"
@@ -252,8 +327,15 @@ def test_evidence_that_is_older_than_the_verdict_says_so() -> None:
     assert "Evidence is kept for breaches only." in report(status="ok", evidence={}, configured={}).text
     assert "not a breach" not in report().text
     never = report(
-        phase="inactive", since=0, fired_at=0, last_breach=0, status="ok", value=0.69, threshold=0.62, evidence={"ledger": []}
-    ).text  # fmt: skip
+        phase="inactive",
+        since=0,
+        fired_at=0,
+        last_breach=0,
+        status="ok",
+        value=0.69,
+        threshold=0.62,
+        evidence={"ledger": []},
+    ).text
     assert "The newest verdict is not a breach. " in never
     assert "last breach" not in never
     assert "× the limit" not in never, "for some metrics more is better"
@@ -266,7 +348,7 @@ def test_a_resolved_alert_is_not_called_a_breach_of_now() -> None:
     assert "verdict now" not in text
 
 
-def test_outcomes_that_came_as_text_are_short_but_names_stay_as_they_are() -> None:
+def test_numbers_as_text_are_shortened_but_not_names() -> None:
     text = report(examples=[{"ground_truth": "367.5805777679407", "prediction": "007.5", "value": "1.23456789"}]).text
     assert "1.23456789 007.5 367.6" in text
 
@@ -287,7 +369,7 @@ def test_only_web_addresses_become_links() -> None:
     assert found == ["https://x.example", "http://y.example/<b>"]
 
 
-def test_every_part_of_a_page_is_its_own() -> None:
+def test_page_loads_nothing_from_elsewhere() -> None:
     page = report()
     assert not page.tags & {"script", "link", "img", "iframe", "form", "object"}
     assert all(address.startswith((".", "https://runbooks.example")) for address in page.addresses), page.addresses
@@ -300,7 +382,7 @@ ODD = [NAN, float("inf"), None, "", "text", [], {}, True, -1, 10**400, HOSTILE, 
 
 
 @pytest.mark.parametrize("odd", ODD, ids=[repr(o)[:12] for o in ODD])
-def test_nothing_odd_anywhere_breaks_a_page(odd) -> None:
+def test_odd_values_break_no_page(odd) -> None:
     everything = {
         **dict.fromkeys(("distribution", "numbers", "segments", "sql", "something new"), odd),
     }
@@ -348,8 +430,16 @@ def _hostile(found: Any) -> Any:
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
     one = alert(
-        field=HOSTILE, model=HOSTILE, segment=f"k={HOSTILE}", version=HOSTILE, message=HOSTILE, rule=HOSTILE,
-        group=HOSTILE, labels={HOSTILE: HOSTILE}, annotations={"summary": HOSTILE, HOSTILE: HOSTILE}, id='"><script>',
+        field=HOSTILE,
+        model=HOSTILE,
+        segment=f"k={HOSTILE}",
+        version=HOSTILE,
+        message=HOSTILE,
+        rule=HOSTILE,
+        group=HOSTILE,
+        labels={HOSTILE: HOSTILE},
+        annotations={"summary": HOSTILE, HOSTILE: HOSTILE},
+        id='"><script>',
         evidence={
             "distribution": {**CATEGORIES, "labels": [HOSTILE] * 7},
             "numbers": [[HOSTILE, HOSTILE, HOSTILE]],
@@ -357,7 +447,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
             HOSTILE: HOSTILE,
         },
         configured={HOSTILE: HOSTILE},
-    )  # fmt: skip
+    )
     history = [PastVerdict(NOW, 1.0, 1.0, HOSTILE)]  # type: ignore[arg-type]
     rows = [dict.fromkeys((*EXAMPLES[0], HOSTILE), HOSTILE)]
     pages = [
@@ -406,7 +496,7 @@ def test_small_categories_are_summed_not_hidden() -> None:
     assert picture.count('class="ref"') == distributions.MOST_CATEGORIES + 1
 
 
-def test_the_history_has_gaps_where_there_was_no_data_or_no_verdict() -> None:
+def test_timeline_has_gaps_without_data_or_verdict() -> None:
     picture = timeline.draw(HISTORY)
     assert picture.count('<polyline class="value"') == 2
     assert picture.count('<polyline class="threshold"') == 1
@@ -424,11 +514,22 @@ def test_the_history_has_gaps_where_there_was_no_data_or_no_verdict() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (None, "–"), (NAN, "–"), ("", "–"), (0, "0"), (0.0, "0"), (-3.0, "-3"), (1234567, "1,234,567"),
-        (0.000123456, "0.0001235"), (12345.678, "12,346"), (1e15, "1e+15"), (float("inf"), "inf"), (True, "True"),
-        ("text", "text"), ({"a": NAN}, "{'a': None}"),
+        (None, "–"),
+        (NAN, "–"),
+        ("", "–"),
+        (0, "0"),
+        (0.0, "0"),
+        (-3.0, "-3"),
+        (1234567, "1,234,567"),
+        (0.000123456, "0.0001235"),
+        (12345.678, "12,346"),
+        (1e15, "1e+15"),
+        (float("inf"), "inf"),
+        (True, "True"),
+        ("text", "text"),
+        ({"a": NAN}, "{'a': None}"),
     ],
-)  # fmt: skip
+)
 def test_values_read(value, expected: str) -> None:
     assert shown(value) == expected
 
@@ -541,10 +642,17 @@ OUTCOMES: dict[str, Any] = {
         {"truth": "ok", "prediction": "ok", "rows": 940, "share": 0.98, "usual": None, "worth": 0.0},
     ],
     "ledger": [
-        {"start": NOW + (i - 1) * HOUR, "end": NOW + i * HOUR, "estimate": 50.0, "low": 48.0, "high": 52.0,
-         "realised": (51.0, 53.0, None)[i]} for i in range(3)
+        {
+            "start": NOW + (i - 1) * HOUR,
+            "end": NOW + i * HOUR,
+            "estimate": 50.0,
+            "low": 48.0,
+            "high": 52.0,
+            "realised": (51.0, 53.0, None)[i],
+        }
+        for i in range(3)
     ],
-}  # fmt: skip
+}
 
 
 EXPLAINED_OUTCOMES = explanation_from_json({**DOCUMENT, "outcomes": OUTCOMES})
@@ -554,12 +662,18 @@ def test_ground_truth_is_drawn_and_described() -> None:
     page = report_page(Report(alert(), HISTORY, EXAMPLES, EXPLAINED_OUTCOMES))
     text = Page(page).text
     for part in (
-        "Predictions against the ground truth", "is fraud 30 75%", "usually 90%", "-500 each: -5,000",
-        "1,000 predictions of the window have ground truth", "Together they are worth -2,200, -2.2 each.",
-        "Estimates and realised values", "Of 2 estimates whose ground truth is final, 1 missed",
-        "Delay of ground truth", "Half of the ground truth so far took at most 5 h, nine tenths 9 h. Some predictions of the window are",
+        "Predictions against the ground truth",
+        "is fraud 30 75%",
+        "usually 90%",
+        "-500 each: -5,000",
+        "1,000 predictions of the window have ground truth",
+        "Together they are worth -2,200, -2.2 each.",
+        "Estimates and realised values",
+        "Of 2 estimates whose ground truth is final, 1 missed",
+        "Delay of ground truth",
+        "Half of the ground truth so far took at most 5 h, nine tenths 9 h. Some predictions of the window are",
         "younger than 6 h (pale)",
-    ):  # fmt: skip
+    ):
         assert part in text, part
     assert page.count('<circle class="right"') == page.count('<circle class="wrong"') == 1
     assert page.count('<polyline class="curve"') == page.count('<rect class="young"') == 1
@@ -598,14 +712,20 @@ def test_a_page_shows_the_other_parts_of_an_incomplete_explanation(part: str) ->
     assert "psi over time" in text
 
 
-def test_the_figures_on_top_are_those_of_the_breach_even_when_the_newest_verdict_is_none() -> None:
+def test_figures_are_of_the_last_breach_after_a_later_verdict() -> None:
     assert EXPLANATION.fired is not None
     result = replace(EXPLANATION.fired.result, reference_rows=16512, coverage=0.8, maturity="final")
     fired = replace(EXPLANATION.fired, result=result)
     text = report(
-        explanation=replace(EXPLANATION, fired=fired), status="no_data", reason="too_few_rows", value=None, threshold=None,
-        p_value=None, rows=12, message="only 12 rows",
-    ).text  # fmt: skip
+        explanation=replace(EXPLANATION, fired=fired),
+        status="no_data",
+        reason="too_few_rows",
+        value=None,
+        threshold=None,
+        p_value=None,
+        rows=12,
+        message="only 12 rows",
+    ).text
     assert (
         "0.4271 2.1 × the limit limit 0.2 significance p < 0.0001 by chance alone rows 4,980 reference 16,512" in text
     )
@@ -634,7 +754,7 @@ def test_shares_are_written_as_percentages() -> None:
     assert "rmse of the worst slice, beyond what is expected 110% 90% to 120%; 7.3 × the limit limit 15%" in text
 
 
-def test_a_report_names_what_explains_it_and_what_follows_from_it() -> None:
+def test_report_links_its_cause_and_its_effects() -> None:
     cause = alert(id="cause", rule="Parity", segment="town=Elm", field="")
     followers = [alert(id=f"f{i}", segment=f"town={i}") for i in range(2)]
     page = report_page(Report(alert(cause="cause"), HISTORY, EXAMPLES, cause=cause, follow=followers))
@@ -662,6 +782,6 @@ def test_a_hundred_alerts_are_a_few_incidents() -> None:
     assert "over-1" not in first
 
 
-def test_an_alert_that_explains_itself_or_two_that_explain_each_other_are_still_shown() -> None:
+def test_alerts_with_circular_causes_are_shown() -> None:
     found = incidents([alert(id="a", cause="a"), alert(id="b", cause="c"), alert(id="c", cause="b")])
     assert sorted(one.alert.id for one in found) == ["a", "b", "c"]

@@ -108,7 +108,7 @@ def test_no_declared_metric_has_a_unit_that_prometheus_would_name_differently() 
     assert len({metric_name(metric) for metric in semconv.METRICS}) == len(semconv.METRICS)
 
 
-def test_hostile_values_come_back_whole_and_nothing_else_suffers() -> None:
+def test_hostile_values_survive_and_harm_nothing() -> None:
     points = [Point({semconv.FEATURE_NAME: name}, 1.5) for name in (HOSTILE, "", "a,b=c", "\n", "\\", '"')]
     extremes = [
         Point({}, float("inf")),
@@ -134,7 +134,7 @@ def every_metric(label: str) -> list[tuple[MetricName, list[Point]]]:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("label", ["plain", HOSTILE])
-def test_promtool_has_nothing_to_say_about_any_declared_metric(label: str) -> None:
+def test_promtool_accepts_all_declared_metrics(label: str) -> None:
     promtool = require_peer("promtool")
     text = exposition(every_metric(label))
     done = subprocess.run(
@@ -144,7 +144,7 @@ def test_promtool_has_nothing_to_say_about_any_declared_metric(label: str) -> No
 
 
 @pytest.mark.peers
-def test_prometheus_sees_the_same_series_scraped_and_pushed_and_vanished_ones_end(tmp_path) -> None:
+def test_prometheus_has_the_same_series_scraped_and_pushed(tmp_path) -> None:
     require_peer("prometheus")
     demo, outcomes = Demo(metrics=every_metric("x")), []
 
@@ -173,7 +173,7 @@ def test_prometheus_sees_the_same_series_scraped_and_pushed_and_vanished_ones_en
     assert outcomes == [("otlp", "sent")] * 2
 
 
-def test_metrics_over_http_have_the_type_that_was_asked_for() -> None:
+def test_metrics_have_the_accepted_content_type() -> None:
     import requests
 
     demo = Demo(metrics=METRICS)
@@ -187,7 +187,7 @@ def test_metrics_over_http_have_the_type_that_was_asked_for() -> None:
     assert other.text.endswith("# EOF\n")
 
 
-def test_metrics_are_compressed_for_a_scraper_that_takes_gzip() -> None:
+def test_metrics_are_compressed_for_gzip() -> None:
     import requests
 
     demo = Demo(metrics=METRICS)
@@ -201,5 +201,5 @@ def test_metrics_are_compressed_for_a_scraper_that_takes_gzip() -> None:
     assert {packed.headers["vary"], plain.headers["vary"]} == {"Accept, Accept-Encoding"}
 
 
-def test_a_metric_of_nothing_but_nan_is_not_there() -> None:
+def test_metric_with_only_nan_is_left_out() -> None:
     assert exposition([(semconv.RULE_VALUE, [Point({}, NAN)]), (semconv.RULE_ROWS, [])]) == ""

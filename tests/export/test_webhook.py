@@ -70,11 +70,18 @@ def test_a_firing_and_a_resolved_alert_have_the_shape_of_alertmanagers_webhook()
     assert (resolved["status"], resolved["alerts"][0]["endsAt"]) == ("resolved", "2025-11-24T03:00:00.000+00:00")
 
 
-def test_odd_alerts_still_make_json_that_everyone_can_read() -> None:
+def test_odd_alerts_make_valid_json() -> None:
     odd = alert(
-        value=NAN, threshold=float("inf"), p_value=NAN, fired_at=2**200, field=HOSTILE, message=HOSTILE, id='a/b?"',
-        labels={"n": 1, "": "x"}, annotations={"description": "mine", "report": "elsewhere"},
-    )  # fmt: skip
+        value=NAN,
+        threshold=float("inf"),
+        p_value=NAN,
+        fired_at=2**200,
+        field=HOSTILE,
+        message=HOSTILE,
+        id='a/b?"',
+        labels={"n": 1, "": "x"},
+        annotations={"description": "mine", "report": "elsewhere"},
+    )
     text = json.dumps(payload(odd, PAGES), allow_nan=False)
     (found,) = json.loads(text)["alerts"]
     assert (found["value"], found["threshold"], found["pValue"]) == (None, None, None)
@@ -96,7 +103,7 @@ def test_changes_arrive_in_order_once_each_through_errors() -> None:
     assert outcomes == {"failed": 3, "sent": 3}
 
 
-def test_what_will_never_be_taken_is_dropped_and_the_rest_goes_on() -> None:
+def test_refused_notification_is_dropped_and_the_others_are_sent() -> None:
     outcomes: Counter[str] = Counter()
     with receiver(answers=[400, (301, {"Location": "/elsewhere"})]) as got:
         made = notifier(got.url, outcomes)
@@ -107,7 +114,7 @@ def test_what_will_never_be_taken_is_dropped_and_the_rest_goes_on() -> None:
     assert outcomes == {"failed": 2, "dropped": 2, "sent": 1}
 
 
-def test_one_that_always_fails_does_not_block_the_others_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_notification_does_not_block_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otel_mlmon.export.notifications.webhook.TRIES", 3)
     outcomes: Counter[str] = Counter()
     with receiver(answers=[500] * 3) as got:
@@ -137,7 +144,7 @@ def test_an_outage_loses_nothing_and_logs_one_line_without_secrets(caplog: pytes
     assert got.paths == ["/services/T0/SECRET"]
 
 
-def test_telling_never_waits_and_a_full_queue_drops_the_oldest() -> None:
+def test_notify_never_waits_and_a_full_queue_drops_the_oldest() -> None:
     outcomes: Counter[str] = Counter()
     with receiver() as got:
         got.hold.clear()
@@ -156,7 +163,7 @@ def test_telling_never_waits_and_a_full_queue_drops_the_oldest() -> None:
     assert outcomes["failed"] == 0
 
 
-def test_stopping_is_quick_when_nobody_listens_and_counts_what_is_left() -> None:
+def test_stop_is_quick_and_counts_undelivered_notifications() -> None:
     outcomes: Counter[str] = Counter()
     (port,) = free_ports(1)
     made = WebhookNotifier(f"http://127.0.0.1:{port}", PAGES, observe=lambda _, o: outcomes.update([o]), retry_s=60)
@@ -173,7 +180,7 @@ def test_a_webhook_that_was_never_started_can_be_stopped() -> None:
     made.stop()
 
 
-def test_changed_alerts_are_told_as_they_were() -> None:
+def test_notifications_have_the_alert_as_of_its_change() -> None:
     before = alert(id="a", value=0.3)
     after = changed(before, value=0.9)
     assert payload(before, PAGES)["alerts"][0]["value"] == 0.3

@@ -21,16 +21,40 @@ from otel_mlmon.values.explanation_documents import explanation_from_json, expla
 from otel_mlmon.values.history import RevisionRow
 
 RESULT = CheckResult(
-    "breach", "beyond_threshold", value=0.4, threshold=0.2, p_value=1e-9, rows=10, reference_rows=20, message="psi 0.4",
+    "breach",
+    "beyond_threshold",
+    value=0.4,
+    threshold=0.2,
+    p_value=1e-9,
+    rows=10,
+    reference_rows=20,
+    message="psi 0.4",
     finding="shift",
-)  # fmt: skip
+)
 FIRED = Fired(
-    phase="firing", status="breach", reason="beyond_threshold", since=1, fired_at=2, resolved_at=0, start=0, end=3,
-    result=RESULT, confidence=0.95, notes=(Note("covariate drift", "the inputs", {"share": 0.9}),),
-)  # fmt: skip
+    phase="firing",
+    status="breach",
+    reason="beyond_threshold",
+    since=1,
+    fired_at=2,
+    resolved_at=0,
+    start=0,
+    end=3,
+    result=RESULT,
+    confidence=0.95,
+    notes=(Note("covariate drift", "the inputs", {"share": 0.9}),),
+)
 REVISION = RevisionRow("", 0, 3, 4, 10, 5, "final", "breach", 0.4, 0.3, 0.5)
 EXPLANATION = Explanation(
-    alert="id", group="g", rule="Rule", check="drift", method="psi", model="m", version="1", segment="", field="x",
+    alert="id",
+    group="g",
+    rule="Rule",
+    check="drift",
+    method="psi",
+    model="m",
+    version="1",
+    segment="",
+    field="x",
     fired=FIRED,
     where=Where("share", 10, None, 0.5, (Part("town = c", (("town", "= c"),), 5, 0.9, 0.5),)),
     features=None,
@@ -39,7 +63,7 @@ EXPLANATION = Explanation(
     history=History((PastVerdict(3, 0.4, 0.2, "breach"),), "above", (), (REVISION,)),
     outcomes=GroundTruthFigures((), 0, (), (EstimatedWindow(0, 3, 5.0, 4.0, 6.0, None),)),
     missing=("features (out of time)",),
-)  # fmt: skip
+)
 
 
 def test_an_explanation_from_json_is_the_same() -> None:
@@ -59,9 +83,28 @@ def test_missing_keys_take_their_defaults() -> None:
 def test_the_document_has_the_figures_of_the_result_without_its_evidence() -> None:
     fired = explanation_to_json(EXPLANATION)["fired"]
     assert list(fired) == [
-        "phase", "status", "reason", "message", "finding", "since", "fired_at", "resolved_at", "start", "end", "value",
-        "low", "high", "threshold", "p_value", "q_value", "confidence", "rows", "reference_rows", "coverage", "maturity",
+        "phase",
+        "status",
+        "reason",
+        "message",
+        "finding",
+        "since",
+        "fired_at",
+        "resolved_at",
+        "start",
+        "end",
+        "value",
+        "low",
+        "high",
+        "threshold",
+        "p_value",
+        "q_value",
+        "confidence",
+        "rows",
+        "reference_rows",
+        "coverage",
+        "maturity",
         "notes",
-    ]  # fmt: skip
+    ]
     (revision,) = explanation_to_json(EXPLANATION)["history"]["revisions"]
     assert (revision["coverage"], revision["maturity"], "alert" in revision) == (0.5, "final", False)

@@ -83,7 +83,7 @@ class Judged:
 
 @pytest.mark.parametrize("field", ["code", "amount"])
 @pytest.mark.parametrize("value", [ABSENT, None, math.nan, ""], ids=["absent", "null", "NaN", "empty"])
-def test_the_check_the_budget_the_diagnosis_and_the_reference_count_the_same_rows(field: str, value: Any) -> None:
+def test_check_budget_diagnosis_and_reference_count_the_same_rows(field: str, value: Any) -> None:
     judged = Judged(_reference(), _half(field, value))
     missing = judged.alert("Missing", field).verdict.result
     assert (missing.status, missing.value) == ("breach", 0.5)
@@ -106,7 +106,7 @@ def test_texts_that_are_not_empty_are_not_missing(code: str) -> None:
 
 
 @pytest.mark.parametrize("categories", [3, 250])
-def test_empty_text_that_the_reference_has_as_often_is_no_fault(categories: int) -> None:
+def test_empty_text_as_often_as_in_the_reference_is_no_fault(categories: int) -> None:
     codes = ["" if i % 3 == 0 else f"code {i % categories}" for i in range(N)]
     judged = Judged(_reference(codes), _normal(codes))
     assert judged.alert("Missing", "code").verdict.result.status == "ok"
@@ -115,7 +115,7 @@ def test_empty_text_that_the_reference_has_as_often_is_no_fault(categories: int)
     assert found.usual == pytest.approx(found.mask.mean()) == pytest.approx(334 / N)
 
 
-def test_nulls_are_a_fault_where_the_reference_has_empty_texts_only() -> None:
+def test_nulls_are_a_fault_if_the_reference_has_only_empty_texts() -> None:
     codes = ["" if i % 3 == 0 else f"code {i % 250}" for i in range(N)]
     judged = Judged(_reference(codes), _half("code", None, codes))
     assert judged.alert("Missing", "code").verdict.result.finding == "null"

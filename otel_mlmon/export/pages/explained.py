@@ -13,9 +13,22 @@ from otel_mlmon.export.pages.wording import number, shown
 from otel_mlmon.values.explanation import Change, Explanation, Fired, PastVerdict
 
 NOT_EXPLAINED: Final = Explanation(
-    alert="", group="", rule="", check="", method="", model="", version="", segment="", field="", fired=None, where=None,
-    features=None, changes=None, examples=None, history=None,
-)  # fmt: skip
+    alert="",
+    group="",
+    rule="",
+    check="",
+    method="",
+    model="",
+    version="",
+    segment="",
+    field="",
+    fired=None,
+    where=None,
+    features=None,
+    changes=None,
+    examples=None,
+    history=None,
+)
 WHAT_IF: Final[Mapping[str, str]] = {
     "present": "present threshold",
     "other": "",
@@ -55,7 +68,7 @@ class Pictures:
 def draw(
     explanation: Explanation, history: Sequence[PastVerdict], write: Callable[[Any], str] = shown
 ) -> tuple[Pictures, list[ChangeLine]]:
-    """Return the pictures and the changes; `history` is drawn where the explanation has none. `write` formats the value."""
+    """Return pictures and changes; `history` is drawn if the explanation has none. `write` formats the value."""
     changes = [change_line(change) for change in (explanation.changes.events if explanation.changes else ())]
     past, outcomes = explanation.history, explanation.outcomes
     arrivals, arrivals_text = ground_truth.arrivals(outcomes) if outcomes else (Markup(""), "")

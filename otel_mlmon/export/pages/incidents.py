@@ -1,4 +1,4 @@
-"""Alerts as people count them: what follows from another one, or says the same of further parts, is listed with it."""
+"""Group alerts into incidents: an alert with its effects, and with alerts of the same rule on other parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED = 6
 
 @dataclass(slots=True)
 class Incident:
-    """`alike` are of the same rule on other segments or fields, `follow` those that this one explains."""
+    """`alike` are alerts of the same rule on other segments or fields, `follow` alerts that this one explains."""
 
     alert: Alert
     alike: list[Alert] = field(default_factory=list)
@@ -22,20 +22,20 @@ class Incident:
 
     @property
     def also(self) -> str:
-        """What the others are about, as far as there is room."""
+        """The segments or fields of the alike alerts; only the first of many."""
         names = [one.target.segment or one.target.field or "all of them" for one in self.alike[:_NAMED]]
         rest = len(self.alike) - len(names)
         return f"{len(self.alike)} more of this rule: {', '.join(names)}" + (f" and {rest} more" if rest else "")
 
 
 def incidents(alerts: Sequence[Alert]) -> list[Incident]:
-    """In the order of `alerts`; of those of one rule, the whole comes before its parts."""
-    there = {alert.id for alert in alerts}
+    """Return incidents in the order of `alerts`; within a rule, the alert on all segments comes first."""
+    ids = {alert.id for alert in alerts}
     follow: dict[str, list[Alert]] = {}
     heads: list[Alert] = []
     for alert in alerts:
-        # One that is explained by something that is gone stands for itself.
-        explained = alert.cause in there and alert.cause != alert.id
+        # An alert whose cause is not listed is an incident of its own.
+        explained = alert.cause in ids and alert.cause != alert.id
         (follow.setdefault(alert.cause, []) if explained else heads).append(alert)
     shown = [
         Incident(one[0], one[1:]) if len(one) > FEW else Incident(alert)
@@ -44,7 +44,7 @@ def incidents(alerts: Sequence[Alert]) -> list[Incident]:
     ]
     for incident in shown:
         incident.follow = _all_that_follow([incident.alert, *incident.alike], follow)
-    # Whatever explains what: no alert is lost.
+    # Alerts with circular causes are incidents, too: no alert is lost.
     return shown + [Incident(alert) for rest in follow.values() for alert in rest]
 
 
@@ -61,7 +61,7 @@ def _first(one: Sequence[Alert]) -> Sequence[Alert]:
 
 
 def _all_that_follow(alerts: Iterable[Alert], follow: dict[str, list[Alert]]) -> list[Alert]:
-    """Also what follows from what follows."""
+    """Return direct and indirect effects."""
     found: list[Alert] = []
     for alert in alerts:
         direct = follow.pop(alert.id, [])

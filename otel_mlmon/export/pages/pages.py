@@ -1,4 +1,4 @@
-"""The overview and the lists as HTML. Everything that came over the wire is escaped by the templates."""
+"""The overview and the list of alerts as HTML. The templates escape all text from the wire."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INGEST = ("received", "stored", "duplicates", "rejected")
 
 
 def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
-    """Models, what fires, and whether everything that came in is accounted for."""
+    """Return the page with models, rules, firing alerts and counts of received rows."""
     models = [_row(model, _MODEL) for model in _list(status.get("models"))]
     rules = [_row(rule, _RULE) for rule in _list(status.get("rules"))]
     ingest = _row(status.get("ingest"), _INGEST)
@@ -30,8 +30,8 @@ def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
         rules=rules,
         verdicts={name: verdicts[name] for name in STATUS_CODE},
         phases=Counter(alert.phase for alert in alerts),
-        incidents=incidents(_going_on(alerts)),
-        resolved=len(alerts) - len(_going_on(alerts)),
+        incidents=incidents(_ongoing(alerts)),
+        resolved=len(alerts) - len(_ongoing(alerts)),
         ingest=ingest,
         unaccounted=_unaccounted(ingest),
         version=status.get("version"),
@@ -41,9 +41,9 @@ def overview_page(status: Mapping[str, Any], alerts: Sequence[Alert]) -> str:
 
 
 def alerts_page(alerts: Sequence[Alert]) -> str:
-    """All alerts that are pending, firing or just resolved."""
+    """Return the page with all pending, firing and just resolved alerts."""
     phases = Counter(alert.phase for alert in alerts)
-    now = _going_on(alerts)
+    now = _ongoing(alerts)
     over = [alert for alert in alerts if alert.state.resolved_at]
     return environment.get_template("alerts.html").render(
         root=".", incidents=incidents(now), over=incidents(over), phases=phases
@@ -51,16 +51,16 @@ def alerts_page(alerts: Sequence[Alert]) -> str:
 
 
 def missing_page(alert_id: str) -> str:
-    """There is no such alert."""
+    """Return the page for an unknown alert."""
     return environment.get_template("missing.html").render(root="..", alert_id=alert_id)
 
 
-def _going_on(alerts: Sequence[Alert]) -> list[Alert]:
+def _ongoing(alerts: Sequence[Alert]) -> list[Alert]:
     return [alert for alert in alerts if not alert.state.resolved_at]
 
 
 def _row(found: Any, keys: Sequence[str]) -> dict[str, Any]:
-    """The keys that a template shows, each there; `verdicts` as numbers, `versions` as a list."""
+    """Return all keys that a template shows; `verdicts` as numbers, `versions` as a list."""
     row = dict.fromkeys(keys) | (dict(found) if isinstance(found, Mapping) else {})
     counts = row.get("verdicts") if isinstance(row.get("verdicts"), Mapping) else {}
     row["verdicts"] = {str(name): int(number(n) or 0) for name, n in (counts or {}).items()}
@@ -73,7 +73,7 @@ def _list(found: Any) -> list[Any]:
 
 
 def _unaccounted(ingest: Mapping[str, Any]) -> float | None:
-    """Rows that were received and are neither stored, nor duplicates, nor rejected: 0, but for those in flight."""
+    """Return the received rows that are not stored, duplicate or rejected: those in flight."""
     known = [number(ingest[key]) for key in _INGEST]
     if None in known:
         return None
