@@ -189,7 +189,7 @@ class ShiftKind:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceEvidence:
-    """`numbers` is empty unless performance is a breach; `selection` and `shift` are None if not computed."""
+    """`numbers` is empty unless performance is a breach; `selection` is None without a bias."""
 
     numbers: tuple[Line, ...] = ()
     selection: Selection | None = None
