@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from otel_mlmon.cli.terminal import stop_signal
 from otel_mlmon.lab.demo.faults import FAULTS
 from otel_mlmon.lab.demo.run import DAYS, Change, Demo, temporary_directory
 
@@ -56,7 +55,7 @@ def demo(seed: int, wait: bool | None) -> None:
         )
         if wait if wait is not None else sys.stdout.isatty() and sys.stdin.isatty():
             console.print("Ctrl-C ends the demo.")
-            _until_interrupt()
+            stop_signal().wait()
         run.service.stop()
     sys.exit(0 if good else 1)
 
@@ -83,15 +82,8 @@ def _print_change(console: Console, change: Change) -> None:
 
 
 def _summary(console: Console, run: Demo) -> bool:
-    table = Table(
-        "indicator",
-        "fault",
-        "rule",
-        "how long after",
-        "also fired",
-        "explained by it",
-        title="\nWhat was caught",
-    )
+    columns = ("indicator", "fault", "rule", "how long after", "also fired", "explained by it")
+    table = Table(*columns, title="\nWhat was caught")
     missed = 0
     for fault in FAULTS:
         caught = run.caught(fault)
@@ -110,10 +102,3 @@ def _summary(console: Console, run: Demo) -> bool:
 
 def _rules(changes: list[Change]) -> str:
     return ", ".join(sorted({f"{c.alert.rule} {c.alert.target.field}".strip() for c in changes}))
-
-
-def _until_interrupt() -> None:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()

@@ -58,15 +58,10 @@ def ask(model: Ask, rows: Sequence[Row]) -> Iterator[Any]:
         except ConfigError:
             raise
         except Exception as error:  # it is the user's code; one row may be the culprit
-            yield from [Unanswered(error)] if len(chunk) == 1 else (_alone(model, row) for row in chunk)
-
-
-def _alone(model: Ask, row: Row) -> Any:
-    try:
-        (answer,) = model([row])
-    except Exception as error:  # as above
-        return Unanswered(error)
-    return answer
+            if len(chunk) == 1:
+                yield Unanswered(error)
+            else:
+                yield from (answer for row in chunk for answer in ask(model, [row]))
 
 
 def _asker(model: Any, features: Sequence[str]) -> Ask:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import click
 
 from otel_mlmon.cli.options import FILE
+from otel_mlmon.cli.terminal import stop_signal
 from otel_mlmon.server.config import load_config
 from otel_mlmon.server.service import Service
 
@@ -41,9 +41,7 @@ def serve(config: Path | None, verbose: bool, **options: Any) -> None:
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     service = Service(load_config(config, _by_section(options)))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_signal()
     signal.signal(signal.SIGHUP, lambda *_: service.reload_soon())
     service.start()
     click.echo(f"OTLP/gRPC on {service.grpc_address}, OTLP/HTTP on http://{service.http_address}")

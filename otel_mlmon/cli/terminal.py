@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from typing import Any, Final
 
 from rich import box
@@ -31,3 +33,11 @@ def progress_bar(*amount: ProgressColumn) -> Progress:
     """Return a progress bar on stderr. `amount`: columns with the work done; without them, a count."""
     columns = (TextColumn("{task.description}"), BarColumn(), *(amount or [MofNCompleteColumn()]))
     return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+
+
+def stop_signal() -> threading.Event:
+    """Return an event that Ctrl-C and SIGTERM set from now on."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

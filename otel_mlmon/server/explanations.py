@@ -15,7 +15,6 @@ from otel_mlmon.diagnosis import Explanation, Limits, Subject, explain
 from otel_mlmon.engine.baselines import Baselines
 from otel_mlmon.engine.matured_windows import WindowSource
 from otel_mlmon.engine.tick import Engine
-from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.rulefile import Group, Rule
 from otel_mlmon.values import Alert, Reference
 from otel_mlmon.values.storage import Storage
@@ -27,15 +26,14 @@ KEPT: Final = 32  # explanations
 class Explanations:
     """One thread makes them one by one, so that evaluation gets its share of the machine.
 
-    `references` finds a reference by model, version and name (None: read from the store each time).
-    Without `windows`, rules that compare with other predictions are explained by the stored reference.
+    `references` finds a reference by model, version and name.
     """
 
     store: Storage
     engine: Engine
     groups: Callable[[], Sequence[Group]]
-    references: Callable[[str, str, str], Reference | None] | None = None
-    windows: WindowSource | None = None
+    references: Callable[[str, str, str], Reference | None]
+    windows: WindowSource
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -72,7 +70,7 @@ class Explanations:
             alert=alert,
             rule=rule,
             group=group,
-            reference=self._reference(alert, group, rule, start, end) if group else None,
+            reference=self._reference(alert, group, rule) if group else None,
             start=start,
             end=end,
             segments=tuple(sorted(keys)),
@@ -80,11 +78,8 @@ class Explanations:
             predictions=status.rows.get((target.version, ""), 0) if status else 0,
         )
 
-    def _reference(self, alert: Alert, group: Group, rule: Rule | None, start: int, end: int) -> Reference | None:
-        target, find = alert.target, self.references or ReferenceBook(self.store.documents).find
-        if self.windows is None:
-            return find(target.model, target.version, group.reference.name)
-        segments = rule.segments if rule else ()
-        return Baselines(self.windows, find).reference(
-            group.reference, target.model, target.version, start, end, segments, end
+    def _reference(self, alert: Alert, group: Group, rule: Rule | None) -> Reference | None:
+        target, start, end = alert.target, alert.decisive.start, alert.decisive.end
+        return Baselines(self.windows, self.references).reference(
+            group.reference, target.model, target.version, start, end, rule.segments if rule else (), end
         )

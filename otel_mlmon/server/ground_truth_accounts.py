@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
@@ -48,12 +48,9 @@ class GroundTruthAccounts:
             if model not in known:
                 notes.append(f"model {model!r} has ground truth and no predictions: is it another model's?")
             elif outcomes["wrong_type"]:
-                notes.append(_wrong_type(model, outcomes))
+                notes.append(
+                    f"{outcomes['wrong_type']} ground truths of model {model!r} cannot be compared with its "
+                    "predictions: numbers are needed where it predicts numbers, and names of classes where it "
+                    "predicts classes"
+                )
         return notes
-
-
-def _wrong_type(model: str, outcomes: Mapping[str, int]) -> str:
-    return (
-        f"{outcomes['wrong_type']} ground truths of model {model!r} cannot be compared with its predictions: "
-        "numbers are needed where it predicts numbers, and names of classes where it predicts classes"
-    )

@@ -58,9 +58,9 @@ class GroundTruthSources:
 
     def __post_init__(self) -> None:
         taken = self.documents.read(_KIND)
-        self._states = {
-            source.name: _State(int(taken.get(source.name, {}).get("newest", 0))) for source, _ in self.sources
-        }
+        self.runs = [
+            (source, query, _State(int(taken.get(source.name, {}).get("newest", 0)))) for source, query in self.sources
+        ]
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -91,15 +91,13 @@ class GroundTruthSources:
                 "message": state.message,
                 "error": state.error,
             }
-            for source, _ in self.sources
-            for state in [self._states[source.name]]
+            for source, _, state in self.runs
         ]
 
     def notes(self) -> list[str]:
         """Return sentences about problems that a person should solve."""
         found = []
-        for source, _ in self.sources:
-            state = self._states[source.name]
+        for source, _, state in self.runs:
             if state.error:
                 found.append(f"ground truth source {source.name!r} failed: {state.error}")
             elif state.message:
@@ -108,12 +106,11 @@ class GroundTruthSources:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            for source, query in self.sources:
-                state = self._states[source.name]
+            for source, query, state in self.runs:
                 if not self._stopping.is_set() and monotonic() >= state.due:
                     self.fetch(source, query, state)
                     state.due = monotonic() + source.every / 1e9
-            next_due = min(state.due for state in self._states.values())
+            next_due = min(state.due for _, _, state in self.runs)
             self._stopping.wait(max(0.0, next_due - monotonic()))
 
     def fetch(self, source: GroundTruthSource, query: Query, state: _State) -> None:

@@ -33,11 +33,11 @@ class Notifiers:
 
     def start(self, metrics: MetricSource, external_url: str) -> None:
         """Start a thread per destination. Links in alerts begin with `external_url`."""
-        config, firing, observe = self.config, self._firing, self._observe
+        config, observe = self.config, self._observe
         resend_s = config.resend / 1e9
         self._alerted = [
             *(
-                AlertmanagerNotifier(url, external_url, firing=firing, observe=observe, resend_s=resend_s)
+                AlertmanagerNotifier(url, external_url, alerts=self.engine.alerts, observe=observe, resend_s=resend_s)
                 for url in config.alertmanager
             ),
             *(WebhookNotifier(url, external_url, observe=observe) for url in config.webhooks),
@@ -65,9 +65,6 @@ class Notifiers:
             for notifier in self._alerted:
                 notifier.notify(notable)
         self.on_change(changed)
-
-    def _firing(self) -> list[Alert]:
-        return [alert for alert in self.engine.alerts() if alert.phase == "firing"]
 
     def _observe(self, destination: str, outcome: str) -> None:
         self.counters.add((semconv.NOTIFICATIONS, 1, {semconv.DESTINATION: destination, semconv.OUTCOME: outcome}))

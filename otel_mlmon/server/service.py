@@ -79,14 +79,12 @@ class Service:
 
     def _judge(self, on_change: Callable[[Sequence[Alert]], None]) -> None:
         """Build the parts between the store and the alerts."""
-        config = self._config
+        config, horizon = self._config, self._config.window.ground_truth_horizon
         self._clocks = ModelClocks(ahead_ns=config.window.ahead)
         for model in self.store.rows.models():
-            newest = self.store.rows.newest_arrival(model, config.window.ahead)
-            if newest:
+            if newest := self.store.rows.newest_arrival(model, config.window.ahead):
                 self._clocks.observe(model, *newest)
         self.references = ReferenceBook(self.store.documents, self._references_changed)
-        horizon = config.window.ground_truth_horizon
         # A window at the end of the horizon has a baseline, or a budget, that looks back further.
         self._windows = Windows(self.store, self.references.find, pane_ns=config.window.pane, horizon_ns=2 * horizon)
         self.engine = Engine(
@@ -96,7 +94,7 @@ class Service:
             self.store.rows.count_outside,
             count_condition,
             aggregate=aggregate,
-            ground_truth_horizon_ns=config.window.ground_truth_horizon,
+            ground_truth_horizon_ns=horizon,
         )
         self._notifiers = Notifiers(config.export, self.engine, self.counters, on_change)
         self._scheduler = Scheduler(

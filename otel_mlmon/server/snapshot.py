@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,50 +32,30 @@ class Snapshot:
         return [*_of_rules(self.engine.alerts()), *self._of_windows(), *self.counters.snapshot(), *self.gauges()]
 
     def _of_windows(self) -> list[tuple[MetricName, list[Point]]]:
-        rows, lost, ends, coverage, delays, selected = [], [], [], [], [], []
+        points: dict[MetricName, list[Point]] = defaultdict(list)
         for (group, model), status in sorted(self.engine.groups.items()):
             about = {semconv.MODEL_NAME: model, semconv.RULE_GROUP: group}
-            ends.append(Point(about, status.end / 1e9))
             for (version, segment), n in status.rows.items():
-                rows.append(Point({**about, semconv.MODEL_VERSION: version, semconv.SEGMENT: segment}, n))
-            lost += [Point({**about, semconv.MODEL_VERSION: v}, n) for v, n in status.lost.items()]
-            coverage += [Point({**about, semconv.MODEL_VERSION: v}, n) for v, n in status.coverage.items()]
-            delays += [
+                window = {**about, semconv.MODEL_VERSION: version, semconv.SEGMENT: segment}
+                points[semconv.WINDOW_ROWS].append(Point(window, n))
+            points[semconv.WINDOW_END].append(Point(about, status.end / 1e9))
+            for metric, by_version in (
+                (semconv.WINDOW_LOST, status.lost),
+                (semconv.GROUND_TRUTH_COVERAGE, status.coverage),
+                (semconv.GROUND_TRUTH_SELECTION, status.biased),
+            ):
+                points[metric] += [Point({**about, semconv.MODEL_VERSION: v}, float(n)) for v, n in by_version.items()]
+            points[semconv.GROUND_TRUTH_DELAY] += [
                 Point({**about, semconv.MODEL_VERSION: v, semconv.QUANTILE: quantile}, seconds)
                 for v, by in status.delays.items()
                 for quantile, seconds in by.items()
                 if math.isfinite(seconds)
             ]
-            selected += [Point({**about, semconv.MODEL_VERSION: v}, float(b)) for v, b in status.biased.items()]
-        return [
-            (semconv.WINDOW_ROWS, rows),
-            (semconv.WINDOW_LOST, lost),
-            (semconv.WINDOW_END, ends),
-            (semconv.GROUND_TRUTH_COVERAGE, coverage),
-            (semconv.GROUND_TRUTH_DELAY, delays),
-            (semconv.GROUND_TRUTH_SELECTION, selected),
-        ]
+        return list(points.items())
 
 
 def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
-    points: dict[MetricName, list[Point]] = {
-        metric: []
-        for metric in (
-            semconv.RULE_VALUE,
-            semconv.RULE_VALUE_LOW,
-            semconv.RULE_VALUE_HIGH,
-            semconv.RULE_MATURE,
-            semconv.RULE_THRESHOLD,
-            semconv.RULE_P_VALUE,
-            semconv.RULE_STATUS,
-            semconv.RULE_ROWS,
-            semconv.BUDGET_REMAINING,
-            semconv.ESTIMATE_CHECKED,
-            semconv.ESTIMATE_REALISED,
-            semconv.ESTIMATE_TRUSTED,
-            semconv.ALERT_STATE,
-        )
-    }
+    points: dict[MetricName, list[Point]] = {}
     for alert in alerts:
         about, verdict = attributes(alert), alert.verdict
         evidence = verdict.result.evidence
@@ -83,27 +64,27 @@ def _of_rules(alerts: Iterable[Alert]) -> list[tuple[MetricName, list[Point]]]:
             (semconv.RULE_VALUE_LOW, verdict.result.low),
             (semconv.RULE_VALUE_HIGH, verdict.result.high),
             (semconv.RULE_MATURE, _MATURE.get(verdict.result.maturity)),
-            (semconv.BUDGET_REMAINING, evidence.left if isinstance(evidence, BudgetEvidence) else None),
-            *_of_ledger(alert),
             (semconv.RULE_THRESHOLD, verdict.result.threshold),
             (semconv.RULE_P_VALUE, verdict.result.p_value),
             (semconv.RULE_STATUS, STATUS_CODE[verdict.result.status]),
             (semconv.RULE_ROWS, verdict.result.rows),
+            (semconv.BUDGET_REMAINING, evidence.left if isinstance(evidence, BudgetEvidence) else None),
+            *_of_ledger(alert),
             (semconv.ALERT_STATE, PHASE_CODE[alert.phase]),
         )
         for metric, value in measured:
+            family = points.setdefault(metric, [])
             # The status says that a value is missing; NaN never does.
             if value is not None and math.isfinite(value):
-                points[metric].append(Point(about, float(value)))
+                family.append(Point(about, float(value)))
     return list(points.items())
 
 
 def _of_ledger(alert: Alert) -> list[tuple[MetricName, float | None]]:
     """Estimate and ground truth of the newest window that has both."""
     evidence = alert.verdict.result.evidence
-    if not isinstance(evidence, EstimateEvidence):
-        return []
-    scored = next((window for window in reversed(evidence.ledger) if window.realised is not None), None)
+    ledger = evidence.ledger if isinstance(evidence, EstimateEvidence) else ()
+    scored = next((window for window in reversed(ledger) if window.realised is not None), None)
     return [
         (semconv.ESTIMATE_CHECKED, scored.estimate if scored else None),
         (semconv.ESTIMATE_REALISED, scored.realised if scored else None),

@@ -314,7 +314,7 @@ def test_removed_rule_without_reference_leaves_the_other_parts() -> None:
     world = World()
     world.send(houses(1, 2000, BAD), 0)
     alert = world.tick(0)["PricesOff", "", ""]
-    found = Explanations(world.store, world.engine, list).find(alert)
+    found = Explanations(world.store, world.engine, list, world.find, world.windows).find(alert)
     assert found is not None
     assert found.missing == ("features: there is no reference to compare with",)
     assert found.where is not None

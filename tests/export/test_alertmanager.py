@@ -28,7 +28,7 @@ class Alertmanager:
         self.notifier = AlertmanagerNotifier(
             url,
             PAGES,
-            firing=lambda: self.firing,
+            alerts=lambda: self.firing,
             observe=lambda d, o: self.outcomes.update([f"{d} {o}"]),
             resend_s=resend_s,
             clock=lambda: self.now,

@@ -35,8 +35,8 @@ class Fetcher:
         self.made = GroundTruthSources(self.pairs, self.pipeline.store, store.documents, self.counters, lambda: NOW)
 
     def run(self) -> list[dict[str, Any]]:
-        for source, query in self.pairs:
-            self.made.fetch(source, query, self.made._states[source.name])
+        for run in self.made.runs:
+            self.made.fetch(*run)
         return self.made.status()
 
 

@@ -166,7 +166,7 @@ def test_source_waits_for_a_full_queue(tmp_path: Path) -> None:
 
     pair = (source, GroundTruthQuery(source.query, [], source.directory))
     made = GroundTruthSources([pair], store, Store(None).documents, Counters(), lambda: NOW)
-    made.fetch(*pair, made._states["sold"])
+    made.fetch(*made.runs[0])
     assert made.status()[0]["stored"] == 3
 
 

@@ -29,16 +29,16 @@ class AlertmanagerNotifier(Notifier):
         url: str,
         external_url: str,
         *,
-        firing: Callable[[], Sequence[Alert]],
+        alerts: Callable[[], Sequence[Alert]],
         observe: ObserveDelivery,
         resend_s: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`firing` returns the alerts that fire now, `clock` Unix seconds; links begin with `external_url`."""
+        """`alerts` returns all alerts, `clock` Unix seconds; links begin with `external_url`."""
         destination = Destination("alertmanager", f"{url.rstrip('/')}/api/v2/alerts", observe)
         super().__init__(destination, interval_s=resend_s, first_wait_s=_RETRY_S, longest_wait_s=resend_s)
         self._external_url = external_url
-        self._firing = firing
+        self._alerts = alerts
         self._resend_s = resend_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class AlertmanagerNotifier(Notifier):
 
     def deliver(self) -> float | None:
         now = self._clock()
-        firing = [alert for alert in self._firing() if alert.phase == "firing"]
+        firing = [alert for alert in self._alerts() if alert.phase == "firing"]
         again = {alert.id for alert in firing}
         with self._lock:
             self._resolved = {
