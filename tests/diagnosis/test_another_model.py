@@ -1,4 +1,4 @@
-"""A model that has become another one is told from other inputs and another truth; what cannot be told is not."""
+"""Another model is told apart from other inputs and another truth; uncertain cases are unknown."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_other_inputs_are_not_another_model(known: Reference) -> None:
 
 
 def test_inputs_with_broken_relations_leave_the_model_unknown(known: Reference) -> None:
-    """The model itself got the wrong numbers: what it answers there, nobody has learnt."""
+    """The model itself got the wrong numbers; the surrogate knows no such inputs."""
     columns = _houses(1)
     mixed = np.random.default_rng(1).permutation(columns["rooms"])
     answers = _worth(mixed, columns["age"]) + 40 * (mixed / 4 - columns["baths"])

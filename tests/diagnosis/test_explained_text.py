@@ -1,4 +1,4 @@
-"""What `mlmon explain` prints: nothing is cut off on a narrow terminal, and a few lines say it all in a chat."""
+"""`mlmon explain` cuts nothing off on a narrow terminal; `--format brief` fits into a chat."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from otel_mlmon.values.evidence import ShiftKind
 
 
 def _predictions(seed: int, n: int = 4000, *, low: float = 0.0, concept: float = 1.0) -> dict[str, Any]:
-    """Errors grow with x, which is between `low` and 1; their spread is `concept` times what it was."""
+    """Errors grow with x, which is between `low` and 1; their spread is multiplied by `concept`."""
     rng = np.random.default_rng(seed)
     x, other = rng.uniform(low, 1, n), rng.normal(size=n)
     price = 10 + 5 * x + other

@@ -1,4 +1,4 @@
-"""Other thresholds: what the rule would have done, against a recount that steps through the past by hand."""
+"""The replay at other thresholds agrees with a recount that steps through the past by hand."""
 
 from __future__ import annotations
 

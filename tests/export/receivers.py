@@ -1,4 +1,4 @@
-"""Loopback servers that take what the exporters send, and answer as told."""
+"""Loopback servers that receive exports and answer with a given status."""
 
 from __future__ import annotations
 

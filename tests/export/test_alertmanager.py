@@ -159,7 +159,7 @@ def test_changes_during_an_outage_cause_no_further_requests() -> None:
     for _ in range(200):
         made.notifier.notify([alert()])
         time.sleep(0.001)
-    assert made.outcomes["alertmanager failed"] <= 3  # of 200, whatever else the machine does
+    assert made.outcomes["alertmanager failed"] <= 3  # of 200, on a busy machine too
     made.notifier.stop()
     assert not any(t.name == "mlmon-alertmanager" for t in threading.enumerate())
 

@@ -1,4 +1,4 @@
-"""The pages that a person opens: what they say, and that nothing from the wire breaks or enters them."""
+"""The pages show all figures, and no value from the wire breaks or enters them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exposition: exact text, hostile values, and what Prometheus's own tools say of it."""
+"""The exposition: exact text, hostile values, and the verdict of Prometheus's own tools."""
 
 from __future__ import annotations
 
