@@ -15,6 +15,8 @@ _HOUR: Final = 3_600_000_000_000
 _WIDTH: Final = 118
 _SPARSE: Final = 0.5  # a field with a smaller share of rows in known categories is a name or an id
 _MANY_CATEGORIES: Final = 200
+_CRITICAL: Final = "labels: {severity: critical}"
+_LIMIT: Final = "critical: 5%"
 
 
 def infer(
@@ -58,7 +60,7 @@ def infer(
         return [*lines, *rules]
 
     text = [*head, *group("data", "warning", _data(features, ids, outputs))]
-    text += ["", *group("drift", "warning", _drift(features, ids, outputs))]
+    text += ["", *group("drift", "warning", _drift(ids, outputs))]
     if judged:
         text += ["", *group("performance", "critical", _performance(reference))]
     return "\n".join(text) + "\n"
@@ -66,95 +68,51 @@ def infer(
 
 def _data(features: dict[str, FieldReference], ids: list[str], outputs: list[str]) -> list[str]:
     every = _but(ids)
+    missing = [f"{n} {_gone(f.profile):.1%}" for n, f in features.items() if _gone(f.profile)]
+    single = [_constant(n, f) for n, f in features.items() if _stands_out(f)]
+    absent = "{{ feature }} is missing in {{ value | percent }} of the predictions"
+    wrong_type = "{{ feature }} has another type in {{ value | percent }} of the predictions"
+    rewritten = "{{ feature }} is written in another way: {{ finding }}"
+    changed = "One value of {{ feature }} has changed its share by {{ value | percent }}"
+    beyond = "{{ feature }} has values as never before in {{ value | percent }} of the predictions: {{ finding }}"
     lines = [
         *_comment("Features", [f"{n} ({f.type})" for n, f in features.items()]),
-        "      - alert: SchemaChanged",
-        "        integrity: schema",
-        "        labels: {severity: critical}",
-        *_summary("The features of {{ model }} have changed"),
+        *_rule("SchemaChanged", "integrity: schema", _CRITICAL, summary="The features of {{ model }} have changed"),
         "",
-        *_comment(
-            "Sometimes without a value",
-            [f"{n} {_gone(f.profile):.1%}" for n, f in features.items() if _gone(f.profile)],
-            "all have a value in every row",
-        ),
-        "      - alert: FeatureMissing",
-        "        integrity: missing",
-        "        critical: 5%",
-        *_summary("{{ feature }} is missing in {{ value | percent }} of the predictions"),
+        *_comment("Sometimes without a value", missing, "all have a value in every row"),
+        *_rule("FeatureMissing", "integrity: missing", _LIMIT, summary=absent),
         "",
-        "      - alert: FeatureType",
-        "        integrity: type",
-        "        critical: 5%",
-        *_summary("{{ feature }} has another type in {{ value | percent }} of the predictions"),
+        *_rule("FeatureType", "integrity: type", _LIMIT, summary=wrong_type),
         "",
-        "      - alert: FeatureStuck",
-        "        integrity: stuck",
-        *every,
-        *_summary("{{ feature }} has one value only"),
+        *_rule("FeatureStuck", "integrity: stuck", *every, summary="{{ feature }} has one value only"),
         "",
-        "      - alert: FeatureFormat",
-        "        integrity: format",
-        *every,
-        *_summary("{{ feature }} is written in another way: {{ finding }}"),
+        *_rule("FeatureFormat", "integrity: format", *every, summary=rewritten),
         "",
-        *_comment(
-            "Single values that stand out",
-            [_constant(n, f) for n, f in features.items() if _stands_out(f)],
-            "no single value stands out",
-        ),
-        "      - alert: DefaultValueChanged",
-        "        integrity: default_value",
-        "        critical: 5%",
-        *every,
-        *_summary("One value of {{ feature }} has changed its share by {{ value | percent }}"),
+        *_comment("Single values that stand out", single, "no single value stands out"),
+        *_rule("DefaultValueChanged", "integrity: default_value", _LIMIT, *every, summary=changed),
         "",
         *_comment("Ranges", [_range(n, f) for n, f in features.items() if f.edges]),
         *_comment("Categories", [_categories(n, f) for n, f in features.items() if f.kind == "categorical"]),
-        "      - alert: FeatureOutOfRange",
-        "        integrity: range",
-        "        critical: 5%",
-        *every,
-        *_summary(
-            "{{ feature }} has values as never before in {{ value | percent }} of the predictions: {{ finding }}"
-        ),
+        *_rule("FeatureOutOfRange", "integrity: range", _LIMIT, *every, summary=beyond),
     ]
     if "prediction" in {output_name(n) for n in outputs}:
-        lines += [
-            "",
-            "      - alert: PredictionMissing",
-            "        integrity: missing",
-            "        outputs: [prediction]",
-            "        labels: {severity: critical}",
-            *_summary("{{ model }} gives no prediction in {{ value | percent }} of the calls"),
-        ]
+        keys = ("integrity: missing", "outputs: [prediction]", _CRITICAL)
+        no_answer = "{{ model }} gives no prediction in {{ value | percent }} of the calls"
+        lines += ["", *_rule("PredictionMissing", *keys, summary=no_answer)]
     return lines
 
 
-def _drift(features: dict[str, FieldReference], ids: list[str], outputs: list[str]) -> list[str]:
-    every = _but(ids)
-    lines = [
-        "      - alert: FeatureDrift",
-        "        drift: kolmogorov_smirnov",
-        "        kind: continuous",
-        *every,
-        *_summary("{{ feature }} has drifted: distance {{ value }}"),
-        "",
-        "      - alert: CategoryDrift",
-        "        drift: jensen_shannon",
-        "        kind: discrete",
-        *every,
-        *_summary("{{ feature }} has drifted: distance {{ value }}"),
-    ]
+def _drift(ids: list[str], outputs: list[str]) -> list[str]:
+    drifted = "{{ feature }} has drifted: distance {{ value }}"
+    keys = ("drift: kolmogorov_smirnov", "kind: continuous", *_but(ids))
+    lines = _rule("FeatureDrift", *keys, summary=drifted)
+    keys = ("drift: jensen_shannon", "kind: discrete", *_but(ids))
+    lines += ["", *_rule("CategoryDrift", *keys, summary=drifted)]
     if outputs:
         names = sorted({(output_name(n) or "").partition(" ")[0] for n in outputs})
-        lines += [
-            "",
-            "      - alert: PredictionDrift",
-            "        drift: jensen_shannon",
-            f"        outputs: [{', '.join(names)}]",
-            *_summary("The predictions of {{ model }} have drifted: distance {{ value }}"),
-        ]
+        keys = ("drift: jensen_shannon", f"outputs: [{', '.join(names)}]")
+        moved = "The predictions of {{ model }} have drifted: distance {{ value }}"
+        lines += ["", *_rule("PredictionDrift", *keys, summary=moved)]
     return lines
 
 
@@ -162,39 +120,28 @@ def _performance(reference: Reference) -> list[str]:
     counts = reference.performance
     assert counts is not None
     if counts.confusion and not counts.numeric:
-        return [
-            "      - alert: AccuracyFell",
-            "        performance: accuracy",
-            *_summary("{{ value }} of {{ rows }} are right"),
-        ]
+        return _rule("AccuracyFell", "performance: accuracy", summary="{{ value }} of {{ rows }} are right")
     n = max(counts.numeric, 1)
     squared = counts.sum_squared_error / n
-    estimated = reference.estimators is not None and "rmse" in reference.estimators.metrics
-    return [
+    grew = "The root mean squared error is {{ value }}, expected is at most {{ threshold }}"
+    lines = [
         f"      # Mean error of the reference: {counts.sum_error / n:.4g}, root mean squared {squared**0.5:.4g}.",
-        "      - alert: PredictionsBiased",
-        "        performance: bias",
-        *_summary("Predictions are off by {{ value }} on average"),
+        *_rule("PredictionsBiased", "performance: bias", summary="Predictions are off by {{ value }} on average"),
         "",
-        "      - alert: ErrorGrew",
-        "        performance: rmse",
-        *_summary("The root mean squared error is {{ value }}, expected is at most {{ threshold }}"),
-        *(_from_estimators() if estimated else []),
+        *_rule("ErrorGrew", "performance: rmse", summary=grew),
     ]
+    if reference.estimators is None or "rmse" not in reference.estimators.metrics:
+        return lines
+    weak = "In some parts of the predictions errors are {{ value | percent }} larger than expected"
+    later = "A root mean squared error of {{ value }} is to be expected, beyond {{ threshold }}"
+    lines += ["", *_rule("WeakSpots  # segments that nobody has named", "slices: rmse", summary=weak)]
+    return [*lines, "", *_rule("ErrorWillGrow  # before the ground truth is known", "estimate: rmse", summary=later)]
 
 
-def _from_estimators() -> list[str]:
-    """Rules that use the reference's model of the losses: unnamed weak segments, and errors before the ground truth."""
-    return [
-        "",
-        "      - alert: WeakSpots  # segments that nobody has named",
-        "        slices: rmse",
-        *_summary("In some parts of the predictions errors are {{ value | percent }} larger than expected"),
-        "",
-        "      - alert: ErrorWillGrow  # before the ground truth is known",
-        "        estimate: rmse",
-        *_summary("A root mean squared error of {{ value }} is to be expected, beyond {{ threshold }}"),
-    ]
+def _rule(alert: str, *keys: str, summary: str) -> list[str]:
+    """Write a rule; `keys` are its other lines."""
+    lines = [f"- alert: {alert}", *(f"  {key}" for key in keys), "  annotations:", f'    summary: "{summary}"']
+    return [f"      {line}" for line in lines]
 
 
 def _is_id(field: FieldReference) -> bool:
@@ -232,11 +179,7 @@ def _but(ids: list[str]) -> list[str]:
     """Choose the features except names and ids, which have other values in every row."""
     if not ids:
         return []
-    return [f'        features: ["*", {", ".join(json.dumps("!" + name) for name in ids)}]']
-
-
-def _summary(text: str) -> list[str]:
-    return ["        annotations:", f'          summary: "{text}"']
+    return [f'features: ["*", {", ".join(json.dumps("!" + name) for name in ids)}]']
 
 
 def _comment(title: str, items: list[str], without: str = "") -> list[str]:
