@@ -78,9 +78,7 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[_Part]:
     with data, io.TextIOWrapper(data, "utf-8-sig", newline="") as text:
         rows = csv.reader(text)
         header = next(rows, [])
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise MlmonError(f"{path}: no column {missing[0]!r}; the file has {', '.join(map(repr, header)) or 'none'}")
+        _check(path, header, columns)
         body, written, n = io.StringIO(), csv.writer, 0
         written(body).writerow(header)
         for row in rows:
@@ -113,7 +111,7 @@ def _lines(path: Path, columns: Sequence[str]) -> Iterator[_Part]:
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[_Part]:
     with pa.parquet.ParquetFile(path) as file:
-        _check(path, file.schema_arrow, columns)
+        _check(path, file.schema_arrow.names, columns)
         total, read = max(file.metadata.num_rows, 1), 0
         for batch in file.iter_batches(ROWS, columns=list(columns)):
             read += batch.num_rows
@@ -127,17 +125,17 @@ def _arrow(path: Path, columns: Sequence[str]) -> Iterator[_Part]:
         except pa.ArrowInvalid:  # a stream, then
             source.seek(0)
             table = pa.ipc.open_stream(source).read_all()
-        _check(path, table.schema, columns)
+        _check(path, table.schema.names, columns)
         read = 0
         for batch in table.select(list(columns)).to_batches(ROWS):
             read += batch.num_rows
             yield _stream(batch), batch.num_rows, read / max(table.num_rows, 1)
 
 
-def _check(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+def _check(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
     for name in columns:
-        if name not in schema.names:
-            raise MlmonError(f"{path}: no column {name!r}; the file has {', '.join(map(repr, schema.names)) or 'none'}")
+        if name not in names:
+            raise MlmonError(f"{path}: no column {name!r}; the file has {', '.join(map(repr, names)) or 'none'}")
 
 
 def _stream(batch: pa.RecordBatch) -> bytes:

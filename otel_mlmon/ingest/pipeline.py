@@ -9,20 +9,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 
 from otel_mlmon.errors import Overloaded, RejectedInput, Retryable, StoreUnavailable
 from otel_mlmon.ingest.counters import Counters
-from otel_mlmon.ingest.receive.receipt import Receipt, TableReceipt
+from otel_mlmon.ingest.receive.receipt import Encoding, Receipt, Signal, TableReceipt
 from otel_mlmon.values import Batch, Decoded, PredictionBatch
 from otel_mlmon.values.storage import Appended
 from otel_mlmon.wire import semconv
 
 _log = logging.getLogger(__name__)
-Signal = Literal["logs", "traces", "metrics"]
-Encoding = Literal["protobuf", "json"]
 GROUP_ROWS = 50_000  # a commit with this many rows takes no further request
 
 

@@ -76,9 +76,8 @@ def _selector(signature: inspect.Signature, selector: Selector, role: str) -> Ca
     name = selector
 
     def by_name(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return as_mapping(bound.arguments[name]) if role == "features" else bound.arguments[name]
+        value = _arguments(signature, args, kwargs)[name]
+        return as_mapping(value) if role == "features" else value
 
     return by_name
 
@@ -97,10 +96,8 @@ def _default(signature: inspect.Signature) -> Callable[..., Any]:
 
 
 def _by_name(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
     features = {}
-    for index, (name, value) in enumerate(bound.arguments.items()):
+    for index, (name, value) in enumerate(_arguments(signature, args, kwargs).items()):
         kind = signature.parameters[name].kind
         if index == 0 and name in {"self", "cls"}:
             continue
@@ -109,6 +106,12 @@ def _by_name(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[s
         elif kind is not inspect.Parameter.VAR_POSITIONAL or value:
             features[name] = value
     return features
+
+
+def _arguments(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -90,12 +90,11 @@ def observe(provider: MeterProvider | None) -> None:
         return
     _observed.add(meters)
     meter = metrics.get_meter(semconv.SCOPE_NAME, package_version(), provider, semconv.SCHEMA_URL)
-    counters = (
+    for name, callback in (
         (semconv.PREDICTIONS, _predictions),
-        (semconv.SDK_DROPPED, _dropped),
-        (semconv.SDK_SHADOW_MISSED, _missed),
-    )
-    for name, callback in counters:
+        (semconv.SDK_DROPPED, lambda _: _by_reason(LEDGER.dropped())),
+        (semconv.SDK_SHADOW_MISSED, lambda _: _by_reason(LEDGER.missed())),
+    ):
         meter.create_observable_counter(name.name, [callback], name.unit, name.description)
 
 
@@ -107,13 +106,8 @@ def _predictions(_: CallbackOptions) -> Iterable[Observation]:
         yield Observation(number, attributes)
 
 
-def _dropped(_: CallbackOptions) -> Iterable[Observation]:
-    for (model, reason), number in LEDGER.dropped().items():
-        yield Observation(number, {semconv.MODEL_NAME: model, semconv.REASON: reason})
-
-
-def _missed(_: CallbackOptions) -> Iterable[Observation]:
-    for (model, reason), number in LEDGER.missed().items():
+def _by_reason(counts: Mapping[tuple[str, str], int]) -> Iterable[Observation]:
+    for (model, reason), number in counts.items():
         yield Observation(number, {semconv.MODEL_NAME: model, semconv.REASON: reason})
 
 

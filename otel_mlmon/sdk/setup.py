@@ -156,17 +156,7 @@ def _http_exporter(signal: Signal, to: Destination, answer: Answer | None) -> An
     arguments: dict[str, Any] = {"endpoint": endpoint, "headers": dict(to.headers) if to.headers else None}
     if not _variable("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"):  # it brings its own session
         arguments["session"] = new_session(answer)
-    if signal == "logs":
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-
-        return OTLPLogExporter(**arguments)
-    if signal == "metrics":
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-        return OTLPMetricExporter(**arguments)
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter(**arguments)
+    return _load("otlp_proto_http", signal)(**arguments)
 
 
 def _load(name: str, signal: Signal) -> Any:

@@ -52,25 +52,20 @@ class Table:
 
     def rows(self, start: int, stop: int) -> Table:
         """The rows from `start` to `stop`."""
-        part = slice(start, stop)
-        return Table(
-            self.ids[part],
-            self.times[part],
-            {name: values[part] for name, values in self.fields.items()},
-            {name: values[part] for name, values in self.texts.items()},
-            None if self.durations is None else self.durations[part],
-            None if self.lost is None else self.lost[part],
-        )
+        return self._each(lambda values: values[start:stop])
 
     def where(self, chosen: Sequence[bool]) -> Table:
         """The rows for which `chosen` is true."""
+        return self._each(lambda values: list(compress(values, chosen)))
+
+    def _each(self, select: Callable[[list[Any]], list[Any]]) -> Table:
         return Table(
-            list(compress(self.ids, chosen)),
-            list(compress(self.times, chosen)),
-            {name: list(compress(values, chosen)) for name, values in self.fields.items()},
-            {name: list(compress(values, chosen)) for name, values in self.texts.items()},
-            None if self.durations is None else list(compress(self.durations, chosen)),
-            None if self.lost is None else list(compress(self.lost, chosen)),
+            select(self.ids),
+            select(self.times),
+            {name: select(values) for name, values in self.fields.items()},
+            {name: select(values) for name, values in self.texts.items()},
+            None if self.durations is None else select(self.durations),
+            None if self.lost is None else select(self.lost),
         )
 
 

@@ -36,7 +36,7 @@ class GrpcReceiver:
             ],
         )
         self._server.add_generic_rpc_handlers(
-            tuple(_service(signal, name, _handler(signal, ingest, observe)) for signal, name in _SERVICES.items())
+            tuple(_service(name, _handler(signal, ingest, observe)) for signal, name in _SERVICES.items())
         )
 
     def start(self) -> int:
@@ -56,7 +56,7 @@ class GrpcReceiver:
 Handler = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
-def _service(signal: Signal, name: str, handler: Handler) -> grpc.GenericRpcHandler:
+def _service(name: str, handler: Handler) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(handler)})
 
 

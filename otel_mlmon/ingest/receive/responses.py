@@ -25,23 +25,22 @@ _CODES: Final = {HTTPStatus.NOT_FOUND: code_pb2.NOT_FOUND, HTTPStatus.METHOD_NOT
 # gRPC sends a status twice in the headers (percent-encoded, three bytes for one; and as base64). 8 KiB are safe there.
 # A longer status reaches the sender as RESOURCE_EXHAUSTED, and the sender drops the data.
 _LONGEST_BYTES: Final = 1000
+_RESPONSES: Final[dict[Signal, tuple[type[ExportLogsServiceResponse | ExportTraceServiceResponse], str]]] = {
+    "logs": (ExportLogsServiceResponse, "rejected_log_records"),
+    "traces": (ExportTraceServiceResponse, "rejected_spans"),
+}
 
 
 def response(signal: Signal, receipt: Receipt) -> Message:
     """Make the response of a signal's Export; `partial_success` is set only for rejected records or a message."""
-    if signal == "logs":
-        logs = ExportLogsServiceResponse()
-        if receipt.rejected or receipt.message:
-            logs.partial_success.rejected_log_records = receipt.rejected
-            logs.partial_success.error_message = _shortened(receipt.message)
-        return logs
-    if signal == "traces":
-        traces = ExportTraceServiceResponse()
-        if receipt.rejected or receipt.message:
-            traces.partial_success.rejected_spans = receipt.rejected
-            traces.partial_success.error_message = _shortened(receipt.message)
-        return traces
-    return ExportMetricsServiceResponse()
+    if signal == "metrics":
+        return ExportMetricsServiceResponse()
+    kind, rejected = _RESPONSES[signal]
+    answer = kind()
+    if receipt.rejected or receipt.message:
+        setattr(answer.partial_success, rejected, receipt.rejected)
+        answer.partial_success.error_message = _shortened(receipt.message)
+    return answer
 
 
 def serialised(message: Message, encoding: Encoding) -> bytes:

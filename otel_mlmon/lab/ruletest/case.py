@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from otel_mlmon.lab.simulate.faults import FAULTS
-from otel_mlmon.lab.simulate.generate import Generator, Scalar
+from otel_mlmon.lab.simulate.generate import Described, Generator, Scalar
 from otel_mlmon.rulefile.messages import unknown
 from otel_mlmon.rulefile.quantities import Duration, Number, PositiveDuration, Share
 
 State = Literal["pending", "firing", "suppressed"]
 
 
-class _Described(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileInput(_Described):
+class FileInput(Described):
     """Logged predictions in a file; paths are relative to the test file."""
 
     file: str = Field(description="CSV or Parquet.")
@@ -34,7 +30,7 @@ class FileInput(_Described):
     )
 
 
-class FaultSpec(_Described):
+class FaultSpec(Described):
     """A fault, its period and its rows."""
 
     fault: str = Field(description="Its name.")
@@ -55,7 +51,7 @@ class FaultSpec(_Described):
         return name
 
 
-class ExpectedAlert(_Described):
+class ExpectedAlert(Described):
     """An expected alert. A missing key allows any value; a missing segment means the whole."""
 
     alert: str = Field(description="The rule's name.")
@@ -72,14 +68,14 @@ class ExpectedAlert(_Described):
         )
 
 
-class Expectation(_Described):
+class Expectation(Described):
     """The state at a time: exactly the listed alerts fire; pending and suppressed alerts are checked if listed."""
 
     at: Duration = Field(description="Since the start of the test.")
     alerts: tuple[ExpectedAlert, ...] = Field(description="May be empty: nothing fires.")
 
 
-class Case(_Described):
+class Case(Described):
     """One unit test."""
 
     name: str = Field(description="Name of the test.")
@@ -92,7 +88,7 @@ class Case(_Described):
     seed: int = Field(0, description="Another seed draws other rows.")
 
 
-class Tests(_Described):
+class Tests(Described):
     """A file of unit tests."""
 
     rule_files: tuple[str, ...] = Field(min_length=1, description="Relative to this file.")

@@ -86,7 +86,7 @@ def _run(case: Case, groups: Sequence[Group], directory: Path) -> Iterable[str]:
 def _input(
     case: Case, directory: Path, names: list[str], rng: np.random.Generator, estimated: bool
 ) -> tuple[RowBlock, list[Reference]]:
-    source = case.input
+    source, artefact = case.input, ""
     if not isinstance(source, FileInput):
         times = BEGIN + np.arange(source.length // source.every, dtype=np.int64) * source.every
         columns = Columns(
@@ -95,27 +95,21 @@ def _input(
             segments=source.segments,
         )
         normal = source.table(np.sort(rng.integers(BEGIN, BEGIN + source.length, source.reference_rows)), rng)
-        table, where, delay = (
-            source.table(times, rng),
-            Path(case.name),
-            source.ground_truth.delay if source.ground_truth else 0,
-        )
-        timestamp = TIMESTAMP
+        table, where, timestamp = source.table(times, rng), Path(case.name), TIMESTAMP
+        delay = source.ground_truth.delay if source.ground_truth else 0
     else:
-        where = directory / source.file
+        where, reference = directory / source.file, source.reference
+        artefact = reference if reference.endswith((".yaml", ".yml")) else ""
         table, delay, timestamp = read_table(where), source.delay, source.timestamp or TIMESTAMP
         columns = Columns(source.prediction, source.ground_truth, (), source.exclude, source.segments)
         if source.every:
             times = BEGIN + np.arange(table.num_rows, dtype=np.int64) * source.every
             table = table.append_column(TIMESTAMP, pa.array(times, pa.timestamp("ns")))
-        if source.reference.endswith((".yaml", ".yml")):
-            artefact = read_artefact(directory / source.reference)
-            rows = history(
-                where, table, columns, timestamp=timestamp, model=case.model, version=case.version, delay_ns=delay
-            )
-            return rows, [artefact]
-        normal = read_table(directory / source.reference) if source.reference else table
+        if not artefact:
+            normal = read_table(directory / reference) if reference else table
     rows = history(where, table, columns, timestamp=timestamp, model=case.model, version=case.version, delay_ns=delay)
+    if artefact:
+        return rows, [read_artefact(directory / artefact)]
     if timestamp in normal.column_names:
         normal = normal.drop_columns([timestamp])
     block = rows_of(where, normal, columns, case.model, case.version)

@@ -22,11 +22,13 @@ Pair = Annotated[tuple[Number, Number], Field(strict=False)]
 Scalar = bool | int | float | str | None
 
 
-class _Described(BaseModel):
+class Described(BaseModel):
+    """Part of a file of unit tests: other keys are mistakes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FeatureSpec(_Described):
+class FeatureSpec(Described):
     """A column of values. Exactly one of normal, uniform, lognormal, integers, values is set."""
 
     normal: Pair | None = Field(None, description="Mean and standard deviation.")
@@ -71,7 +73,7 @@ class FeatureSpec(_Described):
         return pa.array(x + self.daily * np.sin(2 * np.pi * (times % _DAY) / _DAY), mask=absent)
 
 
-class PredictionSpec(_Described):
+class PredictionSpec(Described):
     """A linear model of the numeric features; a missing value counts as 0."""
 
     linear: dict[str, Number] = Field(default_factory=dict, description="Weight of each feature.")
@@ -79,14 +81,14 @@ class PredictionSpec(_Described):
     noise: Number = Field(0.0, description="Standard deviation of the random part.")
 
 
-class TruthSpec(_Described):
+class TruthSpec(Described):
     """The prediction plus an error."""
 
     noise: Number = Field(0.0, description="Standard deviation of the model's error.")
     delay: Duration = Field(0, description="Time from a prediction to its ground truth.")
 
 
-class Generator(_Described):
+class Generator(Described):
     """The predictions of a model, evenly spread over event time."""
 
     every: PositiveDuration = Field(description="Time from one prediction to the next.")
