@@ -23,7 +23,7 @@ class Flusher:
     """Flush the outboxes of the process. The thread starts with the first row, and again in a forked child."""
 
     def __init__(self) -> None:
-        self._outboxes: list[Outbox] = []
+        self._outboxes: dict[Outbox, float] = {}  # with the time between two flushes, in seconds
         self._retired: list[Outbox] = []
         self._start_afresh()
 
@@ -32,10 +32,10 @@ class Flusher:
         self._wake = threading.Event()
         self._running = False
 
-    def add(self, outbox: Outbox) -> None:
+    def add(self, outbox: Outbox, interval_s: float) -> None:
         """Flush `outbox` from now on."""
         with self._lock:
-            self._outboxes.append(outbox)
+            self._outboxes[outbox] = interval_s
         self.go_first_at_exit()
 
     def retire(self, outbox: Outbox) -> None:
@@ -46,7 +46,7 @@ class Flusher:
             guard.note("retiring a monitor", error)
         with self._lock:
             if outbox in self._outboxes:
-                self._outboxes.remove(outbox)
+                del self._outboxes[outbox]
                 self._retired.append(outbox)
 
     def wake(self) -> None:
@@ -108,13 +108,13 @@ class Flusher:
 
     def _take_outboxes(self) -> list[Outbox]:
         with self._lock:
-            outboxes = self._outboxes + self._retired
+            outboxes = [*self._outboxes, *self._retired]
             self._retired = []
         return outboxes
 
     def _interval_s(self) -> float:
         with self._lock:
-            return min((outbox.interval_s for outbox in self._outboxes), default=_IDLE_S)
+            return min(self._outboxes.values(), default=_IDLE_S)
 
     def _run(self) -> None:
         wake = self._wake  # a forked child has a new event, and no such thread

@@ -9,6 +9,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from opentelemetry.metrics import MeterProvider
@@ -27,6 +28,7 @@ from otel_mlmon.sdk.keep import Keeper
 from otel_mlmon.sdk.measure import observe
 from otel_mlmon.sdk.outbox import Outbox
 from otel_mlmon.sdk.redact import Redaction
+from otel_mlmon.sdk.shadow import Shadow
 from otel_mlmon.sdk.span import Spans, active_context
 from otel_mlmon.sdk.table import named_scores, segment_map
 from otel_mlmon.sdk.times import to_ns
@@ -78,17 +80,9 @@ class Monitor:
         meter_provider: MeterProvider | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        _check_arguments(
-            name,
-            version,
-            segments=segments,
-            features=features,
-            hash_features=hash_features,
-            flush_interval_s=flush_interval_s,
-            max_buffer_rows=max_buffer_rows,
-            shadow=shadow,
-            shadow_rate=shadow_rate,
-        )
+        _check_names(name, version, segments=segments, features=features, hash_features=hash_features)
+        _check_numbers(flush_interval_s=flush_interval_s, max_buffer_rows=max_buffer_rows)
+        _check_shadow(shadow, shadow_rate)
         self.name = name
         self.version = version
         self._clock = clock
@@ -102,11 +96,9 @@ class Monitor:
             redaction=redaction,
             segment_features=tuple(segments),
             max_rows=max_buffer_rows,
-            interval_s=flush_interval_s,
             wake=FLUSHER.wake,
             clock=clock,
-            shadow=shadow if self._enabled else None,
-            shadow_rate=shadow_rate,
+            shadow=partial(Shadow, shadow, shadow_rate) if shadow is not None and self._enabled else None,
         )
         self._keeper = Keeper(self._outbox, spans, tuple(segments), max_buffer_rows, clock)
         self._add = self._outbox.add
@@ -117,7 +109,7 @@ class Monitor:
         self._keeper.enabled = self._enabled
         if self._enabled:
             observe(meter_provider)
-            FLUSHER.add(self._outbox)
+            FLUSHER.add(self._outbox, flush_interval_s)
 
     # ---- one prediction -------------------------------------------------------------------------------------------
 
@@ -346,32 +338,26 @@ def _length(data: Any) -> int:
     return len(columns[0]) if columns and hasattr(columns[0], "__len__") else 1
 
 
-def _check_arguments(
-    name: str,
-    version: str,
-    *,
-    segments: Sequence[str],
-    features: Collection[str] | None,
-    hash_features: Collection[str] | bool,
-    flush_interval_s: float,
-    max_buffer_rows: int,
-    shadow: Any,
-    shadow_rate: float,
-) -> None:
-    """Raise ConfigError for an argument out of range or of the wrong type. The SDK raises nowhere else."""
+def _check_names(name: str, version: str, **collections: Collection[str] | bool | None) -> None:
+    """Raise ConfigError for names out of range or of the wrong type. The SDK raises at no other place."""
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
         raise ConfigError(f"Monitor: name: found {name!r}; allowed is text of 1 to {_LONGEST_NAME} characters")
     if not isinstance(version, str) or len(version) > _LONGEST_NAME:
         raise ConfigError(f"Monitor: version: found {version!r}; allowed is text of up to {_LONGEST_NAME} characters")
-    for key, names in (("segments", segments), ("features", features), ("hash_features", hash_features)):
+    for key, names in collections.items():
         if isinstance(names, str):  # would be taken as a collection of letters
             raise ConfigError(f"Monitor: {key}: found the text {names!r}; allowed is a list of names: [{names!r}]")
-    if not flush_interval_s > 0:
-        raise ConfigError(f"Monitor: flush_interval_s: found {flush_interval_s!r}; allowed is a number above 0")
-    if not max_buffer_rows > 0:
-        raise ConfigError(f"Monitor: max_buffer_rows: found {max_buffer_rows!r}; allowed is a number above 0")
+
+
+def _check_numbers(**numbers: float) -> None:
+    for key, number in numbers.items():
+        if not number > 0:
+            raise ConfigError(f"Monitor: {key}: found {number!r}; allowed is a number above 0")
+
+
+def _check_shadow(shadow: Any, rate: float) -> None:
     if shadow is not None and (not callable(shadow) or inspect.iscoroutinefunction(shadow)):
         shown = f"the async function {shadow.__qualname__}" if callable(shadow) else repr(shadow)
         raise ConfigError(f"Monitor: shadow: found {shown}; allowed is a plain function of a mapping of features")
-    if isinstance(shadow_rate, bool) or not isinstance(shadow_rate, (int, float)) or not 0 < shadow_rate <= 1:
-        raise ConfigError(f"Monitor: shadow_rate: found {shadow_rate!r}; allowed is a share above 0, up to 1")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= 1:
+        raise ConfigError(f"Monitor: shadow_rate: found {rate!r}; allowed is a share above 0, up to 1")

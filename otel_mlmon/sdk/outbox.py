@@ -15,7 +15,7 @@ from otel_mlmon.sdk.emit import Emitter
 from otel_mlmon.sdk.fit import Fitter
 from otel_mlmon.sdk.measure import LEDGER
 from otel_mlmon.sdk.redact import Redaction
-from otel_mlmon.sdk.shadow import Implementation, Shadow
+from otel_mlmon.sdk.shadow import Shadow
 from otel_mlmon.sdk.table import (
     PredictionRow,
     Table,
@@ -36,7 +36,10 @@ _NO_PROVIDER: Final = (
 
 
 class Outbox:
-    """Predictions and ground truths of one model and version. `drain` may be called from any thread."""
+    """Predictions and ground truths of one model and version. `drain` may be called from any thread.
+
+    `shadow` makes the model's shadow, with the arguments that say where rows go.
+    """
 
     def __init__(
         self,
@@ -47,16 +50,13 @@ class Outbox:
         redaction: Redaction,
         segment_features: Sequence[str],
         max_rows: int,
-        interval_s: float,
         wake: Callable[[], None],
         clock: Callable[[], int],
-        shadow: Implementation | None = None,
-        shadow_rate: float = 0.0,
+        shadow: Callable[..., Shadow] | None = None,
     ) -> None:
         self.model = model
         self.version = version
         self.emitter = emitter
-        self.interval_s = interval_s
         self._redaction = redaction
         self._segment_features = segment_features
         self._clock = clock
@@ -67,9 +67,7 @@ class Outbox:
         self.add_table: Callable[[Table], None] = self.predictions.add_table
         self.shadow: Shadow | None = None
         if shadow is not None:
-            self.shadow = Shadow(
-                shadow,
-                shadow_rate,
+            self.shadow = shadow(
                 forward=self.predictions.add,
                 forward_table=self.predictions.add_table,
                 answered=self.shadowed.add,
