@@ -47,18 +47,11 @@ class Counters:
     def snapshot(self) -> list[tuple[MetricName, list[Point]]]:
         """Return all points as of one moment."""
         with self._lock:
-            found = [
-                (metric, [Point(dict(key), value) for key, value in points.items()])
-                for metric, points in self._numbers.items()
+            return [
+                *((m, [Point(dict(k), number) for k, number in points.items()]) for m, points in self._numbers.items()),
+                *((m, [_histogram(k, *counted) for k, counted in of.items()]) for m, of in self._histograms.items()),
             ]
-            for metric, series in self._histograms.items():
-                found.append(
-                    (
-                        metric,
-                        [
-                            Point(dict(key), HistogramValue(DURATION_BUCKETS, tuple(counts), total[0]))
-                            for key, (counts, total) in series.items()
-                        ],
-                    )
-                )
-            return found
+
+
+def _histogram(key: _Key, counts: list[int], total: list[float]) -> Point:
+    return Point(dict(key), HistogramValue(DURATION_BUCKETS, tuple(counts), total[0]))

@@ -41,17 +41,13 @@ def to_document(reference: Reference) -> dict[str, Any]:
         "fields": {name: _field(field) for name, field in reference.fields.items()},
         **({"importances": dict(reference.importances)} if reference.importances else {}),
         **({"components": _components(reference.components)} if reference.components else {}),
-        "performance": _performance(reference.performance),
-        **_figures(reference.metric_values),
-        **_effects(reference.outcome_effects),
+        **_outcomes(reference),
         **({"estimators": estimators_document(reference.estimators)} if reference.estimators else {}),
         "segments": {
             key: {
                 "rows": segment.rows,
                 "profiles": {name: _profile(profile) for name, profile in segment.profiles.items()},
-                "performance": _performance(segment.performance),
-                **_figures(segment.metric_values),
-                **_effects(segment.outcome_effects),
+                **_outcomes(segment),
             }
             for key, segment in reference.segments.items()
         },
@@ -72,22 +68,18 @@ def from_document(document: Any, where: str) -> Reference:
             source=str(document["source"]),
             rows=int(document["rows"]),
             fields={str(name): _read_field(str(name), body) for name, body in document["fields"].items()},
-            performance=_read_performance(document["performance"]),
+            **_read_outcomes(document),
             segments={
                 str(key): SegmentReference(
                     int(body["rows"]),
                     {str(name): _read_profile(profile) for name, profile in body["profiles"].items()},
-                    _read_performance(body["performance"]),
-                    _read_figures(body),
-                    _read_effects(body.get("outcome_effects", {})),
+                    **_read_outcomes(body),
                 )
                 for key, body in document["segments"].items()
             },
             components=_read_components(document.get("components")),
             importances={str(name): float(size) for name, size in document.get("importances", {}).items()},
-            metric_values=_read_figures(document),
             estimators=read_estimators(document.get("estimators")),
-            outcome_effects=_read_effects(document.get("outcome_effects", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadReference(f"{where}: damaged reference: {type(error).__name__}: {error}") from error
@@ -234,19 +226,29 @@ def _read_performance(body: Mapping[str, Any] | None) -> PerformanceCounts | Non
     return PerformanceCounts(**{k: v for k, v in body.items() if k != "confusion"}, confusion=confusion)
 
 
-def _figures(figures: Mapping[str, MetricValue]) -> dict[str, Any]:
-    return {"figures": {name: figure._asdict() for name, figure in figures.items()}} if figures else {}
-
-
-def _read_figures(body: Mapping[str, Any]) -> dict[str, MetricValue]:
+def _outcomes(of: Reference | SegmentReference) -> dict[str, Any]:
     return {
-        str(name): MetricValue(float(figure["value"]), float(figure["standard_error"]), int(figure["rows"]))
-        for name, figure in body.get("figures", {}).items()
+        "performance": _performance(of.performance),
+        **(
+            {"figures": {name: value._asdict() for name, value in of.metric_values.items()}} if of.metric_values else {}
+        ),
+        **(
+            {"outcome_effects": {n: dict(sizes) for n, sizes in of.outcome_effects.items()}}
+            if of.outcome_effects
+            else {}
+        ),
     }
 
 
-def _effects(effects: Effects) -> dict[str, Any]:
-    return {"outcome_effects": {of: dict(sizes) for of, sizes in effects.items()}} if effects else {}
+def _read_outcomes(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "performance": _read_performance(body["performance"]),
+        "metric_values": {
+            str(name): MetricValue(float(figure["value"]), float(figure["standard_error"]), int(figure["rows"]))
+            for name, figure in body.get("figures", {}).items()
+        },
+        "outcome_effects": _read_effects(body.get("outcome_effects", {})),
+    }
 
 
 def _read_effects(body: Mapping[str, Any]) -> Effects:

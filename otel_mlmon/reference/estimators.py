@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,9 @@ def with_estimators(reference: Reference, rows: RowBlock) -> tuple[Reference, st
     in_order = bool((rows.times != rows.times[0]).any())
     paired = outcomes(rows, known)
     calibration, reasons = _calibration(paired, in_order) if classes else (None, "")
-    losses, reason = _losses(rows, known, paired, reference.fields, classes, in_order)
-    surrogate = _surrogate(rows, known, paired, reference.fields, classes, in_order) if losses else None
+    compared = _Compared(rows, known, paired, reference.fields, classes, in_order)
+    losses, reason = compared.losses()
+    surrogate = compared.surrogate() if losses else None
     estimators = Estimators(losses, calibration, surrogate) if losses or calibration else None
     return replace(reference, estimators=estimators), "; ".join(filter(None, (reasons, reason)))
 
@@ -68,71 +69,67 @@ def _calibration(paired: Outcomes, in_order: bool) -> tuple[Calibration | None, 
     return fit_calibration(classes, {name: s[usable] for name, s in scores.items()}, truth, in_order=in_order), ""
 
 
-def _losses(
-    rows: RowBlock,
-    known: npt.NDArray[np.int64],
-    paired: Outcomes,
-    fields: Mapping[str, FieldReference],
-    classes: bool,
-    in_order: bool,
-) -> tuple[dict[Loss, LossModel], str]:
-    both = _compared(paired, classes)
-    targets = {loss: losses_of(loss, *_pairs(paired, both, classes)) for loss in _losses_for(classes)}
-    if int(both.sum()) < FEWEST_ROWS:
-        return {}, f"{int(both.sum())} rows have a prediction and a truth to compare; at least {FEWEST_ROWS} are needed"
-    if not all(np.isfinite(target.sum()) for target in targets.values()):
-        return {}, "errors are too large to be squared"
-    if not available():
-        return {}, "models of the losses need scikit-learn: pip install 'otel-mlmon[processor]'"
-    names = [name for name in fields if name != FIELD_SHADOW]
-    inputs = input_rows(rows.fields, fields, names, known[both])
-    return {loss: fit_loss_model(names, inputs, target, in_order=in_order) for loss, target in targets.items()}, ""
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The rows at the places `known`, `paired` with their ground truth, as estimators are fitted to them."""
 
+    rows: RowBlock
+    known: npt.NDArray[np.int64]
+    paired: Outcomes
+    fields: Mapping[str, FieldReference]
+    classes: bool
+    in_order: bool
 
-def _surrogate(
-    rows: RowBlock,
-    known: npt.NDArray[np.int64],
-    paired: Outcomes,
-    fields: Mapping[str, FieldReference],
-    classes: bool,
-    in_order: bool,
-) -> SurrogateModel | None:
-    """Fit a surrogate; None for one class, for more than MOST_CLASSES, and without inputs."""
-    scores = {score_field(name) for name in paired.scores}
-    names = [name for name in fields if name not in {FIELD_PREDICTION, FIELD_SHADOW, *scores}]
-    chosen = np.flatnonzero(_compared(paired, classes))
-    if len(chosen) > FITTED_ROWS:
-        chosen = chosen[-FITTED_ROWS:] if in_order else chosen[np.linspace(0, len(chosen) - 1, FITTED_ROWS).astype(int)]
-    given, truth = _pairs(paired, chosen, classes)
-    predicted_classes: list[int] = np.unique(given).tolist() if classes else []
-    if not names or (classes and not 1 < len(predicted_classes) <= MOST_CLASSES):
-        return None
-    codes = np.array(predicted_classes)
-    return fit_surrogate(
-        names,
-        input_rows(rows.fields, fields, names, known[chosen]),
-        np.searchsorted(codes, given).astype(np.float64) if classes else given,
-        [paired.classes[code] for code in predicted_classes],
-        lambda predicted: {
-            loss: losses_of(loss, codes[predicted.astype(np.int64)] if classes else predicted, truth)
-            for loss in _losses_for(classes)
-        },
-        in_order=in_order,
-    )
+    def losses(self) -> tuple[dict[Loss, LossModel], str]:
+        both = self._comparable()
+        targets = {loss: losses_of(loss, *self._pairs(both)) for loss in self._losses()}
+        if int(both.sum()) < FEWEST_ROWS:
+            found = f"{int(both.sum())} rows have a prediction and a truth to compare"
+            return {}, f"{found}; at least {FEWEST_ROWS} are needed"
+        if not all(np.isfinite(target.sum()) for target in targets.values()):
+            return {}, "errors are too large to be squared"
+        if not available():
+            return {}, "models of the losses need scikit-learn: pip install 'otel-mlmon[processor]'"
+        names = [name for name in self.fields if name != FIELD_SHADOW]
+        inputs = input_rows(self.rows.fields, self.fields, names, self.known[both])
+        fitted = {n: fit_loss_model(names, inputs, target, in_order=self.in_order) for n, target in targets.items()}
+        return fitted, ""
 
+    def surrogate(self) -> SurrogateModel | None:
+        """Fit a surrogate; None for one class, for more than MOST_CLASSES, and without inputs."""
+        outputs = {FIELD_PREDICTION, FIELD_SHADOW, *(score_field(name) for name in self.paired.scores)}
+        names = [name for name in self.fields if name not in outputs]
+        chosen = np.flatnonzero(self._comparable())
+        if len(chosen) > FITTED_ROWS:
+            spread = np.linspace(0, len(chosen) - 1, FITTED_ROWS).astype(int)
+            chosen = chosen[-FITTED_ROWS:] if self.in_order else chosen[spread]
+        given, truth = self._pairs(chosen)
+        predicted_classes: list[int] = np.unique(given).tolist() if self.classes else []
+        if not names or (self.classes and not 1 < len(predicted_classes) <= MOST_CLASSES):
+            return None
+        codes = np.array(predicted_classes)
+        return fit_surrogate(
+            names,
+            input_rows(self.rows.fields, self.fields, names, self.known[chosen]),
+            np.searchsorted(codes, given).astype(np.float64) if self.classes else given,
+            [self.paired.classes[code] for code in predicted_classes],
+            lambda predicted: {
+                loss: losses_of(loss, codes[predicted.astype(np.int64)] if self.classes else predicted, truth)
+                for loss in self._losses()
+            },
+            in_order=self.in_order,
+        )
 
-def _losses_for(classes: bool) -> tuple[Loss, ...]:
-    return ("zero_one",) if classes else ("squared_error", "absolute_error")
+    def _losses(self) -> tuple[Loss, ...]:
+        return ("zero_one",) if self.classes else ("squared_error", "absolute_error")
 
+    def _comparable(self) -> npt.NDArray[np.bool_]:
+        """Mark the rows with a prediction and a truth of the same kind."""
+        if self.classes:
+            return (self.paired.true_class >= 0) & (self.paired.predicted_class >= 0)
+        return np.isfinite(self.paired.truth) & np.isfinite(self.paired.prediction)
 
-def _compared(paired: Outcomes, classes: bool) -> npt.NDArray[np.bool_]:
-    """Return the rows with a prediction and a truth of the same kind."""
-    if classes:
-        return (paired.true_class >= 0) & (paired.predicted_class >= 0)
-    return np.isfinite(paired.truth) & np.isfinite(paired.prediction)
-
-
-def _pairs(paired: Outcomes, rows: npt.NDArray[Any], classes: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    if classes:
-        return paired.predicted_class[rows], paired.true_class[rows]
-    return paired.prediction[rows], paired.truth[rows]
+    def _pairs(self, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        if self.classes:
+            return self.paired.predicted_class[rows], self.paired.true_class[rows]
+        return self.paired.prediction[rows], self.paired.truth[rows]

@@ -76,14 +76,9 @@ def _plain(value: Any) -> Any:
     """Return the plain Python value of a NumPy scalar, an enum, a subclass of str or the like."""
     if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own nulls; the second is a datetime as well
         return None
-    if isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, str):
-        return str(value)
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     item = getattr(value, "item", None)
@@ -120,6 +115,9 @@ def json_text(value: Any) -> str:
 
 
 ValueType = Literal["int", "float", "string", "bool", "array", "map", "null"]
+_BY_FIRST: Final[dict[str, ValueType]] = dict(
+    zip('"tf[{n', ("string", "bool", "bool", "array", "map", "null"), strict=True)
+)
 
 
 def json_type(text: str) -> ValueType:
@@ -128,18 +126,7 @@ def json_type(text: str) -> ValueType:
     >>> [json_type(t) for t in ['1', '1.0', '"1"', 'true', '[1]', '{}', 'NaN', '-Infinity', '10000000000000000000']]
     ['int', 'float', 'string', 'bool', 'array', 'map', 'float', 'float', 'int']
     """
-    first = text[:1]
-    if first == '"':
-        return "string"
-    if first in "tf":
-        return "bool"
-    if first == "[":
-        return "array"
-    if first == "{":
-        return "map"
-    if text == "null":
-        return "null"
-    return "int" if text.lstrip("-").isdigit() else "float"
+    return _BY_FIRST.get(text[:1]) or ("int" if text.lstrip("-").isdigit() else "float")
 
 
 def number_text(value: float) -> str:

@@ -19,11 +19,11 @@ from otel_mlmon.ingest.decode.reject import (
 from otel_mlmon.values import FieldColumn, GroundTruthBatch, PredictionBatch
 from otel_mlmon.wire import semconv
 
-_OPTIONAL: Final[dict[str, pa.DataType]] = {
-    semconv.COLUMN_DURATION: pa.float64(),
-    semconv.COLUMN_TRACE_ID: pa.string(),
-    semconv.COLUMN_SPAN_ID: pa.string(),
-    semconv.COLUMN_ERROR_TYPE: pa.string(),
+_OPTIONAL: Final[dict[str, tuple[str, pa.DataType]]] = {
+    "durations": (semconv.COLUMN_DURATION, pa.float64()),
+    "trace_ids": (semconv.COLUMN_TRACE_ID, pa.string()),
+    "span_ids": (semconv.COLUMN_SPAN_ID, pa.string()),
+    "error_types": (semconv.COLUMN_ERROR_TYPE, pa.string()),
 }
 
 
@@ -34,8 +34,8 @@ def prediction_batch(
     model, table = _open(attributes, body)
     n = table.num_rows
     optional = {
-        name: _cast(table, name, type_) if name in table.column_names else pa.nulls(n, type_)
-        for name, type_ in _OPTIONAL.items()
+        name: _cast(table, column, type_) if column in table.column_names else pa.nulls(n, type_)
+        for name, (column, type_) in _OPTIONAL.items()
     }
     lost = _cast(table, semconv.COLUMN_LOST, pa.int32()) if semconv.COLUMN_LOST in table.column_names else None
     version = attributes.get(semconv.MODEL_VERSION)
@@ -51,13 +51,10 @@ def prediction_batch(
             for name in table.column_names
             if name.startswith(semconv.COLUMN_SEGMENT_PREFIX)
         },
-        durations=optional[semconv.COLUMN_DURATION],
-        trace_ids=optional[semconv.COLUMN_TRACE_ID],
-        span_ids=optional[semconv.COLUMN_SPAN_ID],
-        error_types=optional[semconv.COLUMN_ERROR_TYPE],
         lost=pa.array([0] * n, pa.int32()) if lost is None else lost.fill_null(0),
         dropped=dropped if isinstance(dropped, int) and not isinstance(dropped, bool) and dropped > 0 else 0,
         origin=origin or {},
+        **optional,
     )
 
 
@@ -129,11 +126,8 @@ def _fields(table: pa.Table) -> dict[str, str]:
     """Return the column name of each field. A field may have a companion column only."""
     columns: dict[str, str] = {}
     for full in table.column_names:
-        name = full
-        for companion in (semconv.COLUMN_ABSENT_PREFIX, semconv.COLUMN_OTHER_PREFIX):
-            if full.startswith(companion):
-                name = full.removeprefix(companion)
-                break
+        companion = full.startswith((semconv.COLUMN_ABSENT_PREFIX, semconv.COLUMN_OTHER_PREFIX))
+        name = full.partition(".")[2] if companion else full
         if name == semconv.COLUMN_PREDICTION:
             columns[semconv.FIELD_PREDICTION] = name
         elif name == semconv.COLUMN_SHADOW:

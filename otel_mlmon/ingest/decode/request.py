@@ -57,15 +57,13 @@ def decode(signal: Signal, body: bytes, encoding: Literal["protobuf", "json"], r
     if signal == "logs":
         for logs in parse(ExportLogsServiceRequest, body, encoding).resource_logs:
             collected.resource = attributes(logs.resource.attributes)
-            for scope in logs.scope_logs:
-                for record in scope.log_records:
-                    _log(collected, record, received_ns)
+            for record in (record for scope in logs.scope_logs for record in scope.log_records):
+                _log(collected, record, received_ns)
     elif signal == "traces":
         for spans in parse(ExportTraceServiceRequest, body, encoding).resource_spans:
             collected.resource = attributes(spans.resource.attributes)
-            for scope_spans in spans.scope_spans:
-                for span in scope_spans.spans:
-                    _span(collected, span, received_ns)
+            for span in (span for scope in spans.scope_spans for span in scope.spans):
+                _span(collected, span, received_ns)
     else:
         # An SDK with a single endpoint sends its metrics here too. They are checked, and not kept.
         parse(ExportMetricsServiceRequest, body, encoding)

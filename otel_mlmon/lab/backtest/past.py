@@ -61,8 +61,10 @@ def play(
         for alert in alerts:
             if alert.group in tick.groups:
                 key = (alert.group, alert.rule)
-                past.verdicts.setdefault(key, Counter())[_verdict(alert)] += 1
-                past.rows[key] = max(past.rows.get(key, 0), alert.verdict.result.rows)
+                result = alert.verdict.result
+                verdict = result.status if result.status in ("ok", "breach") else result.reason
+                past.verdicts.setdefault(key, Counter())[verdict] += 1
+                past.rows[key] = max(past.rows.get(key, 0), result.rows)
         now = {alert.id: alert for alert in alerts if alert.phase == "firing"}
         for id_ in [id_ for id_ in firing if id_ not in now]:
             since, alert = firing.pop(id_)
@@ -74,13 +76,6 @@ def play(
     past.episodes += [Episode(alert, since, end) for since, alert in firing.values()]
     past.episodes.sort(key=lambda episode: (episode.start, episode.alert.rule))
     return past
-
-
-def _verdict(alert: Alert) -> str:
-    """Return `ok`, `breach`, or the reason of no verdict."""
-    return (
-        alert.verdict.result.status if alert.verdict.result.status in ("ok", "breach") else alert.verdict.result.reason
-    )
 
 
 def never(groups: Sequence[Group], past: Past) -> list[tuple[Group, Rule, str]]:

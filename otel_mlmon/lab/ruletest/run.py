@@ -138,7 +138,7 @@ def _difference(
     for wanted in sorted(expected, key=lambda e: e.feature is None):  # expectations with a feature choose first
         match = next((alert for alert in left if _fits(wanted, alert)), None)
         if match is None:
-            yield f"{when}: expected {wanted}; found {_list(found)}"
+            yield f"{when}: expected {wanted}; found {'; '.join(map(_name, found)) or 'nothing'}"
         else:
             left.remove(match)
     for alert in left:
@@ -155,16 +155,6 @@ def _fits(wanted: ExpectedAlert, alert: Alert) -> bool:
     )
 
 
-def _list(alerts: Sequence[Alert]) -> str:
-    return "; ".join(_name(alert) for alert in alerts) or "nothing"
-
-
 def _name(alert: Alert) -> str:
-    return name_of(
-        alert.phase,
-        alert.rule,
-        alert.target.field,
-        alert.target.segment,
-        alert.verdict.result.finding,
-        alert.labels.get("severity", ""),
-    )
+    finding, severity = alert.verdict.result.finding, alert.labels.get("severity", "")
+    return name_of(alert.phase, alert.rule, alert.target.field, alert.target.segment, finding, severity)

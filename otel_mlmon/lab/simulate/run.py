@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -14,44 +14,28 @@ from otel_mlmon.lab.simulate.memory import MemoryWindows
 from otel_mlmon.rulefile import Group
 from otel_mlmon.store.condition import aggregate, count_condition
 from otel_mlmon.values import Alert, Reference, RowBlock
-from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, VerdictRow
 
 MINUTE = 60_000_000_000
 _HORIZON = 60 * 86_400_000_000_000
 
 
 class MemoryStore:
-    """A store for the engine that keeps nothing after the run."""
+    """A store for the engine that keeps nothing after the run: the engine has documents and estimates in memory."""
 
-    def put(self, kind: str, bodies: Mapping[str, Any], *, gone: Sequence[str] = ()) -> None:
-        """Keep nothing: the engine has the documents in memory."""
+    def put(self, *_: object, **__: object) -> None:
+        """Keep nothing."""
+
+    record_tick = append_estimates = score_estimates = put
 
     def read(self, kind: str) -> dict[str, Any]:
         """Return nothing: there is no earlier run."""
         return {}
 
-    def record_tick(
-        self,
-        alerts: Mapping[str, Any],
-        gone: Sequence[str],
-        verdicts: Sequence[VerdictRow],
-        revisions: Sequence[RevisionRow],
-    ) -> None:
-        """Keep no history."""
-
-    def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        """Keep nothing: the engine has the estimates in memory."""
-
-    def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        """Keep nothing: the engine has the estimates in memory."""
-
-    def estimates(self, alert: str, limit: int) -> list[LedgerEntry]:
+    def estimates(self, *_: object) -> list[Any]:
         """Return nothing: there is no earlier run."""
         return []
 
-    def last_revisions(self, alert: str) -> list[LastRevision]:
-        """Return nothing: there is no earlier run."""
-        return []
+    last_revisions = estimates
 
 
 @dataclass(frozen=True, slots=True)
