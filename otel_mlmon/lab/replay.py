@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider
@@ -61,14 +60,16 @@ def replay(
     times = timestamps(table[columns.timestamp], where, columns.timestamp)
     order = np.argsort(times, kind="stable")
     table, times = table.take(pa.array(order)), times[order]
-    ids = (
-        [str(i) for i in table[columns.ids].to_pylist()]
-        if columns.ids
-        else [f"{monitor.name}-{row}" for row in order.tolist()]
-    )
+    ids = [str(i) for i in table[columns.ids].to_pylist()] if columns.ids else [f"{monitor.name}-{i}" for i in order]
     features = [name for name in table.column_names if name not in named]
     truth_times = times + ground_truth_delay_ns
     chunk = max(1, CHUNK_CELLS // len(table.column_names))
+
+    def tell(first: int, last: int) -> None:
+        if last > first:
+            values = table[columns.ground_truth].slice(first, last - first).to_pylist()
+            monitor.ground_truth_batch(ids[first:last], values, timestamps=truth_times[first:last].tolist())
+
     sent, last = 0, int((truth_times <= now).sum()) if columns.ground_truth else 0
     for first in range(0, len(times), chunk):
         rows = slice(first, first + chunk)
@@ -80,28 +81,14 @@ def replay(
             timestamps=times[rows].tolist(),
         )
         due = min(int(np.searchsorted(truth_times, times[rows][-1], side="right")), last)
-        _ground_truth(monitor, table, columns, ids, truth_times, sent, due)
+        tell(sent, due)
         sent = max(sent, due)
         _flush(monitor)
         progress(part.num_rows)
     for first in range(sent, last, chunk):
-        _ground_truth(monitor, table, columns, ids, truth_times, first, min(first + chunk, last))
+        tell(first, min(first + chunk, last))
         _flush(monitor)
     return len(times), last
-
-
-def _ground_truth(
-    monitor: Monitor,
-    table: pa.Table,
-    columns: ReplayColumns,
-    ids: list[str],
-    truth_times: npt.NDArray[np.int64],
-    first: int,
-    last: int,
-) -> None:
-    if last > first:
-        values = table[columns.ground_truth].slice(first, last - first).to_pylist()
-        monitor.ground_truth_batch(ids[first:last], values, timestamps=truth_times[first:last].tolist())
 
 
 def _flush(monitor: Monitor) -> None:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from otel_mlmon.errors import BadReference, Retryable
 from otel_mlmon.reference.artefact import from_document, to_document
 from otel_mlmon.reference.book import ReferenceBook
+from otel_mlmon.values import Reference
 
 PATH: Final = "/api/v1/references"
 _LARGEST = 64 * 1024 * 1024
@@ -70,10 +71,9 @@ def reference_routes(book: ReferenceBook) -> list[Route]:
     ]
 
 
-def _summary(reference: object) -> dict[str, object]:
+def _summary(reference: Reference) -> dict[str, object]:
     names = ("model", "name", "version", "created", "source", "rows")
-    fields = getattr(reference, "fields", {})
-    return {**{name: getattr(reference, name) for name in names}, "fields": len(fields)}
+    return {**{name: getattr(reference, name) for name in names}, "fields": len(reference.fields)}
 
 
 def _without_nan(value: object) -> object:

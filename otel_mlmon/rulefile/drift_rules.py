@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -28,19 +28,7 @@ DriftMethod = Literal[
 ]
 
 DRIFT_THRESHOLDS: Final[Mapping[DriftMethod, float]] = {
-    "psi": 0.2,
-    "kolmogorov_smirnov": 0.1,
-    "wasserstein": 0.1,
-    "jensen_shannon": 0.1,
-    "hellinger": 0.1,
-    "anderson_darling": 0.1,
-    "cramer_von_mises": 0.1,
-    "chi_squared": 0.1,
-    "g_test": 0.1,
-    "l_infinity": 0.1,
-    "mean_shift": 0.25,
-    "standard_deviation_shift": 0.25,
-    "quantile_shift": 0.25,
+    method: 0.2 if method == "psi" else 0.25 if method.endswith("_shift") else 0.1 for method in get_args(DriftMethod)
 }
 
 

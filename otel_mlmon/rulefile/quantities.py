@@ -181,6 +181,10 @@ def _schema(*alternatives: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": list(alternatives)} if len(alternatives) > 1 else alternatives[0])
 
 
+def _number_schema(**limits: float) -> WithJsonSchema:
+    return _schema({"type": "number", **limits}, _PERCENT_TEXT)
+
+
 # `(?=.)`: at least one unit.
 _DURATION_TEXT: Final = {"type": "string", "pattern": f"^(?=.){_DURATION_PATTERN}$|^0$"}
 _PERCENT_TEXT: Final = {"type": "string", "pattern": r"^[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*%?$"}
@@ -188,19 +192,11 @@ _ZERO: Final = {"const": 0}
 
 Duration = Annotated[int, BeforeValidator(parse_duration), _schema(_DURATION_TEXT, _ZERO)]
 PositiveDuration = Annotated[int, BeforeValidator(_longer_than_zero), _schema(_DURATION_TEXT)]
-Number = Annotated[float, BeforeValidator(parse_number), _schema({"type": "number"}, _PERCENT_TEXT)]
-Size = Annotated[float, BeforeValidator(_not_negative), _schema({"type": "number", "minimum": 0}, _PERCENT_TEXT)]
-Share = Annotated[
-    float, BeforeValidator(_share), _schema({"type": "number", "minimum": 0, "maximum": 1}, _PERCENT_TEXT)
-]
-Margin = Annotated[
-    float, BeforeValidator(_margin), _schema({"type": "number", "minimum": 0, "maximum": 1}, _PERCENT_TEXT)
-]
-Confidence = Annotated[
-    float,
-    BeforeValidator(_confidence),
-    _schema({"type": "number", "minimum": 0.5, "exclusiveMaximum": 1}, _PERCENT_TEXT),
-]
+Number = Annotated[float, BeforeValidator(parse_number), _number_schema()]
+Size = Annotated[float, BeforeValidator(_not_negative), _number_schema(minimum=0)]
+Share = Annotated[float, BeforeValidator(_share), _number_schema(minimum=0, maximum=1)]
+Margin = Annotated[float, BeforeValidator(_margin), _number_schema(minimum=0, maximum=1)]
+Confidence = Annotated[float, BeforeValidator(_confidence), _number_schema(minimum=0.5, exclusiveMaximum=1)]
 FalseAlarms = Annotated[
     int, BeforeValidator(parse_budget), _schema({"type": "string", "pattern": f"^{_BUDGET.pattern}$"})
 ]

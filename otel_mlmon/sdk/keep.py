@@ -59,9 +59,8 @@ class Keeper:
         try:
             self._end(call, duration, error_type)
         except Exception:
-            self._outbox.refuse(
-                semconv.EVENT_PREDICTION_BATCH, "failed", call.features.rows if isinstance(call.features, Source) else 1
-            )
+            rows = call.features.rows if isinstance(call.features, Source) else 1
+            self._outbox.refuse(semconv.EVENT_PREDICTION_BATCH, "failed", rows)
             raise
 
     def _end(self, call: Call, duration: float, error_type: str | None) -> None:
@@ -74,9 +73,7 @@ class Keeper:
                 scores=call.scores,
                 segments=call.segments,
             )
-        elif not isinstance(
-            call.features, dict
-        ):  # the features could not be read; this must not look like missing features
+        elif not isinstance(call.features, dict):  # unreadable features must not look like missing features
             self._outbox.refuse(semconv.EVENT_PREDICTION_BATCH, "failed", 1)
         else:
             self._outbox.add(

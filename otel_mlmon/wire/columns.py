@@ -115,9 +115,7 @@ def json_text(value: Any) -> str:
 
 
 ValueType = Literal["int", "float", "string", "bool", "array", "map", "null"]
-_BY_FIRST: Final[dict[str, ValueType]] = dict(
-    zip('"tf[{n', ("string", "bool", "bool", "array", "map", "null"), strict=True)
-)
+_TYPES: Final[dict[str, ValueType]] = {'"': "string", "t": "bool", "f": "bool", "[": "array", "{": "map", "n": "null"}
 
 
 def json_type(text: str) -> ValueType:
@@ -126,7 +124,7 @@ def json_type(text: str) -> ValueType:
     >>> [json_type(t) for t in ['1', '1.0', '"1"', 'true', '[1]', '{}', 'NaN', '-Infinity', '10000000000000000000']]
     ['int', 'float', 'string', 'bool', 'array', 'map', 'float', 'float', 'int']
     """
-    return _BY_FIRST.get(text[:1]) or ("int" if text.lstrip("-").isdigit() else "float")
+    return _TYPES.get(text[:1]) or ("int" if text.lstrip("-").isdigit() else "float")
 
 
 def number_text(value: float) -> str:

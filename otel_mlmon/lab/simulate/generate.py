@@ -63,13 +63,8 @@ class FeatureSpec(Described):
         if self.integers is not None:
             low, high = map(round, self.integers)
             return pa.array(rng.integers(low, high, n, endpoint=True), mask=absent)
-        if self.normal is not None:
-            x = rng.normal(*self.normal, n)
-        elif self.uniform is not None:
-            x = rng.uniform(*self.uniform, n)
-        else:
-            assert self.lognormal is not None
-            x = rng.lognormal(*self.lognormal, n)
+        kind = next(name for name in ("normal", "uniform", "lognormal") if getattr(self, name) is not None)
+        x = getattr(rng, kind)(*getattr(self, kind), n)
         return pa.array(x + self.daily * np.sin(2 * np.pi * (times % _DAY) / _DAY), mask=absent)
 
 
