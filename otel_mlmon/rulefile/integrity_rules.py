@@ -22,14 +22,6 @@ def _constant(value: object) -> Constant:
 
 
 _Constant = Annotated[Constant, BeforeValidator(_constant), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-_Above = Annotated[
-    Share | None,
-    Field(description="Largest allowed share of rows. Default: it follows from the reference."),
-]
-_Critical = Annotated[
-    Share | None,
-    Field(description="Beyond this share the alert's label severity is critical."),
-]
 
 
 class _Levels(RuleBase):
@@ -37,8 +29,10 @@ class _Levels(RuleBase):
 
     family: ClassVar[Family] = "integrity"
 
-    above: _Above = None
-    critical: _Critical = None
+    above: Share | None = Field(
+        None, description="Largest allowed share of rows. Default: it follows from the reference."
+    )
+    critical: Share | None = Field(None, description="Beyond this share the alert's label severity is critical.")
 
     @model_validator(mode="after")
     def _levels_in_order(self) -> Self:

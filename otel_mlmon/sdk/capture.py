@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.sdk import guard
@@ -19,14 +19,13 @@ Selector = str | Callable[..., Any]
 """The name of an argument, or a function that is called with the same arguments."""
 
 
-class Starter(Protocol):
-    """`Monitor.prediction`."""
+def instrument(
+    function: Function, prediction: Callable[..., Call], features: Selector | None, id: Selector | None
+) -> Function:
+    """Wrap `function` so that each call is recorded with `prediction`, a monitor's method.
 
-    def __call__(self, features: Any, *, id: str | None = None) -> Call: ...
-
-
-def instrument(function: Function, prediction: Starter, features: Selector | None, id: Selector | None) -> Function:
-    """Wrap `function` so that each call is recorded. Raises ConfigError for a generator or an unknown argument."""
+    Raises ConfigError for a generator or an unknown argument.
+    """
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(
             f"{function.__qualname__} is a generator: what it yields is no single prediction; "

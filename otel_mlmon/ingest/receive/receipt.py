@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from otel_mlmon.values import GroundTruthLayout
 
@@ -21,12 +21,6 @@ class Receipt:
     message: str = ""
 
 
-class Ingest(Protocol):
-    """Store an OTLP request and return after the commit. Raises RejectedInput (permanent) or Retryable."""
-
-    def __call__(self, signal: Signal, body: bytes, encoding: Encoding) -> Receipt: ...
-
-
 Format = Literal["jsonl", "csv", "arrow", "parquet"]
 
 
@@ -41,12 +35,9 @@ class TableReceipt:
     message: str = ""
 
 
-class IngestTable(Protocol):
-    """Store a table and return after the commit. Raises RejectedInput (permanent) or Retryable."""
-
-    def __call__(self, format_: Format, body: bytes, layout: GroundTruthLayout) -> TableReceipt: ...
-
-
+# Both store a request and return after the commit. They raise RejectedInput (permanent) or Retryable.
+Ingest = Callable[[Signal, bytes, Encoding], Receipt]
+IngestTable = Callable[[Format, bytes, GroundTruthLayout], TableReceipt]
 # (transport, signal or ground_truth, outcome: ok, partial, rejected or retry)
 Observe = Callable[[str, str, str], None]
 
