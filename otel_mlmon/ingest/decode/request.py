@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any, Final, Literal, TypeVar
 
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from otel_mlmon.errors import RejectedInput
 from otel_mlmon.ingest.decode.assemble import ground_truth_batches, prediction_batches
 from otel_mlmon.ingest.decode.batch import ground_truth_batch, prediction_batch
-from otel_mlmon.ingest.decode.otlp import attributes, parse, python_value
 from otel_mlmon.ingest.decode.reject import RejectedRecord, Rejections
 from otel_mlmon.ingest.decode.single import (
     GroundTruthRow,
@@ -29,6 +35,9 @@ Signal = Literal["logs", "traces", "metrics"]
 _OLD_EVENT_NAME: Final = "event.name"  # attribute of older SDKs, before LogRecord had a field for the name
 _NEWEST_TIME: Final = 2**63 - 1
 _MOST_LOST: Final = 2**31 - 1  # fits the column; the wire allows more
+_Request = TypeVar("_Request", bound=Message)
+_HEX_KEYS: Final = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
+_DEEPEST: Final = 80
 
 
 class _Collected:
@@ -55,23 +64,23 @@ def decode(signal: Signal, body: bytes, encoding: Literal["protobuf", "json"], r
     """
     collected = _Collected()
     if signal == "logs":
-        for logs in parse(ExportLogsServiceRequest, body, encoding).resource_logs:
-            collected.resource = attributes(logs.resource.attributes)
+        for logs in _parse(ExportLogsServiceRequest, body, encoding).resource_logs:
+            collected.resource = _attributes(logs.resource.attributes)
             for record in (record for scope in logs.scope_logs for record in scope.log_records):
                 _log(collected, record, received_ns)
     elif signal == "traces":
-        for spans in parse(ExportTraceServiceRequest, body, encoding).resource_spans:
-            collected.resource = attributes(spans.resource.attributes)
+        for spans in _parse(ExportTraceServiceRequest, body, encoding).resource_spans:
+            collected.resource = _attributes(spans.resource.attributes)
             for span in (span for scope in spans.scope_spans for span in scope.spans):
                 _span(collected, span, received_ns)
     else:
         # An SDK with a single endpoint sends its metrics here too. They are checked, and not kept.
-        parse(ExportMetricsServiceRequest, body, encoding)
+        _parse(ExportMetricsServiceRequest, body, encoding)
     return collected.decoded()
 
 
 def _log(collected: _Collected, record: LogRecord, received_ns: int) -> None:
-    fields = attributes(record.attributes)
+    fields = _attributes(record.attributes)
     event = record.event_name or fields.get(_OLD_EVENT_NAME)
     if event not in semconv.EVENTS:
         collected.ignored += 1
@@ -104,7 +113,7 @@ def _log(collected: _Collected, record: LogRecord, received_ns: int) -> None:
 
 def _span(collected: _Collected, span: Span, received_ns: int) -> None:
     """Read a span that holds a prediction; its time is the span's start. Spans of our SDK hold only the id."""
-    fields = attributes(span.attributes)
+    fields = _attributes(span.attributes)
     if not is_prediction(fields):
         collected.ignored += 1
         return
@@ -136,4 +145,57 @@ def _time(*candidates: int) -> int:
 
 
 def _body(record: LogRecord) -> Any:
-    return python_value(record.body)
+    return _python_value(record.body)
+
+
+def _parse(kind: type[_Request], body: bytes, encoding: Literal["protobuf", "json"]) -> _Request:
+    """Parse the bytes of a request. Raises RejectedInput if they are no OTLP request."""
+    request = kind()
+    if encoding == "protobuf":
+        try:
+            request.ParseFromString(body)
+        except DecodeError as error:
+            raise RejectedInput(f"not an OTLP request in protobuf: {error}") from error
+        return request
+    try:
+        content = json.loads(body or b"{}")
+        if not isinstance(content, dict):
+            raise RejectedInput(f"not an OTLP request in JSON: found {type(content).__name__}, allowed is an object")
+        return ParseDict(_ids_as_base64(content, 0), request, ignore_unknown_fields=True, max_recursion_depth=_DEEPEST)
+    except RejectedInput:
+        raise
+    except Exception as error:  # for JSON of the wrong shape, ParseDict raises anything, even SystemError
+        raise RejectedInput(f"not an OTLP request in JSON: {error}") from error
+
+
+def _ids_as_base64(value: Any, depth: int) -> Any:
+    """Convert trace and span ids from OTLP's hex to protobuf's base64."""
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict):
+        return {
+            key: base64.b64encode(bytes.fromhex(item)).decode()
+            if key in _HEX_KEYS and isinstance(item, str)
+            else _ids_as_base64(item, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_ids_as_base64(item, depth + 1) for item in value]
+    return value
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    """Return attributes by key; if a key is repeated, the last value wins."""
+    return {pair.key: _python_value(pair.value) for pair in pairs}
+
+
+def _python_value(value: AnyValue) -> Any:
+    """Return the plain value; an AnyValue without a value is None."""
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind == "array_value":
+        return [_python_value(item) for item in value.array_value.values]
+    if kind == "kvlist_value":
+        return _attributes(value.kvlist_value.values)
+    return getattr(value, kind)
