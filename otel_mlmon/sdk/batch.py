@@ -1,16 +1,38 @@
-"""Turn many predictions or ground truths, given as columns, into tables or rows."""
+"""Turn many predictions or ground truths, given as columns, into tables or rows; give predictions their ids."""
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from otel_mlmon.sdk.ids import new_id
 from otel_mlmon.sdk.inputs import Frame, Source, listed
 from otel_mlmon.sdk.table import GroundTruthRow, Table, Texts, segment_texts, text
 from otel_mlmon.sdk.times import to_ns
 from otel_mlmon.wire import semconv
 from otel_mlmon.wire.columns import ABSENT, is_nan
+
+
+class _Ids:
+    """Ids of predictions: a prefix unique to the process, and a counter. A UUID would take ten times as long."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new prefix; in a forked child, the old prefix is the parent's."""
+        self._prefix = f"{os.urandom(8).hex()}-"
+        self._next = itertools.count(1).__next__
+
+    def new(self) -> str:
+        """Return the next id."""
+        return f"{self._prefix}{self._next()}"
+
+
+_IDS: Final = _Ids()
+os.register_at_fork(after_in_child=_IDS.renew)
+new_id: Final = _IDS.new
 
 
 def prediction_tables(

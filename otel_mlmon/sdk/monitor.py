@@ -17,12 +17,11 @@ from opentelemetry.trace import TracerProvider
 
 from otel_mlmon.errors import ConfigError
 from otel_mlmon.sdk import guard
-from otel_mlmon.sdk.batch import ground_truth_rows, key_map, keyed_rows, named
+from otel_mlmon.sdk.batch import ground_truth_rows, key_map, keyed_rows, named, new_id
 from otel_mlmon.sdk.call import Call
 from otel_mlmon.sdk.capture import Selector, instrument
 from otel_mlmon.sdk.emit import Emitter, LoggerProvider
 from otel_mlmon.sdk.flush import FLUSHER
-from otel_mlmon.sdk.ids import new_id
 from otel_mlmon.sdk.inputs import Source
 from otel_mlmon.sdk.keep import Keeper
 from otel_mlmon.sdk.measure import observe

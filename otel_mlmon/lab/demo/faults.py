@@ -15,7 +15,7 @@ DAY_NS: Final = 86_400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: `done` describes it, `indicator` should show it, from `first_day` to `last_day`.
+    """A fault: `done` describes it, `indicator` should show it, for `days` from `first_day`.
 
     `request` changes the request of the application, `market` the sale price. `expected`: the alert that should fire;
     `where`: the feature or segment of that alert.
@@ -26,14 +26,14 @@ class Fault:
     expected: str
     where: str
     first_day: int
-    last_day: int
+    days: int = 2
     request: Callable[[np.random.Generator, House], None] | None = None
     market: Callable[[House], float] | None = None
     deployed: str = ""
 
     def active(self, day: int) -> bool:
         """Whether the fault is active on this day of the demo."""
-        return self.first_day <= day <= self.last_day
+        return self.first_day <= day < self.first_day + self.days
 
 
 def _drop_rooms(rng: np.random.Generator, house: House) -> None:
@@ -71,7 +71,6 @@ FAULTS: Final = (
         expected="FeatureMissing",
         where="rooms",
         first_day=10,
-        last_day=11,
         request=_drop_rooms,
         deployed="app 4.2.0, new search form",
     ),
@@ -81,7 +80,6 @@ FAULTS: Final = (
         expected="FeatureType",
         where="house_age",
         first_day=15,
-        last_day=16,
         request=_age_as_text,
         deployed="app 4.3.0, new JSON library",
     ),
@@ -91,7 +89,6 @@ FAULTS: Final = (
         expected="DefaultValueChanged",
         where="garages",
         first_day=20,
-        last_day=21,
         request=_other_default,
         deployed="feature store 12",
     ),
@@ -101,7 +98,6 @@ FAULTS: Final = (
         expected="FeatureOutOfRange",
         where="floor_area",
         first_day=25,
-        last_day=26,
         request=_square_feet,
     ),
     Fault(
@@ -110,7 +106,6 @@ FAULTS: Final = (
         expected="FeatureDrift",
         where="median_income",
         first_day=30,
-        last_day=31,
         request=_richer,
     ),
     Fault(
@@ -119,7 +114,7 @@ FAULTS: Final = (
         expected="PricesOff",
         where="neighbourhood=Harbour",
         first_day=35,
-        last_day=38,
+        days=4,
         market=_harbour_falls,
     ),
 )
