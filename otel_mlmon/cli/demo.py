@@ -70,11 +70,11 @@ def _announce(console: Console, day: float, announced: set[str]) -> None:
 def _print_change(console: Console, change: Change) -> None:
     alert = change.alert
     where = alert.target.field or alert.target.segment or "all predictions"
-    if change.firing:
+    if change.alert.phase == "firing":
         console.print(
             f"[red]day {change.day:5.2f}  firing    {alert.rule} · {where}[/red]  {alert.verdict.result.message}"
         )
-    elif change.explained:
+    elif change.alert.phase == "suppressed":
         figure = alert.verdict.result.message.partition("; ")[0]
         console.print(f"[dim]day {change.day:5.2f}  explained {alert.rule} · {where}  {figure}[/dim]")
     else:

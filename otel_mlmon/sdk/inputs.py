@@ -13,11 +13,8 @@ _ALLOWED: Final = (
 )
 
 
-class _Unread:
-    """Features that could not be read: the prediction is counted as lost, not recorded without features."""
-
-
-UNREAD: Final = _Unread()
+# Features that could not be read: the prediction is counted as lost, not recorded without features.
+UNREAD: Final = object()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

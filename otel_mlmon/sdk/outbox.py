@@ -165,7 +165,9 @@ class Outbox:
     def _tables(self, event: str, chunk: list[Any], build: Callable[[list[Any]], Table]) -> Iterator[Table]:
         """Build one table of `chunk`; if that fails, one table a row, so that the good rows are sent."""
         try:
-            yield self._redacted(build(chunk))
+            table = build(chunk)
+            table.fields = self._redaction.fields(table.fields)
+            yield table
         except Exception as error:
             guard.note("building a batch", error)
             if len(chunk) == 1:
@@ -173,10 +175,6 @@ class Outbox:
                 return
             for item in chunk:
                 yield from self._tables(event, [item], build)
-
-    def _redacted(self, table: Table) -> Table:
-        table.fields = self._redaction.fields(table.fields)
-        return table
 
     def _send_table(self, event: str, table: Table) -> None:
         for batch, body in self._fitters[event].batches(table):

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
@@ -128,14 +128,14 @@ def _with(rows: Iterator[Row], broken: Mapping[int, str]) -> Iterator[Row]:
 
 def decode_rows(rows: Iterator[Row], layout: GroundTruthLayout, *, received_ns: int) -> Decoded:
     """Decode rows one by one; an unreadable row is a RejectedRecord."""
-    read = _reader(layout, received_ns if layout.known_at is None else layout.known_at)
+    known_at = received_ns if layout.known_at is None else layout.known_at
     good: list[GroundTruthRow] = []
     rejections = Rejections()
     for number, row in enumerate(rows, start=layout.first_row):
         try:
             if isinstance(row, RejectedRecord):
                 raise row
-            good.append(read(row))
+            good.append(_row(row, layout, known_at))
         except RejectedRecord as error:
             rejections.add(RejectedRecord(error.reason, f"row {number}: {error}"))
     return Decoded(tuple(ground_truth_batches(good)), dict(rejections.counts), rejections.message)
@@ -156,23 +156,18 @@ def _hint(name: str, layout: GroundTruthLayout) -> str:
     return "; name the column of the true outcomes with ?value=COLUMN" if name == layout.value else ""
 
 
-def _reader(layout: GroundTruthLayout, known_at: int) -> Callable[[dict[str, Any]], GroundTruthRow]:
-    def read(row: dict[str, Any]) -> GroundTruthRow:
-        model = layout.model or row.get(_MODEL)
-        if not isinstance(model, str) or not model:
-            raise RejectedRecord(
-                NO_MODEL_NAME, f"{_MODEL!r} is {_shown(model)}; allowed is a text that names the model"
-            )
-        id_ = "" if layout.keys else _id(row, layout.id)
-        keys = {feature: _key(row, column) for feature, column in layout.keys}
-        if layout.value not in row:
-            raise RejectedRecord(BAD_VALUE, f"{layout.value!r} is not there")
-        value = row[layout.value]
-        if value is not None and not isinstance(value, (str, bool, int, float)):
-            value = _plain(value, layout.value, BAD_VALUE)
-        return GroundTruthRow(model, id_, _time(row, layout.time, known_at), value, keys)
-
-    return read
+def _row(row: dict[str, Any], layout: GroundTruthLayout, known_at: int) -> GroundTruthRow:
+    model = layout.model or row.get(_MODEL)
+    if not isinstance(model, str) or not model:
+        raise RejectedRecord(NO_MODEL_NAME, f"{_MODEL!r} is {_shown(model)}; allowed is a text that names the model")
+    id_ = "" if layout.keys else _id(row, layout.id)
+    keys = {feature: _key(row, column) for feature, column in layout.keys}
+    if layout.value not in row:
+        raise RejectedRecord(BAD_VALUE, f"{layout.value!r} is not there")
+    value = row[layout.value]
+    if value is not None and not isinstance(value, (str, bool, int, float)):
+        value = _plain(value, layout.value, BAD_VALUE)
+    return GroundTruthRow(model, id_, _time(row, layout.time, known_at), value, keys)
 
 
 def _id(row: dict[str, Any], column: str) -> str:

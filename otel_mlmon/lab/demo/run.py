@@ -43,16 +43,6 @@ class Change:
     day: float
     alert: Alert
 
-    @property
-    def firing(self) -> bool:
-        """Whether the alert fires."""
-        return self.alert.phase == "firing"
-
-    @property
-    def explained(self) -> bool:
-        """Whether another alert is the cause of this one."""
-        return self.alert.phase == "suppressed"
-
 
 class Demo:
     """One run of the demo. `on_change` is called for each change of an alert, `on_day` after each day."""
@@ -175,7 +165,7 @@ class Demo:
     def fired(self) -> list[Change]:
         """Return the alerts that fired, in order."""
         with self._lock:
-            return [change for change in self.changes if change.firing]
+            return [change for change in self.changes if change.alert.phase == "firing"]
 
     def false_alarms(self) -> list[Change]:
         """Return the alerts that fired before the first fault."""
@@ -193,7 +183,8 @@ class Demo:
         """Return the alerts that were suppressed because the alert of the fault is their cause."""
         caught = self.caught(fault)
         with self._lock:
-            return [c for c in self.changes if c.explained and caught is not None and c.alert.cause == caught.alert.id]
+            suppressed = [change for change in self.changes if change.alert.phase == "suppressed"]
+        return [change for change in suppressed if caught is not None and change.alert.cause == caught.alert.id]
 
     def _during(self, fault: Fault) -> Iterator[Change]:
         later = [f.first_day for f in FAULTS if f.first_day > fault.first_day]
