@@ -87,13 +87,13 @@ class Pipeline:
             self._counters.add((semconv.INGEST_RECEIVED, rows, {}), (semconv.INGEST_ROWS, rows, attributes))
             raise
         if rows or rejected:
+            results = [("stored", "", stored), ("duplicate", "", duplicates)]
+            results += [("rejected", reason, count) for reason, count in decoded.rejected.items()]
             self._counters.add(
                 (semconv.INGEST_RECEIVED, rows + rejected, {}),
-                (semconv.INGEST_ROWS, stored, {semconv.OUTCOME: "stored", semconv.REASON: ""}),
-                (semconv.INGEST_ROWS, duplicates, {semconv.OUTCOME: "duplicate", semconv.REASON: ""}),
                 *(
-                    (semconv.INGEST_ROWS, count, {semconv.OUTCOME: "rejected", semconv.REASON: reason})
-                    for reason, count in decoded.rejected.items()
+                    (semconv.INGEST_ROWS, count, {semconv.OUTCOME: outcome, semconv.REASON: reason})
+                    for outcome, reason, count in results
                 ),
             )
         return TableReceipt(stored, duplicates, rejected, decoded.rejected, decoded.message)

@@ -32,13 +32,14 @@ class Redaction:
             return fields
         kept = {}
         for column, values in fields.items():
-            name = column.removeprefix(_PREFIX)
-            if column.startswith(_KEY_PREFIX):
-                kept[column] = self._key_cells(column.removeprefix(_KEY_PREFIX), values)
-            elif not column.startswith(_PREFIX):
+            prefix = next((prefix for prefix in (_PREFIX, _KEY_PREFIX) if column.startswith(prefix)), "")
+            name = column.removeprefix(prefix)
+            if not prefix:
                 kept[column] = values
             elif self._allowed(name):
                 kept[column] = [self._hash(value) for value in values] if self._is_hashed(name) else values
+            elif prefix == _KEY_PREFIX:
+                raise ValueError(f"ground truth by key: found the feature {name!r}; allowed are those that are sent")
         return kept
 
     def features(self, features: Mapping[Any, Any]) -> dict[str, Any]:
@@ -48,11 +49,6 @@ class Redaction:
             for name, value in features.items()
             if self._allowed(str(name))
         }
-
-    def _key_cells(self, name: str, values: list[Any]) -> list[Any]:
-        if not self._allowed(name):
-            raise ValueError(f"ground truth by key: found the feature {name!r}; allowed are those that are sent")
-        return [self._hash(value) for value in values] if self._is_hashed(name) else values
 
     def _allowed(self, name: str) -> bool:
         return self._allow is None or name in self._allow

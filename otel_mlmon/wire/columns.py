@@ -89,17 +89,16 @@ def _plain(value: Any) -> Any:
 
 
 def _mixed(values: list[Any]) -> Column:
-    counted = Counter(kind for value in values if (kind := _column_type(value)) is not None)
+    kinds = [_column_type(value) for value in values]
+    counted = Counter(kind for kind in kinds if kind is not None)
     main: ColumnType = counted.most_common(1)[0][0] if counted else "float"
-    kept = [value if _column_type(value) == main else None for value in values]
+    kept = [value if kind == main else None for value, kind in zip(values, kinds, strict=True)]
     absent = [value is ABSENT for value in values]
     other = [
-        None if value is None or value is ABSENT or _column_type(value) == main else json_text(value)
-        for value in values
+        None if value is None or value is ABSENT or kind == main else json_text(value)
+        for value, kind in zip(values, kinds, strict=True)
     ]
-    return Column(
-        main, kept, absent if any(absent) else None, other if any(text is not None for text in other) else None
-    )
+    return Column(main, kept, absent if any(absent) else None, other if any(other) else None)
 
 
 def _column_type(value: Any) -> ColumnType | None:

@@ -6,6 +6,7 @@ No other module spells one of these strings. `docs/reference/semantic-convention
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 SCHEMA_VERSION: Final = "0.1.0"
@@ -114,18 +115,13 @@ class MetricName:
     attributes: tuple[str, ...] = ()
 
 
-def _gauge(name: str, unit: str, description: str, *attributes: str) -> MetricName:
-    return MetricName(name, "gauge", unit, description, attributes)
+def _metric(kind: Kind, name: str, unit: str, description: str, *attributes: str) -> MetricName:
+    return MetricName(name, kind, unit, description, attributes)
 
 
-def _counter(name: str, unit: str, description: str, *attributes: str) -> MetricName:
-    return MetricName(name, "counter", unit, description, attributes)
-
-
-def _histogram(name: str, unit: str, description: str, *attributes: str) -> MetricName:
-    return MetricName(name, "histogram", unit, description, attributes)
-
-
+_gauge = partial(_metric, "gauge")
+_counter = partial(_metric, "counter")
+_histogram = partial(_metric, "histogram")
 _RULE = (MODEL_NAME, MODEL_VERSION, RULE_GROUP, RULE_NAME, RULE_CHECK, RULE_METHOD, FEATURE_NAME, SEGMENT)
 _MODEL = (MODEL_NAME, MODEL_VERSION)
 

@@ -56,18 +56,9 @@ def _run(case: Case, groups: Sequence[Group], directory: Path) -> Iterable[str]:
     begin = BEGIN if not isinstance(case.input, FileInput) or case.input.every else int(rows.times[0])
     normal = rows
     for spec in case.faults:
-        fault = Fault(
-            spec.fault,
-            spec.field,
-            spec.fraction,
-            amount=spec.amount,
-            value=spec.value,
-            other=spec.other,
-            segment=spec.segment,
-            start=begin + spec.start,
-            end=2**63 - 1 if spec.end is None else begin + spec.end,
-        )
-        rows = inject(rows, fault, rng, normal)
+        given = spec.model_dump(exclude={"fault", "start", "end"})
+        end = 2**63 - 1 if spec.end is None else begin + spec.end
+        rows = inject(rows, Fault(spec.fault, **given, start=begin + spec.start, end=end), rng, normal)
     waiting = sorted(case.expect, key=lambda expectation: expectation.at)
     fired: dict[str, Alert] = {}
     alerts: Sequence[Alert] = ()

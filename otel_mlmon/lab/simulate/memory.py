@@ -136,9 +136,7 @@ class MemoryWindows:
             return 0
         x = numbers[_of(block, target.version, target.segment)]
         x = x[np.isfinite(x)]
-        below = x < low if low is not None else np.zeros(len(x), bool)
-        above = x > high if high is not None else np.zeros(len(x), bool)
-        return int((below | above).sum())
+        return int(((x < (-np.inf if low is None else low)) | (x > (np.inf if high is None else high))).sum())
 
 
 def _of(block: RowBlock, version: str, segment: str) -> npt.NDArray[np.bool_]:
