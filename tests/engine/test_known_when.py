@@ -144,7 +144,7 @@ def test_a_day_of_labels_is_added_and_nothing_is_read_again() -> None:
     assert world.windows.close("m", EVER) == 0, "no pane is redone"
     (whole,) = [w for w in world.windows.window(WindowQuery("m", "training", 0, EVER, (), EVER)) if not w.segment]
     assert whole.performance.with_truth == 13
-    assert rmse(whole.performance) == 1.0
+    assert rmse(whole.performance).value == 1.0
 
 
 def test_a_correction_changes_what_is_known_from_then_on_only() -> None:

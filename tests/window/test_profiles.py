@@ -179,10 +179,10 @@ def test_regression_sums_give_what_scikit_learn_gives_as_ground_truth_arrives() 
         counts = _read(windows)[""].performance
         y, p = truth[:upto], predicted[:upto]
         assert counts.with_truth == upto
-        assert rmse(counts) == pytest.approx(metrics.root_mean_squared_error(y, p), rel=1e-9)
-        assert mae(counts) == pytest.approx(metrics.mean_absolute_error(y, p), rel=1e-9)
-        assert mape(counts) == pytest.approx(metrics.mean_absolute_percentage_error(y, p), rel=1e-9)
-        assert r2(counts) == pytest.approx(metrics.r2_score(y, p), rel=1e-9)
+        assert rmse(counts).value == pytest.approx(metrics.root_mean_squared_error(y, p), rel=1e-9)
+        assert mae(counts).value == pytest.approx(metrics.mean_absolute_error(y, p), rel=1e-9)
+        assert mape(counts).value == pytest.approx(metrics.mean_absolute_percentage_error(y, p), rel=1e-9)
+        assert r2(counts).value == pytest.approx(metrics.r2_score(y, p), rel=1e-9)
 
 
 def test_classes_of_any_kind_give_what_scikit_learn_gives() -> None:

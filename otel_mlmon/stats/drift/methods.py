@@ -7,17 +7,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from otel_mlmon.stats.drift.distances import g_test, hellinger, jensen_shannon, l_infinity, psi
-from otel_mlmon.stats.drift.distribution import Distribution, TestResult, coarse
-from otel_mlmon.stats.drift.homogeneity import chi_squared
+from otel_mlmon.stats.drift.distances import cramers_v, hellinger, jensen_shannon, l_infinity, psi, psi_p_value
+from otel_mlmon.stats.drift.distribution import UNDEFINED, Distribution, TestResult, coarse, occupied
+from otel_mlmon.stats.drift.homogeneity import homogeneity_p_value, pearson_p_value
 from otel_mlmon.stats.drift.moments import mean_shift, quantile_shift, standard_deviation_shift, wasserstein
 from otel_mlmon.stats.drift.ordered import anderson_darling, cramer_von_mises, kolmogorov_smirnov
-from otel_mlmon.values import Counts
+from otel_mlmon.values import Counts, Floats
 
-OnCounts = Callable[["Counts", "Counts"], TestResult]
+OnOccupied = Callable[[Floats, Floats], float]
+OnCounts = Callable[[Counts, Counts], TestResult]
 DriftMethod = Callable[[Distribution, Distribution], TestResult]
 """(reference, window) to TestResult. The value is the distance without the part of chance; the p-value uses the
 effective rows."""
+
+
+def _of_occupied(value: OnOccupied, p_value: OnOccupied = homogeneity_p_value) -> OnCounts:
+    """Return a method on counts, for two functions of the cells that are occupied on at least one side."""
+
+    def measure(reference: Counts, window: Counts) -> TestResult:
+        pair = occupied(reference, window)
+        return UNDEFINED if pair is None else TestResult(value(*pair), p_value(*pair))
+
+    return measure
 
 
 def _of_cells(method: OnCounts, unbiased: Callable[[float, float], float]) -> DriftMethod:
@@ -60,17 +71,21 @@ def _as_it_is(value: float, _chance: float) -> float:
 
 
 COUNT_METHODS: dict[str, OnCounts] = {
-    "psi": psi,
+    "psi": _of_occupied(psi, psi_p_value),
     "kolmogorov_smirnov": kolmogorov_smirnov,
-    "jensen_shannon": jensen_shannon,
-    "hellinger": hellinger,
+    "jensen_shannon": _of_occupied(jensen_shannon),
+    "hellinger": _of_occupied(hellinger),
     "anderson_darling": anderson_darling,
     "cramer_von_mises": cramer_von_mises,
-    "chi_squared": chi_squared,
-    "g_test": g_test,
-    "l_infinity": l_infinity,
+    "chi_squared": _of_occupied(cramers_v, pearson_p_value),
+    "g_test": _of_occupied(cramers_v),  # Sokal and Rohlf, Biometry, 1981
+    "l_infinity": _of_occupied(l_infinity),
 }
-"""Methods on counts alone, as in the literature."""
+"""Methods on counts alone, as in the literature.
+
+They raise ValueError on misaligned or negative counts, and return NaN when a side is empty. Without another p-value, it
+is that of the likelihood ratio test.
+"""
 
 _WITHOUT_CHANCE: dict[str, Callable[[float, float], float]] = {
     "psi": lambda value, chance: float(np.maximum(value - chance, 0.0)),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.stats.metrics.ranking import area_by_ranks, midranks
 from otel_mlmon.values import Floats
 
 Mask = npt.NDArray[np.bool_]
@@ -97,15 +98,11 @@ def _fitted(features: Floats, categorical: Mask, labelled: Mask) -> Any:
 
 def _auc(scores: Floats, labelled: Mask) -> tuple[float, float]:
     """Return the AUC, and its variance without a difference, corrected for ties."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
     ones, zeros = int(labelled.sum()), int((~labelled).sum())
-    auc = (ranks[labelled].sum() - ones * (ones + 1) / 2) / (ones * zeros)
     n = ones + zeros
     _, ties = np.unique(scores, return_counts=True)
     tied = float((ties.astype(np.float64) ** 3 - ties).sum()) / (n * (n - 1))
-    return float(auc), max((n + 1 - tied) / (12 * ones * zeros), 1e-12)
+    return area_by_ranks(midranks(scores), labelled), max((n + 1 - tied) / (12 * ones * zeros), 1e-12)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from otel_mlmon.stats.estimation.held_out import (
     uncertainty_groups,
 )
 from otel_mlmon.stats.metrics.outcomes import Codes, Mask
-from otel_mlmon.stats.metrics.ranking import midranks
+from otel_mlmon.stats.metrics.ranking import area_by_ranks, midranks
 from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import Calibration, Curve
 
@@ -121,7 +121,7 @@ def needs_calibration(scores: Floats, positive: Mask) -> bool:
     >>> needs_calibration(p**3, happens), needs_calibration(p, np.ones(3000, bool))
     (True, False)
     """
-    if positive.all() or not positive.any() or _area(scores, positive) > _SEPARATED:
+    if positive.all() or not positive.any() or area_by_ranks(midranks(scores), positive) > _SEPARATED:
         return False
     rng = np.random.default_rng(42)
     parts = []
@@ -190,8 +190,3 @@ def fit_calibration(
         p = expected[:, classes.index(name)]
         uncertainty[name] = fit_uncertainty(p, p * (1 - p) * grouped, (truth == classes.index(name)) - p)
     return Calibration(classes, curves, uncertainty, len(truth), effects)
-
-
-def _area(scores: Floats, positive: Mask) -> float:
-    n = int(positive.sum())
-    return float((midranks(scores)[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n)))

@@ -14,7 +14,7 @@ from otel_mlmon.stats.inference.design_effect import design_effect_of
 from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
 from otel_mlmon.stats.metrics.outcomes import Codes
-from otel_mlmon.stats.metrics.ranking import midranks
+from otel_mlmon.stats.metrics.ranking import area_by_ranks, midranks
 from otel_mlmon.values import Floats
 from otel_mlmon.values.estimators import Calibration
 
@@ -71,9 +71,14 @@ def _area(given: Floats, places: Mapping[int, _Truth]) -> float:
         negatives = np.bincount(place, weights=1 - p)
         below = np.cumsum(negatives) - negatives / 2
         pairs = float(positives.sum() * negatives.sum())
-        if pairs > 0:
-            areas.append(float(positives @ below) / pairs)
-    return float(np.mean(areas)) if areas else math.nan
+        areas.append(float(positives @ below) / pairs if pairs > 0 else math.nan)
+    return _mean(areas)
+
+
+def _mean(areas: list[float]) -> float:
+    """Return the mean over the classes that have an area; NaN for none."""
+    known = [area for area in areas if not math.isnan(area)]
+    return float(np.mean(known)) if known else math.nan
 
 
 class _Rows(NamedTuple):
@@ -148,33 +153,18 @@ def _draw_outcomes(metric: Metric, rows: _Rows, positive: int | None, rng: np.ra
     classes = rows.given.shape[1]
     steps = np.cumsum(rows.given, axis=1)[:, :-1]
     if metric == "roc_auc":
-        of_truth = _areas(rows.scores, classes)
+        ranks = {code: midranks(column) for code, column in rows.scores.items()}
+
+        def of_truth(truth: _Truth) -> float:
+            return _mean([area_by_ranks(rank, truth == code) for code, rank in ranks.items()])
+
     else:
-        of_truth = _confusions(metric, rows.predicted, classes, positive)
+
+        def of_truth(truth: _Truth) -> float:
+            counts = np.bincount(truth * classes + rows.predicted, minlength=classes**2).reshape(classes, classes)
+            return metric_of_confusion(metric, counts.astype(np.float64), positive)
+
     return [of_truth((rng.random((len(rows.given), 1)) > steps).sum(axis=1)) for _ in range(_DRAWS)]
-
-
-def _confusions(metric: Metric, predicted: Codes, classes: int, positive: int | None) -> Callable[[_Truth], float]:
-    def of_truth(truth: _Truth) -> float:
-        counts = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-        return metric_of_confusion(metric, counts.astype(np.float64), positive)
-
-    return of_truth
-
-
-def _areas(scores: Mapping[int, Floats], classes: int) -> Callable[[_Truth], float]:
-    ranks = {code: midranks(column) for code, column in scores.items()}
-
-    def of_truth(truth: _Truth) -> float:
-        counts = np.bincount(truth, minlength=classes)
-        areas = []
-        for code, rank in ranks.items():
-            m, n = int(counts[code]), len(truth) - int(counts[code])
-            if m and n:
-                areas.append((float(rank[truth == code].sum()) - m * (m + 1) / 2) / (m * n))
-        return float(np.mean(areas)) if areas else math.nan
-
-    return of_truth
 
 
 def _deviation(values: list[float]) -> float:

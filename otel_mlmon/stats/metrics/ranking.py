@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -35,17 +36,21 @@ def roc_auc(outcomes: Outcomes, options: MetricOptions) -> Influence:
     >>> e.value, round(e.low, 2), round(e.high, 2)
     (0.75, 0.08, 0.98)
     """
+    return _mean_over_classes(outcomes, options, _auc_of_class)
+
+
+def _mean_over_classes(
+    outcomes: Outcomes, options: MetricOptions, of_class: Callable[[Floats, Mask], tuple[Influence, float]]
+) -> Influence:
+    """Return the influence on the mean of `of_class` over the classes with positives and negatives."""
     rows = scored(outcomes, options)
-    parts, shrunk = [], []
-    for column in range(len(rows.classes)):
-        positive = rows.is_class(column)
-        count = int(positive.sum())
-        if count in (0, len(positive)):
-            continue
-        part, centre = _auc_of_class(rows.scores[:, column], positive)
-        parts.append(part)
-        shrunk.append(centre)
-    return mean_of_classes(parts, shrunk)
+    members = [rows.is_class(column) for column in range(len(rows.classes))]
+    parts = [
+        of_class(rows.scores[:, i], positive)
+        for i, positive in enumerate(members)
+        if 0 < positive.sum() < len(positive)
+    ]
+    return mean_of_classes([part for part, _ in parts], [centre for _, centre in parts])
 
 
 def _auc_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:
@@ -89,6 +94,17 @@ def midranks(values: Floats) -> Floats:
     return ranks
 
 
+def area_by_ranks(ranks: Floats, positive: Mask) -> float:
+    """Return the area under the ROC curve from the `midranks` of all scores; NaN without both classes.
+
+    >>> area_by_ranks(np.array([1.0, 2.5, 2.5]), np.array([False, False, True]))
+    0.75
+    """
+    m = int(positive.sum())
+    pairs = m * (len(ranks) - m)
+    return (float(ranks[positive].sum()) - m * (m + 1) / 2) / pairs if pairs else math.nan
+
+
 def average_precision(outcomes: Outcomes, options: MetricOptions) -> Influence:
     """Return the sum over thresholds of (recall - recall before) × precision, as scikit-learn: without interpolation.
 
@@ -104,16 +120,7 @@ def average_precision(outcomes: Outcomes, options: MetricOptions) -> Influence:
     >>> round(average_precision(outcomes, MetricOptions()).value, 4)
     0.8333
     """
-    rows = scored(outcomes, options)
-    parts, shrunk = [], []
-    for column in range(len(rows.classes)):
-        positive = rows.is_class(column)
-        if int(positive.sum()) in (0, len(positive)):
-            continue
-        part, centre = _precision_of_class(rows.scores[:, column], positive)
-        parts.append(part)
-        shrunk.append(centre)
-    return mean_of_classes(parts, shrunk)
+    return _mean_over_classes(outcomes, options, _precision_of_class)
 
 
 def _precision_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:

@@ -1,7 +1,7 @@
-"""Regression metrics of a window from its sums, and their estimates.
+"""Regression metrics of a window from its sums, with intervals by Student's t distribution.
 
-Where the sums lack the moment that a variance needs, an approximation that errs towards "not worse" replaces it; each
-function names its own. NaN always means undefined, never good.
+No interval for fewer than two rows. Where the sums lack the moment that a variance needs, an approximation that errs
+towards "not worse" replaces it; each function names its own. NaN always means undefined, never good.
 """
 
 from __future__ import annotations
@@ -18,144 +18,78 @@ from otel_mlmon.stats.metrics.outcomes import MetricOptions, Outcomes, both_numb
 from otel_mlmon.values import PerformanceCounts
 
 
-def rmse(counts: PerformanceCounts) -> float:
-    """Return the root mean squared error, in the unit of the prediction; NaN without numeric rows.
-
-    >>> rmse(PerformanceCounts(numeric=4, sum_squared_error=36.0))
-    3.0
-    """
-    return math.sqrt(mean(counts.sum_squared_error, counts.numeric))
-
-
-def mae(counts: PerformanceCounts) -> float:
-    """Return the mean absolute error, in the unit of the prediction; NaN without numeric rows.
-
-    >>> mae(PerformanceCounts(numeric=4, sum_abs_error=10.0))
-    2.5
-    """
-    return mean(counts.sum_abs_error, counts.numeric)
-
-
-def mean_error(counts: PerformanceCounts) -> float:
-    """Return the mean of prediction - truth; above 0 the model predicts too much. NaN without numeric rows.
-
-    >>> mean_error(PerformanceCounts(numeric=4, sum_error=-6.0))
-    -1.5
-    """
-    return mean(counts.sum_error, counts.numeric)
-
-
-def bias(counts: PerformanceCounts) -> float:
-    """Return the absolute value of `mean_error`, so lower is better in both directions.
-
-    >>> bias(PerformanceCounts(numeric=4, sum_error=-6.0))
-    1.5
-    """
-    return abs(mean_error(counts))
-
-
-def mape(counts: PerformanceCounts) -> float:
-    """Return the mean of |error / truth| over rows with a truth other than 0, as a fraction; NaN without such rows.
-
-    >>> mape(PerformanceCounts(relative_rows=4, sum_abs_relative_error=1.0))
-    0.25
-    """
-    return mean(counts.sum_abs_relative_error, counts.relative_rows)
-
-
-def wape(counts: PerformanceCounts) -> float:
-    """Return the sum of |error| over the sum of |truth|, as a fraction; NaN when the sum of |truth| is 0.
-
-    >>> wape(PerformanceCounts(numeric=4, sum_abs_error=1.0, sum_abs_truth=8.0))
-    0.125
-    """
-    return counts.sum_abs_error / counts.sum_abs_truth if counts.numeric and counts.sum_abs_truth else math.nan
-
-
-def r2(counts: PerformanceCounts) -> float:
-    """Return 1 - sum e² / sum (truth - mean truth)²: 1 is perfect, 0 is no better than the mean.
-
-    NaN for fewer than two numeric rows, and when the truth does not vary.
-
-    >>> round(r2(PerformanceCounts(numeric=3, sum_squared_error=2.0, sum_truth=6.0, sum_squared_truth=14.0)), 9)
-    0.0
-    """
-    deviation = standard_deviation(counts.sum_truth, counts.sum_squared_truth, counts.numeric)
-    if not deviation > 0:
-        return math.nan
-    return 1 - counts.sum_squared_error / (deviation * deviation * (counts.numeric - 1))
-
-
-def mae_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
-    """Estimate the mean |error| by Student's t distribution; no interval for fewer than two rows.
-
-    The variance of |e| follows from the sums of |e| and e². Skewed errors make a test err towards "not worse".
-
-    >>> e = mae_estimate(PerformanceCounts(numeric=100, sum_abs_error=120.0, sum_squared_error=243.0))
-    >>> round(e.low, 3), round(e.high, 3)
-    (1.002, 1.416)
-    """
-    deviation = standard_deviation(counts.sum_abs_error, counts.sum_squared_error, counts.numeric)
-    return _mean(mae(counts), mae(counts), deviation, counts.numeric, "positive", confidence)
-
-
-def bias_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
-    """Estimate the size of the mean error by Student's t distribution; no interval for fewer than two rows.
-
-    >>> e = bias_estimate(PerformanceCounts(numeric=100, sum_error=-20.0, sum_squared_error=103.0))
-    >>> round(e.low, 3), round(e.high, 3)
-    (0.0, 0.398)
-    """
-    deviation = standard_deviation(counts.sum_error, counts.sum_squared_error, counts.numeric)
-    return _mean(bias(counts), mean_error(counts), deviation, counts.numeric, "absolute", confidence)
-
-
-def rmse_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
-    """Estimate the root of the mean e² by Student's t distribution of the mean, and the delta method.
+def rmse(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
+    """Estimate the root mean squared error, in the unit of the prediction, by the delta method.
 
     The variance of e² follows from the sums of e² and e⁴. Heavy tails make a test err towards "not worse". No interval
-    for fewer than two rows, and when the sum of e⁴ was not kept, that is, when it is too small for the sum of e².
+    when the sum of e⁴ was not kept, that is, when it is too small for the sum of e².
 
-    >>> e = rmse_estimate(PerformanceCounts(numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0))
-    >>> round(e.low, 3), round(e.high, 3)
-    (0.955, 1.045)
+    >>> e = rmse(PerformanceCounts(numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0))
+    >>> e.value, round(e.low, 3), round(e.high, 3)
+    (1.0, 0.955, 1.045)
     """
-    value = rmse(counts)
+    value = math.sqrt(mean(counts.sum_squared_error, counts.numeric))
     unit = 1 / (2 * value) if value > 0 else 1.0
     return _mean(value, value * value, _deviation_of_squares(counts), counts.numeric, "square", confidence, unit)
 
 
-def mape_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
-    """Estimate the mean |error / truth| by Student's t distribution; no interval for fewer than two rows.
+def mae(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
+    """Estimate the mean |error|, in the unit of the prediction.
+
+    The variance of |e| follows from the sums of |e| and e². Skewed errors make a test err towards "not worse".
+
+    >>> e = mae(PerformanceCounts(numeric=100, sum_abs_error=120.0, sum_squared_error=243.0))
+    >>> e.value, round(e.low, 3), round(e.high, 3)
+    (1.2, 1.002, 1.416)
+    """
+    value = mean(counts.sum_abs_error, counts.numeric)
+    deviation = standard_deviation(counts.sum_abs_error, counts.sum_squared_error, counts.numeric)
+    return _mean(value, value, deviation, counts.numeric, "positive", confidence)
+
+
+def bias(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
+    """Estimate |mean of prediction - truth|, in the unit of the prediction; lower is better in both directions.
+
+    >>> e = bias(PerformanceCounts(numeric=100, sum_error=-20.0, sum_squared_error=103.0))
+    >>> e.value, round(e.low, 3), round(e.high, 3)
+    (0.2, 0.0, 0.398)
+    """
+    error = mean(counts.sum_error, counts.numeric)
+    deviation = standard_deviation(counts.sum_error, counts.sum_squared_error, counts.numeric)
+    return _mean(abs(error), error, deviation, counts.numeric, "absolute", confidence)
+
+
+def mape(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
+    """Estimate the mean |error / truth| over rows with a truth other than 0, as a fraction.
 
     The sums hold no squares of relative errors. Their coefficient of variation c is taken as 1, that of exponential
     errors, or as that of independent |error| and lognormal |truth|, 1 + c² = (1 + c_error²) (1 + c_truth²), if larger.
     It is too small when truth comes close to 0; then the metric itself is a poor choice.
 
-    >>> e = mape_estimate(PerformanceCounts(relative_rows=400, sum_abs_relative_error=48.0))
-    >>> round(e.low, 3), round(e.high, 3)
-    (0.108, 0.132)
+    >>> e = mape(PerformanceCounts(relative_rows=400, sum_abs_relative_error=48.0))
+    >>> e.value, round(e.low, 3), round(e.high, 3)
+    (0.12, 0.108, 0.132)
     """
     of_error = _one_plus_variation(counts.sum_abs_error, counts.sum_squared_error, counts.numeric)
     of_truth = _one_plus_variation(counts.sum_abs_truth, counts.sum_squared_truth, counts.numeric)
-    value = mape(counts)
+    value = mean(counts.sum_abs_relative_error, counts.relative_rows)
     deviation = value * math.sqrt(max(1.0, of_error * of_truth - 1))
     return _mean(value, value, deviation, counts.relative_rows, "positive", confidence)
 
 
-def wape_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
-    """Estimate sum |error| / sum |truth| by Student's t distribution of a ratio of means, and the delta method.
+def wape(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
+    """Estimate sum |error| / sum |truth|, as a fraction, by the delta method; NaN when the sum of |truth| is 0.
 
     The sums do not hold the covariance of |error| and |truth|. It is mostly positive, which would lower the variance;
-    it is left out. No interval for fewer than two rows.
+    it is left out.
 
-    >>> e = wape_estimate(PerformanceCounts(
+    >>> e = wape(PerformanceCounts(
     ...     numeric=400, sum_abs_error=400.0, sum_squared_error=600.0, sum_abs_truth=4e3, sum_squared_truth=4.4e4
     ... ))
     >>> round(e.value, 3), round(e.low, 3), round(e.high, 3)
     (0.1, 0.092, 0.108)
     """
-    value = wape(counts)
+    value = counts.sum_abs_error / counts.sum_abs_truth if counts.numeric and counts.sum_abs_truth else math.nan
     if counts.numeric < 2 or math.isnan(value):
         return unknown(value, counts.numeric)
     of_error = standard_deviation(counts.sum_abs_error, counts.sum_squared_error, counts.numeric)
@@ -164,30 +98,34 @@ def wape_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estima
     return _mean(value, value, deviation, counts.numeric, "positive", confidence)
 
 
-def r2_estimate(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
-    """Estimate R² by Student's t distribution of 1 - R² = mean e² / variance of the truth, and the delta method.
+def r2(counts: PerformanceCounts, confidence: float = 0.95) -> Estimate:
+    """Estimate 1 - sum e² / sum (truth - mean truth)²: 1 is perfect, 0 is no better than the mean.
 
-    The sums lack the fourth moment of the truth. It is that of lognormal truth when all truth has one sign (prices,
-    counts, durations), else of normal truth. The covariance of errors and truth, mostly positive, would lower the
-    variance; it is left out. No interval when R² or the interval of the RMSE is unknown.
+    NaN for fewer than two rows, and when the truth does not vary. 1 - R² = mean e² / variance of the truth, by the
+    delta method. The sums lack the fourth moment of the truth. It is that of lognormal truth when all truth has one
+    sign (prices, counts, durations), else of normal truth. The covariance of errors and truth, mostly positive, would
+    lower the variance; it is left out. No interval when that of the RMSE is unknown.
 
-    >>> e = r2_estimate(PerformanceCounts(
+    >>> e = r2(PerformanceCounts(
     ...     numeric=1000, sum_squared_error=1000.0, sum_fourth_error=3000.0, sum_squared_truth=2500.0, sum_abs_truth=1.0
     ... ))
     >>> round(e.value, 2), round(e.low, 2), round(e.high, 2)
     (0.6, 0.55, 0.65)
     """
-    value = r2(counts)
-    ratio, square = 1 - value, rmse(counts) ** 2
-    if math.isnan(ratio):
+    of_truth = standard_deviation(counts.sum_truth, counts.sum_squared_truth, counts.numeric)
+    if not of_truth > 0:
+        return unknown(math.nan, counts.numeric)
+    value = 1 - counts.sum_squared_error / (of_truth * of_truth * (counts.numeric - 1))
+    if math.isnan(value):
         return unknown(value, counts.numeric)
     kurtosis = 3.0
     if abs(counts.sum_truth) >= counts.sum_abs_truth * (1 - 1e-9) > 0:
         w = _one_plus_variation(counts.sum_abs_truth, counts.sum_squared_truth, counts.numeric)
         kurtosis = w**4 + 2 * w**3 + 3 * w**2 - 3  # lognormal, w = exp(sigma²)
+    square = math.sqrt(mean(counts.sum_squared_error, counts.numeric)) ** 2
     variation = _deviation_of_squares(counts) / square if square > 0 else 0.0
-    deviation = ratio * math.hypot(variation, math.sqrt(kurtosis - 1))
-    return _mean(value, ratio, deviation, counts.numeric, "complement", confidence)
+    deviation = (1 - value) * math.hypot(variation, math.sqrt(kurtosis - 1))
+    return _mean(value, 1 - value, deviation, counts.numeric, "complement", confidence)
 
 
 def quantile_loss(outcomes: Outcomes, options: MetricOptions) -> Influence:

@@ -26,21 +26,7 @@ from otel_mlmon.stats.metrics.classification import (
 from otel_mlmon.stats.metrics.influence import Influence
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers
 from otel_mlmon.stats.metrics.ranking import average_precision, ndcg, ranked, roc_auc
-from otel_mlmon.stats.metrics.regression import (
-    bias,
-    bias_estimate,
-    mae,
-    mae_estimate,
-    mape,
-    mape_estimate,
-    quantile_loss,
-    r2,
-    r2_estimate,
-    rmse,
-    rmse_estimate,
-    wape,
-    wape_estimate,
-)
+from otel_mlmon.stats.metrics.regression import bias, mae, mape, quantile_loss, r2, rmse, wape
 from otel_mlmon.stats.metrics.scores import brier, calibration_error, log_loss, usable
 from otel_mlmon.values import PerformanceCounts
 
@@ -60,13 +46,9 @@ class Metric(NamedTuple):
     better: Better
 
 
-def _regression(
-    value: Callable[[PerformanceCounts], float],
-    estimate: Callable[[PerformanceCounts, float], Estimate],
-    better: Better,
-) -> Metric:
+def _regression(estimate: Callable[[PerformanceCounts, float], Estimate], better: Better) -> Metric:
     return Metric(
-        lambda counts, _: value(counts),
+        lambda counts, _: estimate(counts, _ANY).value,
         lambda counts, _, confidence: estimate(counts, confidence),
         lambda counts, limit, _: worse(estimate(counts, _ANY), limit, better),
         better,
@@ -85,12 +67,12 @@ def _classification(method: str, value: Callable[[Confusion, str | None], float]
 _ANY: Final = 0.95  # a p-value does not depend on the confidence of the interval
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "rmse": _regression(rmse, rmse_estimate, "lower"),
-    "mae": _regression(mae, mae_estimate, "lower"),
-    "bias": _regression(bias, bias_estimate, "lower"),
-    "mape": _regression(mape, mape_estimate, "lower"),
-    "wape": _regression(wape, wape_estimate, "lower"),
-    "r2": _regression(r2, r2_estimate, "higher"),
+    "rmse": _regression(rmse, "lower"),
+    "mae": _regression(mae, "lower"),
+    "bias": _regression(bias, "lower"),
+    "mape": _regression(mape, "lower"),
+    "wape": _regression(wape, "lower"),
+    "r2": _regression(r2, "higher"),
     "accuracy": _classification("accuracy", accuracy),
     "precision": _classification("precision", precision),
     "recall": _classification("recall", recall),

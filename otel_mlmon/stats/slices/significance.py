@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.stats.metrics.ranking import midranks
 from otel_mlmon.values import Floats
 
 _ROUNDS: Final = 10
@@ -26,9 +27,8 @@ def scores(ratios: Floats) -> Floats:
     [0.45, 0.1, 1.32]
     """
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
-    ranks = rankdata(ratios)
+    ranks = midranks(ratios)
     return np.asarray(ndtri(0.5 + ranks / (2 * (len(ratios) + 1))) ** 2, dtype=np.float64)
 
 
