@@ -58,7 +58,6 @@ class _Search:
     columns: Mapping[str, Codes]
     losses: Floats
     expected: Floats
-    times: Counts
     by: str
     trust: Trust
 
@@ -73,7 +72,6 @@ class _Search:
             most=most,
             trust=self.trust,
             limits=limit_of(self.expected, self.metric, margin),
-            times=self.times,
         )
 
     def worse(self, part: Slice) -> float:
@@ -143,8 +141,8 @@ def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, refe
     columns = slice_columns(block, rows, reference, rule.features)
     expected = _of_model(block, rows, reference, rule.slices)
     if expected is not None:
-        trust = _trust(reference, rule.slices)
-        return [_Search(rule.slices, columns, losses, expected, block.times[rows], "model", trust)]
+        trust = _trust(reference, rule.slices, block.times[rows])
+        return [_Search(rule.slices, columns, losses, expected, "model", trust)]
     texts = slice_columns(replace(block, fields={}), rows, reference, rule.features)
     found = []
     for key, column in texts.items():
@@ -159,7 +157,8 @@ def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, refe
             by_code = np.array([*(known.get(label, math.nan) for label in column.labels), math.nan])[column.codes]
             judged = np.isfinite(by_code)
             kept = Codes(column.codes[judged], column.labels)
-            one = losses[judged], by_code[judged], block.times[rows[judged]], "segments", _trust(reference, rule.slices)
+            trust = _trust(reference, rule.slices, block.times[rows[judged]])
+            one = losses[judged], by_code[judged], "segments", trust
             found.append(_Search(rule.slices, {key: kept}, *one))
     return found
 
@@ -171,10 +170,10 @@ def _of_model(block: RowBlock, rows: Rows, reference: Reference, metric: Metric)
     return expected
 
 
-def _trust(reference: Reference | None, metric: Metric) -> Trust:
+def _trust(reference: Reference | None, metric: Metric, times: Counts) -> Trust:
     rows = reference.performance.with_truth if reference is not None and reference.performance is not None else 0
     model = loss_model(reference, metric)
-    return Trust(_TOLERANCE, max(rows, 1), noisy=True, alike=model.design_effects if model else {})
+    return Trust(_TOLERANCE, max(rows, 1), noisy=True, alike=model.design_effects if model else {}, times=times)
 
 
 def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) -> CheckResult:
@@ -281,9 +280,9 @@ def concentrated(
     by: Literal["model", "whole"] = "whole" if expected is None else "model"
     if expected is None:
         expected = np.full(len(losses), losses.mean())
-    trust = EXACT if by == "whole" else _trust(reference, metric)
+    trust = EXACT if by == "whole" else _trust(reference, metric, block.times[known])
     columns = slice_columns(block, known, reference, features)
-    one = _Search(metric, columns, losses, expected, block.times[known], by, trust)
+    one = _Search(metric, columns, losses, expected, by, trust)
     found = one.found(margin=margin, min_rows=min_rows, confidence=confidence, most=most)
     return Concentration(by, tuple(one.shown(part) for part in found))
 

@@ -36,8 +36,8 @@ def _columns(rng: np.random.Generator) -> dict[str, Codes]:
 
 
 def _named(columns: dict[str, Codes], losses: Floats, trust: Trust, times: np.ndarray | None = None) -> list[Slice]:
-    n = len(losses)
-    return search(columns, losses, np.ones(n), margin=0.3, min_rows=50, confidence=0.99, trust=trust, times=times)
+    trust = replace(trust, times=times)
+    return search(columns, losses, np.ones(len(losses)), margin=0.3, min_rows=50, confidence=0.99, trust=trust)
 
 
 @cache

@@ -8,7 +8,7 @@ explanation is penalised by its free parameters (BIC: Schwarz, Annals of Statist
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -146,19 +146,7 @@ def explain_values(
         width = top - bottom + (float(density.width.min()) if density.atoms else float(whole))
         if not 0 < width < math.inf:
             return Explanation("outliers", 1.0)
-        chance = np.full(len(x), _BACKGROUND / width)
-        plain = density.at(x)
-        if whole:
-            plain = np.where(x == np.rint(x), plain, 0.0)
-        nothing = float(np.log(plain + chance).sum())
-        cost = math.log(len(x)) / 2
-        by_kind: dict[str, list[Explanation]] = {}
-        for candidate, values, prior in _candidates(x, density, edges, width, others or {}, whole):
-            share, likelihood = _fit(plain, values, chance) if values is not None else (1.0, candidate.score)
-            gain = likelihood - nothing - prior - cost
-            by_kind.setdefault(candidate.kind, []).append(replace(candidate, share=share, score=gain))
-    # "Another unit" may be certain when the unit is not, so the evidence for a kind is the sum over its candidates.
-    best = max(by_kind.values(), key=lambda same: float(np.logaddexp.reduce([one.score for one in same])))
+        best = _likeliest_kind(x, density, _candidates(x, density, edges, width, others or {}, whole), width, whole)
     likeliest = max(best, key=lambda one: one.score)
     if likeliest.score <= 0:
         return Explanation("none", 0.0)
@@ -168,10 +156,34 @@ def explain_values(
     return replace(close[0], factors=tuple(sorted(one.factor for one in close[1:])))
 
 
+_Candidate = tuple[Explanation, Floats | None, float]
+"""An explanation, the density of the affected values (None: `score` is the likelihood), and the penalty."""
+
+
+def _likeliest_kind(
+    x: Floats, density: Density, candidates: Iterable[_Candidate], width: float, whole: bool
+) -> list[Explanation]:
+    """Return the scored explanations of the kind with the most evidence.
+
+    "Another unit" may be certain when the unit is not, so the evidence for a kind is the sum over its candidates.
+    """
+    chance = np.full(len(x), _BACKGROUND / width)
+    plain = density.at(x)
+    if whole:
+        plain = np.where(x == np.rint(x), plain, 0.0)
+    nothing = float(np.log(plain + chance).sum())
+    cost = math.log(len(x)) / 2
+    by_kind: dict[str, list[Explanation]] = {}
+    for candidate, values, prior in candidates:
+        share, likelihood = _fit(plain, values, chance) if values is not None else (1.0, candidate.score)
+        gain = likelihood - nothing - prior - cost
+        by_kind.setdefault(candidate.kind, []).append(replace(candidate, share=share, score=gain))
+    return max(by_kind.values(), key=lambda same: float(np.logaddexp.reduce([one.score for one in same])))
+
+
 def _candidates(
     x: Floats, density: Density, edges: tuple[float, ...], width: float, others: Mapping[str, Density], whole: bool
-) -> Iterator[tuple[Explanation, Floats | None, float]]:
-    """Yield explanations, the density of the affected values (None: `score` is the likelihood), and the penalty."""
+) -> Iterator[_Candidate]:
     several = math.log(4 * len(FACTORS))
     for factor in FACTORS:
         for k in (factor, 1 / factor):
@@ -213,9 +225,7 @@ def _candidates(
     )
 
 
-def _shifts(
-    x: Floats, density: Density, edges: tuple[float, ...], width: float, middle: float
-) -> Iterator[tuple[Explanation, None, float]]:
+def _shifts(x: Floats, density: Density, edges: tuple[float, ...], width: float, middle: float) -> Iterator[_Candidate]:
     """All values moved, by the difference of the medians or by that of the means."""
     offset = float(np.median(x)) - middle
     mean = float((density.mass * (density.low + density.high)).sum()) / 2

@@ -54,12 +54,14 @@ class Trust:
     - `rows`: the rows that they were learnt from. A slice's expectation is as uncertain as a mean of its part of them.
     - `noisy`: they are right for groups of rows only, and are not used to rank single rows.
     - `alike`: design effects of the residuals by number of consecutive rows (`design_effect.design_effects`).
+    - `times`: order the rows; without them the rows are in order.
     """
 
     tolerance: float = 0.0
     rows: float = math.inf
     noisy: bool = False
     alike: Mapping[int, float] = field(default_factory=dict)
+    times: Counts | None = None
 
 
 EXACT: Final = Trust()
@@ -90,10 +92,8 @@ def search(
     min_rows: int,
     confidence: float,
     most: int = 10,
-    pairs: bool = True,
     trust: Trust = EXACT,
     limits: Floats | None = None,
-    times: Counts | None = None,
 ) -> list[Slice]:
     """Return the slices whose mean loss is more than `margin` (relative) above expectation and above the other rows'.
 
@@ -102,8 +102,8 @@ def search(
     of two (weighted Bonferroni). Of more than 24 columns only the first are searched in pairs, so the most important
     must come first. The 200 most frequent labels of a column can name a slice, the first 30 of them also in pairs.
 
-    `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row. `times` order the rows; without
-    them the rows are in order. Raises ValueError for columns of unequal length and for losses out of range.
+    `limits` replaces `margin`: the mean loss up to which a slice is fine, row by row. Raises ValueError for columns of
+    unequal length and for losses out of range.
 
     >>> rng = np.random.default_rng(0)
     >>> town, age = rng.integers(20, size=4000), rng.integers(4, size=4000)
@@ -121,17 +121,7 @@ def search(
     columns = {name: used for name, column in columns.items() if (used := _usable(column, min_rows)).labels}
     if len(losses) < 2 * min_rows or not columns or not (losses > 0).any():
         return []
-    times = np.arange(len(losses)) if times is None else times
-    slice_search = SliceSearch(columns, losses, expected, limits, trust, times, max(min_rows, 2), 1 - confidence, pairs)
-    best = slice_search.slices(most)
-    # Three towns in a row may also be two ranges of the longitude, and no single exchange improves the ranges. So the
-    # whole result is compared with that without each reported column.
-    reported = dict.fromkeys(name for part in best for name, _ in part.conditions)
-    for name in list(reported)[:_COLUMNS]:
-        slice_search.without = (list(columns).index(name),)
-        other = slice_search.slices(most)
-        if slice_search.fit(other) > slice_search.fit(best):
-            best = other
+    best = SliceSearch(columns, losses, expected, limits, trust, max(min_rows, 2), 1 - confidence).result(most)
     kept = [part for part in best if not any(_within(part, other) for other in best if other is not part)]
     return sorted(kept, key=lambda part: -part.rows * (part.mean - part.expected))
 
@@ -176,10 +166,8 @@ class SliceSearch:
         expected: Floats,
         limits: Floats,
         trust: Trust,
-        times: Counts,
         min_rows: int,
         alpha: float,
-        pairs: bool,
     ) -> None:
         self.columns, self.losses, self.expected = columns, losses, expected
         self.by, self.effective = 1 + trust.tolerance, 1 / (1 + len(losses) / trust.rows)
@@ -190,10 +178,11 @@ class SliceSearch:
         least = _LEAST * float(expected.mean()) or 1.0
         self.score = losses if self.binary else scores(losses / np.maximum(scale, least))
         self.score_squares = self.score**2
+        times = np.arange(len(losses)) if trust.times is None else trust.times
         self.near, self.effects = Neighbours(times, trust.alike, self.score), dict[int, float]()
         squares = (losses - expected) ** 2
         measures = np.stack([np.ones(len(losses)), losses, expected, limits, squares, self.score, scale])
-        self.tables = Tables(codes, [len(c.labels) + 1 for c in columns.values()], measures, pairs=pairs)
+        self.tables = Tables(codes, [len(c.labels) + 1 for c in columns.values()], measures)
         tested = self.tables.candidates(min_rows)
         single = int((tested & ~self.tables.double).sum())
         double = int((tested & self.tables.double).sum())
@@ -203,6 +192,20 @@ class SliceSearch:
         # log-likelihood that a slice of one condition, or of two, must gain
         self.costs = math.log(max(kinds * single, 1)), math.log(max(kinds * double, 1))
         self.without: tuple[int, ...] = ()  # columns that name no slice
+
+    def result(self, most: int) -> list[Slice]:
+        """Return the slices, or those found without one of their columns when they fit better.
+
+        Three towns in a row may also be two ranges of the longitude, and no single exchange improves the ranges.
+        """
+        best = self.slices(most)
+        reported = dict.fromkeys(name for part in best for name, _ in part.conditions)
+        for name in list(reported)[:_COLUMNS]:
+            self.without = (list(self.columns).index(name),)
+            other = self.slices(most)
+            if self.fit(other) > self.fit(best):
+                best = other
+        return best
 
     def slices(self, most: int) -> list[Slice]:
         """Return slices, each the best on the rows outside those before it; then revise each given all others."""

@@ -28,16 +28,13 @@ class _Table:
 class Tables:
     """`sums` is measures × cells. Code 0 of a column means none of its labels, and names no slice."""
 
-    def __init__(
-        self, codes: Sequence[npt.NDArray[np.int64]], widths: Sequence[int], measures: Floats, *, pairs: bool
-    ) -> None:
+    def __init__(self, codes: Sequence[npt.NDArray[np.int64]], widths: Sequence[int], measures: Floats) -> None:
         """Add up `measures` (measures × rows, the first all ones); `codes` of each column are 0 … width - 1."""
         self._codes, self._widths, self.measures = codes, widths, measures
         self._paired = [np.where(column <= PAIRED_LABELS, column, 0) for column in codes]
         self._tables: list[_Table] = []
         together: list[tuple[int, ...]] = [(place,) for place in range(len(codes))]
-        if pairs:
-            together += combinations(range(min(len(codes), PAIRED)), 2)
+        together += combinations(range(min(len(codes), PAIRED)), 2)
         start = 0
         for places in together:
             stop = start + int(np.prod(self._shape(places)))
