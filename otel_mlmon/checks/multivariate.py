@@ -10,7 +10,7 @@ import numpy as np
 from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
 from otel_mlmon.rulefile import MultivariateDrift
 from otel_mlmon.stats.drift.principal_components import reconstruction_errors
-from otel_mlmon.stats.inference.student import two_sided
+from otel_mlmon.stats.inference.p_values import two_sided
 from otel_mlmon.values import CheckResult
 
 _CHANGE: Final = 0.1

@@ -31,7 +31,7 @@ from otel_mlmon.checks.losses import (
 from otel_mlmon.rulefile import SliceRule, chosen
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.drift.distribution import bin_index
-from otel_mlmon.stats.inference.student import t_tail
+from otel_mlmon.stats.inference.p_values import t_tail
 from otel_mlmon.stats.slices.search import EXACT, Codes, Slice, Trust, search
 from otel_mlmon.values import CheckResult, FieldCells, FieldReference, Reference, RowBlock, Texts
 from otel_mlmon.values.evidence import SliceEvidence, SliceValue

@@ -11,7 +11,7 @@ import numpy as np
 from otel_mlmon.checks.losses import Metric, Rows, expected_losses
 from otel_mlmon.stats.drift.selection import Corrected, compare, corrected_mean, standardised_difference
 from otel_mlmon.stats.estimation.trees import available
-from otel_mlmon.stats.inference.student import t_quantile
+from otel_mlmon.stats.inference.p_values import t_quantile
 from otel_mlmon.values import Reference, RowBlock, Texts
 from otel_mlmon.values.evidence import SelectedField, Selection
 from otel_mlmon.window.outcome_rows import outcomes

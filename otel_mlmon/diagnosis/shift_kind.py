@@ -28,7 +28,7 @@ from otel_mlmon.stats.drift.shift_kind import Split, split
 from otel_mlmon.stats.estimation.dle import mean_loss_uncertainty, predict_losses
 from otel_mlmon.stats.estimation.surrogate import distance, in_support, surrogate_predictions
 from otel_mlmon.stats.inference.design_effect import design_effect_of
-from otel_mlmon.stats.inference.student import t_quantile, t_tail
+from otel_mlmon.stats.inference.p_values import t_quantile, t_tail
 from otel_mlmon.stats.metrics.outcomes import losses_of
 from otel_mlmon.values import Reference, RowBlock
 from otel_mlmon.values.estimators import SurrogateModel

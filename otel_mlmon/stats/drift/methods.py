@@ -66,10 +66,6 @@ def _root_of_difference(scale: float) -> Callable[[float, float], float]:
     return lambda value, chance: math.sqrt(max(value * value - chance / scale, 0.0)) if value == value else value
 
 
-def _as_it_is(value: float, _chance: float) -> float:
-    return value
-
-
 COUNT_METHODS: dict[str, OnCounts] = {
     "psi": _of_occupied(psi, psi_p_value),
     "kolmogorov_smirnov": kolmogorov_smirnov,
@@ -91,9 +87,7 @@ _WITHOUT_CHANCE: dict[str, Callable[[float, float], float]] = {
     "psi": lambda value, chance: float(np.maximum(value - chance, 0.0)),
     "jensen_shannon": _root_of_difference(8 * math.log(2)),
     "hellinger": _root_of_difference(8.0),
-    "chi_squared": _as_it_is,
-    "g_test": _as_it_is,
-    "l_infinity": _as_it_is,
+    **dict.fromkeys(("chi_squared", "g_test", "l_infinity"), lambda value, _: value),
 }
 
 DRIFT_METHODS: dict[str, DriftMethod] = {

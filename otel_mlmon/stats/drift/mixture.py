@@ -184,19 +184,14 @@ def _likeliest_kind(
 def _candidates(
     x: Floats, density: Density, edges: tuple[float, ...], width: float, others: Mapping[str, Density], whole: bool
 ) -> Iterator[_Candidate]:
-    several = math.log(4 * len(FACTORS))
-    for factor in FACTORS:
-        for k in (factor, 1 / factor):
-            yield (
-                Explanation("unit", 0, factor=k),
-                _on_grid(density.transformed(k).at(x), x, k, 0.0) if whole else density.transformed(k).at(x),
-                math.log(2 * len(FACTORS) / 3) if factor in _POWERS else several,
-            )
-    for factor, offset in ((1.8, 32.0), (1 / 1.8, -32 / 1.8)):  # Celsius and Fahrenheit
+    several, power = math.log(4 * len(FACTORS)), math.log(2 * len(FACTORS) / 3)
+    units = [(k, 0.0, power if unit in _POWERS else several) for unit in FACTORS for k in (unit, 1 / unit)]
+    fahrenheit = [(1.8, 32.0, several), (1 / 1.8, -32 / 1.8, several)]
+    for factor, offset, prior in units + fahrenheit:
         values = density.transformed(factor, offset).at(x)
         if whole:
             values = _on_grid(values, x, factor, offset)
-        yield Explanation("unit", 0, factor=factor, offset=offset), values, several
+        yield Explanation("unit", 0, factor=factor, offset=offset), values, prior
     if edges[0] >= 0 or edges[-1] <= 0 or abs(edges[0] + edges[-1]) > 0.1 * (edges[-1] - edges[0]):
         yield Explanation("sign", 0, factor=-1.0), density.transformed(-1.0).at(x), 0.0
     for name, other in others.items():

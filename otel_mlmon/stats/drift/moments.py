@@ -10,7 +10,7 @@ import numpy as np
 
 from otel_mlmon.stats.drift.distribution import UNDEFINED, Distribution, TestResult, aligned
 from otel_mlmon.stats.drift.ordered import kolmogorov_smirnov
-from otel_mlmon.stats.inference.student import two_sided
+from otel_mlmon.stats.inference.p_values import two_sided
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.values import Floats
 

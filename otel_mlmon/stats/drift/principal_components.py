@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -20,7 +21,11 @@ def reconstruction_errors(components: PrincipalComponents, values: Floats) -> Fl
     >>> reconstruction_errors(components, np.array([[5.0, 2.0], [np.nan, 1.0]])).tolist()
     [2.0]
     """
-    return _errors(values, components.means, components.scales, components.axes)
+    complete = values[np.isfinite(values).all(axis=1)]
+    scaled = (complete - components.means) / components.scales
+    with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are infinitely far away
+        errors: Floats = np.linalg.norm(scaled - scaled @ components.axes.T @ components.axes, axis=1)
+    return errors
 
 
 def fit_principal_components(names: Sequence[str], values: Floats) -> PrincipalComponents | None:
@@ -47,16 +52,9 @@ def fit_principal_components(names: Sequence[str], values: Floats) -> PrincipalC
     _, sizes, axes = np.linalg.svd((values - means) / scales, full_matrices=False)
     explained = np.cumsum(sizes**2) / (sizes**2).sum()
     kept = axes[: min(int(np.searchsorted(explained, VARIANCE)) + 1, len(axes) - 1)]
-    errors = _errors(values, means, scales, kept)
-    mean = float(errors.mean())
-    if not mean > 0:
-        return None
     varying = tuple(name for name, varies_ in zip(names, varies.tolist(), strict=True) if varies_)
-    return PrincipalComponents(varying, means, scales, kept, mean, float(errors.std()), len(values))
-
-
-def _errors(values: Floats, means: Floats, scales: Floats, axes: Floats) -> Floats:
-    scaled = (values[np.isfinite(values).all(axis=1)] - means) / scales
-    with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are infinitely far away
-        errors: Floats = np.linalg.norm(scaled - scaled @ axes.T @ axes, axis=1)
-    return errors
+    components = PrincipalComponents(varying, means, scales, kept, 0.0, 0.0, len(values))
+    errors = reconstruction_errors(components, values)
+    if not errors.mean() > 0:
+        return None
+    return replace(components, error_mean=float(errors.mean()), error_deviation=float(errors.std()))

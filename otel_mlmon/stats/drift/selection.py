@@ -67,16 +67,14 @@ def compare(features: Floats, categorical: Sequence[bool], labelled: Mask, rng: 
     if not used.any():
         return Comparison(0.5, 1.0, shares)
     features, categories = features[:, used], np.asarray(categorical, bool)[used]
-    aucs, variances = [], []
+    areas = []
     for k in range(_FOLDS):
         test = fold == k
         shares[test] = _fitted(features[~test], categories, labelled[~test]).predict_proba(features[test])[:, 1]
-        auc, variance = _auc(shares[test], labelled[test])
-        aucs.append(auc)
-        variances.append(variance)
-    mean = float(np.mean(aucs))
+        areas.append(_auc(shares[test], labelled[test]))
+    mean = float(np.mean([auc for auc, _ in areas]))
     overlap = 1 + _FOLDS / (_FOLDS - 1)  # 1/K + n_test / n_train, over 1/K
-    z = (mean - 0.5) / math.sqrt(sum(variances) / _FOLDS**2 * overlap)
+    z = (mean - 0.5) / math.sqrt(sum(variance for _, variance in areas) / _FOLDS**2 * overlap)
     return Comparison(mean, math.erfc(z / math.sqrt(2)) / 2, shares)
 
 

@@ -47,21 +47,11 @@ def split(
     inputs, concept = expected[0] - before[0], surprise[0]
     growth = inputs + concept
     growth_error = math.hypot(before[1], expected[1], surprise[1])
-    share = inputs / growth if growth else math.nan
-    share_error = (
-        math.hypot(expected[2] * growth, concept * before[1], concept * expected[1], inputs * surprise[1]) / growth**2
-        if growth
-        else math.nan
-    )
-    return Split(
-        growth=growth,
-        growth_error=growth_error,
-        inputs=inputs,
-        inputs_error=math.hypot(before[1], expected[1], expected[2]),
-        concept=concept,
-        share=share,
-        share_error=share_error,
-    )
+    inputs_error = math.hypot(before[1], expected[1], expected[2])
+    if not growth:
+        return Split(growth, growth_error, inputs, inputs_error, concept, math.nan, math.nan)
+    of_share = math.hypot(expected[2] * growth, concept * before[1], concept * expected[1], inputs * surprise[1])
+    return Split(growth, growth_error, inputs, inputs_error, concept, inputs / growth, of_share / growth**2)
 
 
 def mix_share(reference: npt.NDArray[np.int64], window: npt.NDArray[np.int64]) -> float:

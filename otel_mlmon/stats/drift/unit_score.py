@@ -74,21 +74,17 @@ def _prepared(edges: tuple[float, ...], counts: tuple[int, ...]) -> _Prepared:
     """Prepare the score of each transformation, by the reference's bins."""
     density = Density.of(edges, np.asarray(counts))
     shares = (np.asarray(counts) + 0.5) / (sum(counts) + 0.5 * len(counts))
-    lines, kept = [], []
-    for scale in _SCALES:
-        with np.errstate(over="ignore", invalid="ignore"):
-            inside = _mass(density.transformed(scale), density)
-        if inside.sum() < 0.2:  # nearly all values would be out of range, which another check finds
-            continue
-        lines.append(inside / shares)
-        kept.append(scale)
-    if not lines:
+    with np.errstate(over="ignore", invalid="ignore"):
+        masses = [(scale, _mass(density.transformed(scale), density)) for scale in _SCALES]
+    # Otherwise nearly all values would be out of range, which another check finds.
+    inside = [(scale, mass / shares) for scale, mass in masses if mass.sum() >= 0.2]
+    if not inside:
         return _Prepared([], shares, np.zeros((0, len(counts))), np.zeros(0))
-    weights = np.stack(lines)
+    weights = np.stack([line for _, line in inside])
     weights = weights - (weights @ shares)[:, None]
     information = (weights**2) @ shares
     use = information > 0.05
-    factors = [scale for scale, used in zip(kept, use.tolist(), strict=True) if used]
+    factors = [scale for (scale, _), used in zip(inside, use.tolist(), strict=True) if used]
     return _Prepared(factors, shares, weights[use], information[use])
 
 

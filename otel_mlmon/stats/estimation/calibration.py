@@ -134,15 +134,11 @@ def needs_calibration(scores: Floats, positive: Mask) -> bool:
         curve = isotonic(scores[~held], positive[~held])
         parts.append(np.stack([scores[held], probability(curve, scores[held]), positive[held]]))
     before, after, outcome = np.concatenate(parts, axis=1)
-    return error_of_calibration(before, outcome) > error_of_calibration(after, outcome)
+    return _calibration_error(before, outcome) > _calibration_error(after, outcome)
 
 
-def error_of_calibration(given: Floats, outcomes: Floats) -> float:
-    """Return the expected calibration error over ten bins of equally many rows (Naeini et al., AAAI 2015).
-
-    >>> error_of_calibration(np.full(20, 0.25), np.repeat([0.0, 1.0], 10)).__round__(6)
-    0.5
-    """
+def _calibration_error(given: Floats, outcomes: Floats) -> float:
+    """Return the expected calibration error over ten bins of equally many rows (Naeini et al., AAAI 2015)."""
     order = np.argsort(given, kind="stable")
     bins = np.array_split(order, _BINS)
     off = [len(rows) * abs(given[rows].mean() - outcomes[rows].mean()) for rows in bins if len(rows)]

@@ -164,16 +164,6 @@ def _plain(grown: _Grown, features: int) -> Trees:
 
         walk(0)
         leaves.append(len(values) - before)
-    tree_, feature_, threshold_, missing_left, first_, last = list(zip(*lines, strict=True)) or [()] * 6
-    return Trees(
-        features,
-        grown.base,
-        np.array(tree_, np.int64),
-        np.array(feature_, np.int64),
-        np.array(threshold_, np.float64),
-        np.array(missing_left, np.bool_),
-        np.array(first_, np.int64),
-        np.array(last, np.int64),
-        np.array(leaves, np.int64),
-        np.array(values, np.float64),
-    )
+    columns = [*(zip(*lines, strict=True) if lines else [()] * 6), leaves, values]
+    kinds = (np.int64, np.int64, np.float64, np.bool_, np.int64, np.int64, np.int64, np.float64)
+    return Trees(features, grown.base, *map(np.array, columns, kinds))

@@ -1,4 +1,4 @@
-"""Combination of p-values, and correction for multiple testing."""
+"""P-values by the normal and Student's t distributions, their combination, and correction for multiple testing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,52 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
+
+def two_sided(z: float) -> float:
+    """Return P(|Z| >= |z|) of a standard normal Z; NaN for NaN.
+
+    >>> round(two_sided(1.959964), 4)
+    0.05
+    """
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
+def t_tail(difference: float, standard_error: float, df: float) -> float:
+    """Return P(T >= difference / standard_error), T having Student's t distribution.
+
+    `df` are the degrees of freedom, 1 or more; infinitely many give the normal distribution. A standard error of 0
+    gives 0 when the difference is above 0, else 1. NaN for NaN.
+
+    >>> round(t_tail(2.0, 1.0, 10), 4)
+    0.0367
+    >>> t_tail(-1.0, 0.0, 10)
+    1.0
+    """
+    if math.isnan(difference) or math.isnan(standard_error):
+        return math.nan
+    if standard_error == 0:
+        return 0.0 if difference > 0 else 1.0
+    from scipy.special import ndtr, stdtr
+
+    t = -difference / standard_error
+    return float(ndtr(t) if math.isinf(df) else stdtr(df, t))
+
+
+def t_quantile(confidence: float, df: float) -> float:
+    """Return the half width, in standard errors, of a two-sided interval of `confidence` with `df` degrees of freedom.
+
+    Raises ValueError unless 0 < confidence < 1.
+
+    >>> round(t_quantile(0.95, 10), 4), round(t_quantile(0.95, math.inf), 4)
+    (2.2281, 1.96)
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, found {confidence}")
+    from scipy.special import ndtri, stdtrit
+
+    upper = (1 + confidence) / 2
+    return float(ndtri(upper) if math.isinf(df) else stdtrit(df, upper))
 
 
 def combined_p_value(p_value: float, before: float, correlation: float) -> float:

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from otel_mlmon.stats.inference.p_values import t_quantile
+
 
 def exceeds(successes: int, trials: int, rate: float) -> float:
     """Return the p-value of "the rate is at most `rate`": one-sided exact binomial test, P(X >= successes).
@@ -38,13 +40,8 @@ def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float
     (0.4902, 0.9433)
     """
     _check(successes, trials)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, found {confidence}")
-    if trials == 0:
-        return math.nan, math.nan
-    from scipy.special import ndtri
-
-    return score_interval(successes / trials, trials, float(ndtri((1 + confidence) / 2)))
+    z = t_quantile(confidence, math.inf)
+    return score_interval(successes / trials, trials, z) if trials else (math.nan, math.nan)
 
 
 def score_interval(rate: float, trials: float, z: float) -> tuple[float, float]:
@@ -97,25 +94,24 @@ def fisher_greater(successes: int, trials: int, ref_successes: int, ref_trials: 
     return min(1.0, float(np.exp(log_terms).sum()))
 
 
-def beyond_extremes(outside: int, trials: int, ref_trials: int, ends: int = 2) -> float:
-    """Return P(at least `outside` of `trials` new values lie beyond the `ends` extremes of `ref_trials` earlier ones).
+def beyond_extremes(outside: int, trials: int, ref_trials: int) -> float:
+    """Return P(at least `outside` of `trials` new values lie beyond the two extremes of `ref_trials` earlier ones).
 
     For exchangeable continuous values of any distribution the number beyond is negative hypergeometric, that is
-    beta-binomial (`ends`, ref_trials - ends + 1). Source: Wilks, Annals of Mathematical Statistics 13 (1942). Ties
-    make it err towards "inside". 1 when none is outside. Raises ValueError unless 0 <= outside <= trials and
-    1 <= ends <= ref_trials.
+    beta-binomial (2, ref_trials - 1). Source: Wilks, Annals of Mathematical Statistics 13 (1942). Ties make it err
+    towards "inside". 1 when none is outside. Raises ValueError unless 0 <= outside <= trials and ref_trials >= 2.
 
-    >>> round(beyond_extremes(1, 1, 99, ends=2), 6)
+    >>> round(beyond_extremes(1, 1, 99), 6)
     0.02
     """
     _check(outside, trials)
-    if not 1 <= ends <= ref_trials:
-        raise ValueError(f"ends must be between 1 and the reference's trials, found {ends} of {ref_trials}")
+    if ref_trials < 2:
+        raise ValueError(f"two earlier values have two extremes, found {ref_trials}")
     if outside == 0:
         return 1.0
     from scipy.special import betaln, gammaln
 
-    a, b = float(ends), float(ref_trials - ends + 1)
+    a, b = 2.0, ref_trials - 1.0
     x = np.arange(outside, trials + 1, dtype=np.float64)
     log_terms = (
         gammaln(trials + 1) - gammaln(x + 1) - gammaln(trials - x + 1) + betaln(x + a, trials - x + b) - betaln(a, b)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
+from otel_mlmon.stats.inference.p_values import t_quantile, t_tail
 from otel_mlmon.stats.inference.proportion import score_interval
-from otel_mlmon.stats.inference.student import t_quantile, t_tail
 
 Scale = Literal["plain", "positive", "complement", "square", "absolute", "share", "jaccard", "mostly_high", "logit"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from otel_mlmon.stats.inference.student import t_quantile, t_tail
+from otel_mlmon.stats.inference.p_values import t_quantile, t_tail
 from otel_mlmon.values import Floats
 
 _EXPLAINS: Final = 0.9  # share of the squared differences that a formula must explain

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from otel_mlmon.stats.inference.estimate import Estimate, estimated, unknown, worse
@@ -28,8 +28,7 @@ def accuracy(confusion: Confusion, positive: str | None = None) -> float:
     >>> accuracy({("yes", "yes"): 8, ("yes", "no"): 2})
     0.8
     """
-    right = sum(rows for (truth, prediction), rows in confusion.items() if truth == prediction)
-    return mean(right, sum(confusion.values()))
+    return mean(*share_of("accuracy", confusion, None))
 
 
 def precision(confusion: Confusion, positive: str | None = None) -> float:
@@ -40,8 +39,7 @@ def precision(confusion: Confusion, positive: str | None = None) -> float:
     >>> precision({("yes", "yes"): 8, ("no", "yes"): 2, ("no", "no"): 10}, "yes")
     0.8
     """
-    sums = class_sums(confusion)
-    return _of_classes({name: (s.right, s.predicted) for name, s in sums.items()}, positive)
+    return _of_classes(confusion, positive, lambda s: (s.right, s.predicted))
 
 
 def recall(confusion: Confusion, positive: str | None = None) -> float:
@@ -50,8 +48,7 @@ def recall(confusion: Confusion, positive: str | None = None) -> float:
     >>> recall({("yes", "yes"): 8, ("no", "yes"): 2, ("no", "no"): 10})
     0.9166666666666667
     """
-    sums = class_sums(confusion)
-    return _of_classes({name: (s.right, s.true) for name, s in sums.items()}, positive)
+    return _of_classes(confusion, positive, lambda s: (s.right, s.true))
 
 
 def f1(confusion: Confusion, positive: str | None = None) -> float:
@@ -60,8 +57,7 @@ def f1(confusion: Confusion, positive: str | None = None) -> float:
     >>> round(f1({("yes", "yes"): 8, ("no", "yes"): 2, ("no", "no"): 10}, "yes"), 6)
     0.888889
     """
-    sums = class_sums(confusion)
-    return _of_classes({name: (2 * s.right, s.predicted + s.true) for name, s in sums.items()}, positive)
+    return _of_classes(confusion, positive, lambda s: (2 * s.right, s.predicted + s.true))
 
 
 class ClassSums(NamedTuple):
@@ -89,10 +85,12 @@ def class_sums(confusion: Confusion) -> dict[str, ClassSums]:
     return {name: ClassSums(confusion.get((name, name), 0), true[name], predicted[name]) for name in names}
 
 
-def _of_classes(parts: Mapping[str, tuple[int, int]], positive: str | None) -> float:
+def _of_classes(confusion: Confusion, positive: str | None, part_of: Callable[[ClassSums], tuple[int, int]]) -> float:
+    sums = class_sums(confusion)
     if positive is not None:
-        return mean(*parts.get(positive, (0, 0)))
-    defined = [part / whole for part, whole in parts.values() if whole]
+        return mean(*part_of(sums.get(positive, _NO_ROWS)))
+    parts = [part_of(of_class) for of_class in sums.values()]
+    defined = [part / whole for part, whole in parts if whole]
     return mean(sum(defined), len(defined))
 
 

@@ -55,22 +55,22 @@ def mean_of(values: Floats, scale: Scale) -> Influence:
     return Influence(value, of_rows, SamplingDistribution(value, error, n - 1, scale))
 
 
-def mean_of_classes(parts: list[Influence], shrunk: list[float]) -> Influence:
+def mean_of_classes(classes: list[tuple[Influence, float]]) -> Influence:
     """Return the influence on the mean over classes of a metric between 0 and 1, all on the same rows.
 
-    The logit of the mean has a normal distribution. `shrunk` are the classes' values moved a little away from 0 and 1,
+    The logit of the mean has a normal distribution. With each class comes its value, moved a little away from 0 and 1,
     so that there is a logit.
 
     >>> one = Influence(0.8, np.array([0.1, -0.1]), SamplingDistribution(0.8, 0.14, math.inf))
-    >>> round(mean_of_classes([one, one], [0.79, 0.79]).standard_error, 4)
+    >>> round(mean_of_classes([(one, 0.79), (one, 0.79)]).standard_error, 4)
     0.1414
     """
-    if not parts:
+    if not classes:
         return UNDEFINED
-    count = len(parts)
+    count, parts = len(classes), [part for part, _ in classes]
     of_rows = np.sum([part.of_rows for part in parts], axis=0) / count
     excess = sum(part.excess for part in parts) / count**2
-    centre = sum(shrunk) / count
+    centre = sum(shrunk for _, shrunk in classes) / count
     error = math.sqrt(float(of_rows @ of_rows) + excess) / (centre * (1 - centre))
     distribution = SamplingDistribution(math.log(centre / (1 - centre)), error, math.inf, "logit")
     return Influence(sum(part.value for part in parts) / count, of_rows, distribution, excess)

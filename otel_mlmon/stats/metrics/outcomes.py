@@ -75,18 +75,16 @@ class Outcomes:
             none = np.full(len(self.truth), -1, np.int32)
             object.__setattr__(self, "true_class", none)
             object.__setattr__(self, "predicted_class", none)
-        for name, column in self._columns():
+        columns: dict[str, npt.NDArray[Any]] = {
+            "prediction": self.prediction,
+            "true_class": self.true_class,
+            "predicted_class": self.predicted_class,
+            **{f"the score of {name!r}": column for name, column in self.scores.items()},
+            **({} if self.query is None else {"query": self.query}),
+        }
+        for name, column in columns.items():
             if len(column) != len(self.truth):
                 raise ValueError(f"{name} has {len(column)} rows, truth {len(self.truth)}")
-
-    def _columns(self) -> list[tuple[str, npt.NDArray[Any]]]:
-        named: list[tuple[str, npt.NDArray[Any]]] = [
-            ("prediction", self.prediction),
-            ("true_class", self.true_class),
-            ("predicted_class", self.predicted_class),
-        ]
-        named += [(f"the score of {name!r}", column) for name, column in self.scores.items()]
-        return named if self.query is None else [*named, ("query", self.query)]
 
     def __len__(self) -> int:
         return len(self.truth)

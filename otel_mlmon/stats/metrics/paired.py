@@ -13,15 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from otel_mlmon.stats.inference.estimate import Better, Estimate, Groups, estimated, jackknife, unknown, worse
+from otel_mlmon.stats.inference.p_values import t_quantile
 from otel_mlmon.stats.inference.sampling_distribution import SamplingDistribution
-from otel_mlmon.stats.inference.student import t_quantile
 from otel_mlmon.stats.metrics.influence import mean_of
 from otel_mlmon.stats.metrics.outcomes import Mask, MetricOptions, Outcomes, both_numbers, performance_counts
 from otel_mlmon.stats.metrics.scores import positive_class
 from otel_mlmon.stats.metrics.table import METRICS, ROW_METRICS
 from otel_mlmon.values import Floats
-
-Statistic = Callable[[Outcomes], float]
 
 
 class _Pair(NamedTuple):
@@ -84,23 +82,17 @@ def paired_worse(
 
     pair = _Pair(statistic(first), statistic(second))
     if method == "accuracy":
-        return _mcnemar(pair, _right(first), _right(second), confidence)
+        right = [side.true_class == side.predicted_class for side in (first, second)]
+        return _mcnemar(pair, right[0], right[1], confidence)
     if method in ("rmse", "mae"):
         return _by_errors(method, pair, first, second, confidence)
-    return paired_jackknife(statistic, first, second, metric.better, confidence)
+    return _jackknife(statistic, first, second, metric.better, confidence)
 
 
-def paired_jackknife(
-    statistic: Statistic, first: Outcomes, second: Outcomes, better: Better, confidence: float = 0.95
+def _jackknife(
+    statistic: Callable[[Outcomes], float], first: Outcomes, second: Outcomes, better: Better, confidence: float
 ) -> Comparison:
-    """Compare any statistic of rows by delete-a-group jackknife of the difference.
-
-    >>> x = np.random.default_rng(0).normal(size=(2, 200))
-    >>> first, second = (Outcomes.of_numbers(x[0], factor * x.sum(axis=0)) for factor in (1, 2))
-    >>> c = paired_jackknife(lambda o: float(np.median(np.abs(o.prediction - o.truth))), first, second, "lower")
-    >>> c.difference > 0.5, c.p_value < 0.01
-    (True, True)
-    """
+    """Compare any statistic of rows by delete-a-group jackknife of the difference."""
 
     def differences(groups: Groups) -> list[float]:
         without = [groups != group for group in range(int(groups.max()) + 1)]
@@ -127,8 +119,9 @@ def _by_rows(method: str, first: Outcomes, second: Outcomes, options: MetricOpti
     if first.scores and options.positive is None:
         options = MetricOptions(positive_class(first, options), options.quantile, options.k)
     rows = metric.rows(first, options) & metric.rows(second, options)
-    if method == "ndcg" and rows.any():  # a query may have lost all but one row
-        rows = rows & metric.rows(_without_query(first, ~rows), options)
+    if first.query is not None and rows.any():  # a query may have lost all but one row
+        left = replace(first, query=np.where(rows, first.query, -1).astype(np.int32))
+        rows = rows & metric.rows(left, options)
     first, second = first.take(rows), second.take(rows)
     one, two = metric.influence(first, options), metric.influence(second, options)
     pair, difference, units = _Pair(one.value, two.value), two.value - one.value, len(one.of_rows)
@@ -166,21 +159,9 @@ def _compared(pair: _Pair, difference: Estimate, better: Better, rows: int) -> C
     return Comparison(*pair, difference.value, difference.low, difference.high, p_value, rows)
 
 
-def _right(outcomes: Outcomes) -> Mask:
-    right: Mask = outcomes.true_class == outcomes.predicted_class
-    return right
-
-
 def _classified(outcomes: Outcomes) -> Mask:
     known: Mask = (outcomes.true_class >= 0) & (outcomes.predicted_class >= 0)
     return known
-
-
-def _without_query(outcomes: Outcomes, rows: Mask) -> Outcomes:
-    """Return the outcomes with `rows` of no query."""
-    assert outcomes.query is not None
-    query = np.where(rows, -1, outcomes.query).astype(np.int32)
-    return replace(outcomes, query=query)
 
 
 def _check(first: Outcomes, second: Outcomes) -> None:

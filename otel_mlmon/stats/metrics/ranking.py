@@ -45,12 +45,9 @@ def _mean_over_classes(
     """Return the influence on the mean of `of_class` over the classes with positives and negatives."""
     rows = scored(outcomes, options)
     members = [rows.is_class(column) for column in range(len(rows.classes))]
-    parts = [
-        of_class(rows.scores[:, i], positive)
-        for i, positive in enumerate(members)
-        if 0 < positive.sum() < len(positive)
-    ]
-    return mean_of_classes([part for part, _ in parts], [centre for _, centre in parts])
+    return mean_of_classes(
+        [of_class(rows.scores[:, i], is_in) for i, is_in in enumerate(members) if 0 < is_in.sum() < len(is_in)]
+    )
 
 
 def _auc_of_class(scores: Floats, positive: Mask) -> tuple[Influence, float]:

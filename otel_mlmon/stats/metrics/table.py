@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from otel_mlmon.stats.inference.estimate import Better, Estimate, worse
+from otel_mlmon.stats.inference.p_values import two_sided
 from otel_mlmon.stats.inference.proportion import fisher_greater
-from otel_mlmon.stats.inference.student import two_sided
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
 from otel_mlmon.stats.metrics.classification import (
     Confusion,
