@@ -38,18 +38,31 @@ class DataSet(NamedTuple):
 OUTPUTS = ("id", "timestamp", "period")
 DATA_SETS = {
     "car_loan": DataSet(Columns("y_pred", "repaid", (), OUTPUTS[:2], (), (("1", "y_pred_proba"),)), 5000, CLASSES, "1"),
-    "work_home": DataSet(Columns("y_pred", "work_home_actual", (), OUTPUTS, (), (("1", "y_pred_proba"),)), 5000, CLASSES, "1"),
+    "work_home": DataSet(
+        Columns("y_pred", "work_home_actual", (), OUTPUTS, (), (("1", "y_pred_proba"),)), 5000, CLASSES, "1"
+    ),
     "credit_card": DataSet(
-        Columns("y_pred", "y_true", (), OUTPUTS[:2], (), tuple(
-            (name, f"y_pred_proba_{name}") for name in ("highstreet_card", "prepaid_card", "upmarket_card"))),
-        5000, CLASSES,
+        Columns(
+            "y_pred",
+            "y_true",
+            (),
+            OUTPUTS[:2],
+            (),
+            tuple((name, f"y_pred_proba_{name}") for name in ("highstreet_card", "prepaid_card", "upmarket_card")),
+        ),
+        5000,
+        CLASSES,
     ),
     "car_price": DataSet(Columns("y_pred", "y_true", (), OUTPUTS[:2]), 5000, LOSSES),
     "california_housing": DataSet(Columns("predicted", "truth"), 1000, LOSSES),
     "bike_sharing_hourly": DataSet(Columns("predicted", "truth"), 1000, LOSSES),
-    "california_housing_above": DataSet(Columns("predicted", "truth", (), (), (), (("1", "score"),)), 1000, CLASSES, "1"),
-    "bike_sharing_hourly_above": DataSet(Columns("predicted", "truth", (), (), (), (("1", "score"),)), 1000, CLASSES, "1"),
-}  # fmt: skip
+    "california_housing_above": DataSet(
+        Columns("predicted", "truth", (), (), (), (("1", "score"),)), 1000, CLASSES, "1"
+    ),
+    "bike_sharing_hourly_above": DataSet(
+        Columns("predicted", "truth", (), (), (), (("1", "score"),)), 1000, CLASSES, "1"
+    ),
+}
 
 
 def _real(name: str) -> Iterator[pd.DataFrame]:
@@ -91,9 +104,13 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, di
                 frame.to_parquet(directory / f"{name}.{part}.parquet")
                 features = [column for column in frame if column not in ("predicted", "truth", "score")]
         tasks[name] = {
-            "truth": columns.ground_truth, "prediction": columns.prediction, "scores": dict(columns.scores),
-            "features": features, "metrics": metrics, "size": size,
-        }  # fmt: skip
+            "truth": columns.ground_truth,
+            "prediction": columns.prediction,
+            "scores": dict(columns.scores),
+            "features": features,
+            "metrics": metrics,
+            "size": size,
+        }
     (directory / "tasks.json").write_text(json.dumps(tasks))
     quiet = {"NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

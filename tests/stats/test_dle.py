@@ -179,9 +179,7 @@ def test_what_the_reference_never_had_is_known_as_well_as_a_hundredth_of_it() ->
 
 
 @pytest.mark.parametrize(("name", "widest"), [("california_housing", 0.12), ("bike_sharing_hourly", 0.14)])
-def test_the_band_is_no_wider_than_a_thousand_rows_and_a_few_thousand_of_the_reference_make_it(
-    name: str, widest: float
-) -> None:
+def test_the_band_is_as_narrow_as_window_and_reference_rows_allow(name: str, widest: float) -> None:
     normal, later = regression(name)
     reference = reference_of(normal, NUMBERS)
     block, model = block_of(later[:1000], NUMBERS), _model(reference, "squared_error")

@@ -50,7 +50,7 @@ def test_jensen_shannon_is_scipys_distance_to_base_2() -> None:
     assert COUNT_METHODS["jensen_shannon"](REFERENCE, WINDOW).value == pytest.approx(expected, abs=1e-9)
 
 
-def test_likelihood_ratio_is_scipys_g_and_its_p_value_the_classical_one_when_counts_are_large() -> None:
+def test_likelihood_ratio_is_scipys_g_with_the_classical_p_value_for_large_counts() -> None:
     table = np.stack([REFERENCE, WINDOW])
     scipys = chi2_contingency(table, correction=False, lambda_="log-likelihood")
     reference, window = REFERENCE.astype(float), WINDOW.astype(float)

@@ -88,7 +88,7 @@ def test_intervals_of_classification_metrics_hold_the_truth(right: float, classe
     st.floats(0.01, 2),
     st.sampled_from([0.8, 0.95, 0.99]),
 )
-def test_an_interval_of_a_regression_lies_beyond_a_limit_just_when_the_p_value_is_small(
+def test_a_regression_interval_is_beyond_a_limit_when_the_p_value_is_small(
     pairs: list[tuple[float, float]], factor: float, confidence: float
 ) -> None:
     counts = performance_counts(Outcomes.of_numbers(*zip(*pairs, strict=True)))
@@ -289,7 +289,7 @@ VALUES = {("bad", "good"): -100.0, ("bad", "bad"): 1.0, ("good", "good"): 10.0, 
 SHARES = {("bad", "good"): 0.03, ("bad", "bad"): 0.07, ("good", "good"): 0.8, ("good", "bad"): 0.1}
 
 
-def test_the_interval_holds_the_business_value_and_worse_is_seldom_said_of_what_is_not() -> None:
+def test_the_interval_holds_the_business_value_and_it_seldom_seems_worse() -> None:
     draws = np.random.default_rng(11).multinomial(500, list(SHARES.values()), size=2000)
     windows = [dict(zip(SHARES, map(int, draw), strict=True)) for draw in draws]
     truth = sum(share * VALUES[pair] for pair, share in SHARES.items())

@@ -33,9 +33,12 @@ def explained(shape: Draw, change: Callable[[np.ndarray], None], seed: int = 0, 
     change(window)
     edges = bin_edges(reference)
     return explain_values(
-        window, edges, counted(reference, edges),
-        zeros=float((reference == 0).mean()), whole=bool((reference == np.rint(reference)).all()),
-    )  # fmt: skip
+        window,
+        edges,
+        counted(reference, edges),
+        zeros=float((reference == 0).mean()),
+        whole=bool((reference == np.rint(reference)).all()),
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -145,9 +148,7 @@ def test_the_score_finds_another_unit_inside_the_range(factor: float) -> None:
 
 @pytest.mark.parametrize("factor", [10.764, 12.0, 3.2808])
 @pytest.mark.parametrize("seed", range(4))
-def test_of_units_that_are_close_the_one_by_which_values_are_written_as_ever_is_named_alone(
-    factor: float, seed: int
-) -> None:
+def test_the_unit_that_keeps_the_usual_digits_is_named_alone_among_close_units(factor: float, seed: int) -> None:
     def change(x: np.ndarray) -> None:
         x[::15] = (x[::15] * factor).round(1)
 
@@ -157,7 +158,7 @@ def test_of_units_that_are_close_the_one_by_which_values_are_written_as_ever_is_
     assert found.factors == ()
 
 
-def test_of_values_with_all_their_digits_only_size_can_tell_units_apart_and_doubt_is_said() -> None:
+def test_only_size_separates_units_of_values_with_all_digits_and_doubt_is_said() -> None:
     def change(x: np.ndarray) -> None:
         x[::15] *= 10.764
 

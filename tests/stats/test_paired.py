@@ -75,7 +75,7 @@ def test_two_models_alike_seldom_differ_and_a_worse_one_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
-def test_the_difference_is_that_of_the_figures_and_its_interval_agrees_with_the_p_value(name: str) -> None:
+def test_the_difference_is_of_the_figures_and_its_interval_fits_the_p_value(name: str) -> None:
     maker, extra = MAKERS[name]
     better = (METRICS.get(name) or ROW_METRICS[name]).better
     rng = np.random.default_rng(2)

@@ -174,8 +174,15 @@ def test_perfect_scores_of_a_small_sample_are_not_known_perfectly(name: str, row
 def test_no_rows_no_value_and_one_row_no_interval(name: str) -> None:
     better = ROW_METRICS[name].better
     empty = Outcomes(np.zeros(0), np.zeros(0), ("a", "b"), scores={"b": np.zeros(0)}, query=np.zeros(0, np.int32))
-    one = Outcomes(np.ones(1), np.zeros(1), ("a", "b"), np.ones(1, np.int32), np.ones(1, np.int32), {"b": np.array([0.5])},
-                   np.zeros(1, np.int32))  # fmt: skip
+    one = Outcomes(
+        np.ones(1),
+        np.zeros(1),
+        ("a", "b"),
+        np.ones(1, np.int32),
+        np.ones(1, np.int32),
+        {"b": np.array([0.5])},
+        np.zeros(1, np.int32),
+    )
     for outcomes in (empty, empty.take(np.zeros(0, np.bool_)), one):
         found = figure(name, outcomes)
         assert math.isnan(found.low)

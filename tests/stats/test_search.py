@@ -57,7 +57,7 @@ def test_towns_with_larger_errors_are_not_named_where_that_is_expected() -> None
     assert named <= 2
 
 
-def test_an_expectation_that_is_off_by_a_tenth_names_nothing_where_so_much_is_tolerated() -> None:
+def test_an_expectation_off_by_a_tenth_names_nothing_where_that_is_tolerated() -> None:
     named = {0.0: 0, 0.1: 0}
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -69,7 +69,7 @@ def test_an_expectation_that_is_off_by_a_tenth_names_nothing_where_so_much_is_to
     assert named[0.1] <= 2 < named[0.0]
 
 
-def test_pairs_of_which_more_is_expected_than_of_either_part_are_not_named_where_that_is_so() -> None:
+def test_pairs_that_are_as_much_worse_as_expected_are_not_named() -> None:
     """Noisy expectations are smoothed by label before rows are ranked by them, which knows of no pairs."""
     named = 0
     for seed in range(100):
@@ -101,7 +101,7 @@ def test_three_bad_towns_of_twenty_are_named_and_nothing_else() -> None:
     assert exact >= 48
 
 
-def test_neighbours_on_the_map_are_named_one_by_one_and_not_by_the_range_that_holds_them() -> None:
+def test_neighbours_on_the_map_are_named_one_by_one_instead_of_as_a_range() -> None:
     """Towns 2, 7 and 12 have the same longitude, and most of its range's rows are theirs."""
     exact = 0
     for seed in range(50):
@@ -195,7 +195,7 @@ def test_only_the_two_hundred_most_frequent_labels_name_slices_and_ids_name_none
         assert [part.conditions for part in named] == ([(("many", str(order[rank])),)] if found else [])
 
 
-def test_a_pair_is_of_the_thirty_most_frequent_labels_and_a_town_beyond_them_is_named_alone() -> None:
+def test_pairs_use_the_thirty_most_frequent_labels_and_others_are_named_alone() -> None:
     rng = np.random.default_rng(0)
     n = 12_000
     town = np.where(np.arange(n) < 10_000, np.arange(n) % 40, 40).astype(np.int32)

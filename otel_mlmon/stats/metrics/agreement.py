@@ -119,9 +119,8 @@ def relation(predictions: Floats, shadows: Floats) -> str:
             return text()
     above, below = int((apart > 0).sum()), int((apart < 0).sum())
     if max(above, below) >= _ONE_SIDED * (above + below):
-        return (
-            f"prediction {'>' if above > below else '<'} shadow in {max(above, below)} of {above + below} that differ"
-        )
+        sign = ">" if above > below else "<"
+        return f"prediction {sign} shadow in {max(above, below)} of {above + below} that differ"
     return ""
 
 

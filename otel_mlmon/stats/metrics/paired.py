@@ -74,7 +74,8 @@ def paired_worse(
     if method in ("rmse", "mae", "bias", "mape", "wape", "r2"):
         rows = both_numbers(first, options) & both_numbers(second, options)
     else:
-        rows = _classified(first) & _classified(second)
+        codes = (first.true_class, first.predicted_class, second.true_class, second.predicted_class)
+        rows = np.min(codes, axis=0) >= 0
     first, second = first.take(rows), second.take(rows)
 
     def statistic(outcomes: Outcomes) -> float:
@@ -157,11 +158,6 @@ def _mcnemar(pair: _Pair, first: Mask, second: Mask, confidence: float) -> Compa
 def _compared(pair: _Pair, difference: Estimate, better: Better, rows: int) -> Comparison:
     p_value = worse(difference, 0.0, better)
     return Comparison(*pair, difference.value, difference.low, difference.high, p_value, rows)
-
-
-def _classified(outcomes: Outcomes) -> Mask:
-    known: Mask = (outcomes.true_class >= 0) & (outcomes.predicted_class >= 0)
-    return known
 
 
 def _check(first: Outcomes, second: Outcomes) -> None:
