@@ -10,8 +10,8 @@ import numpy as np
 
 from otel_mlmon.checks.losses import Metric, row_losses
 from otel_mlmon.diagnosis.subject import Rows, Subject, WindowSample
-from otel_mlmon.stats.inference.proportion import wilson
 from otel_mlmon.stats.inference.p_values import t_quantile
+from otel_mlmon.stats.inference.proportion import wilson
 from otel_mlmon.values import RowBlock
 from otel_mlmon.values.explanation import Part
 from otel_mlmon.window.outcome_rows import outcomes
