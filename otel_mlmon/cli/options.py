@@ -26,7 +26,7 @@ class _Output(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.parent.is_dir():
-            self.fail(f"no directory {str(path.parent)!r}", param, ctx)
+            raise ConfigError(f"{path}: there is no directory {str(path.parent)!r}")
         return path
 
 

@@ -61,6 +61,10 @@ ERRORS = {
         ("reference", "create", "{csv}", "--model", "m", "--prediction-column", "p", "--output", "{out}"),
         "no column 'p'; the file has 'a', 'b'",
     ),
+    "an output in no directory": (
+        ("reference", "create", "{csv}", "--model", "m", "--output", "{out}/x.yaml"),
+        "there is no directory",
+    ),
     "a timestamp that is none": (
         ("replay", "{csv}", "--model", "m", "--timestamp-column", "b", "--prediction-column", "a", "--endpoint", "{nobody}"),
         "column 'b' is no timestamp: found 'x'",
@@ -87,3 +91,15 @@ def test_an_error_is_one_clear_message(tmp_path: Path, arguments: tuple[str, ...
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reference_without_estimates_says_nothing_about_them(tmp_path: Path) -> None:
+    lines = (f"{i},{i % 3 == 0},{i % 4 == 0}" for i in range(300))
+    (tmp_path / "t.csv").write_text("\n".join(["a,p,y", *lines]))
+    done = _run(
+        *("reference", "create", str(tmp_path / "t.csv"), "--model", "m", "--prediction-column", "p"),
+        *("--ground-truth-column", "y", "--output", str(tmp_path / "r.yaml")),
+    )
+    assert done.returncode == 0, done.stderr
+    assert ", can be estimated" not in done.stdout
+    assert "rows" in done.stdout
