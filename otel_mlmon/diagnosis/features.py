@@ -103,8 +103,8 @@ def surprise(cells: FieldCells | None, field: FieldReference, rows: Rows) -> Flo
         return np.ones(len(rows))
     then = expected_cells(field, field.profile)
     now = np.bincount(index, minlength=len(then))
-    found: Floats = ((now + 0.5) / (now.sum() + 0.5) / ((then + 0.5) / (then.sum() + 0.5)))[index]
-    return found
+    growth: Floats = ((now + 0.5) / (now.sum() + 0.5) / ((then + 0.5) / (then.sum() + 0.5)))[index]
+    return growth
 
 
 def expected_cells(field: FieldReference, profile: FieldProfile) -> Counts:

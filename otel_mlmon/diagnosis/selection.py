@@ -60,16 +60,16 @@ def selection(
             reason=f"{counts[0]} rows with and {counts[1]} without ground truth; {_FEWEST_ROWS} of each are needed",
         )
     inputs = matrix(block, rows)
-    found = compare(inputs.values, [bool(labels) for labels in inputs.labels], with_truth, rng)
-    if not (found.p_value <= 1 - confidence and found.auc >= _LEAST_AUC):
-        return Selection(False, found.auc, found.p_value)
+    comparison = compare(inputs.values, [bool(labels) for labels in inputs.labels], with_truth, rng)
+    if not (comparison.p_value <= 1 - confidence and comparison.auc >= _LEAST_AUC):
+        return Selection(False, comparison.auc, comparison.p_value)
     losses = _losses(block, rows, with_truth, metric)
     modelled = _MODELLED.get(metric)
     expected = None if modelled is None else expected_losses(block, rows, reference, modelled)
-    mean = corrected_mean(losses, with_truth, found.shares, expected)
+    mean = corrected_mean(losses, with_truth, comparison.shares, expected)
     plain = _figure(float(np.nanmean(losses)) if np.isfinite(losses).any() else math.nan, metric)
     fields = tuple(_fields(inputs, with_truth))
-    biased = Selection(True, found.auc, found.p_value, fields, None if math.isnan(plain) else plain)
+    biased = Selection(True, comparison.auc, comparison.p_value, fields, None if math.isnan(plain) else plain)
     corrected, low, high = _interval(mean, metric, interval)
     biased = replace(biased, corrected=corrected, low=low, high=high, effective_rows=mean.effective_rows)
     return replace(biased, message=_message(biased, counts, metric, plain))
@@ -97,12 +97,12 @@ def _losses(block: RowBlock, rows: Rows, with_truth: Any, metric: Corrigible) ->
         error = known.prediction - known.truth
         if metric == "accuracy":
             both = (known.true_class >= 0) & (known.predicted_class >= 0)
-            found = np.where(both, known.true_class != known.predicted_class, np.nan)
+            row_losses = np.where(both, known.true_class != known.predicted_class, np.nan)
         elif metric == "mape":
-            found = np.where(known.truth != 0, np.abs(error / known.truth), np.nan)
+            row_losses = np.where(known.truth != 0, np.abs(error / known.truth), np.nan)
         else:
-            found = {"rmse": error * error, "mae": np.abs(error), "bias": error}[metric]
-    losses[with_truth] = np.where(np.isfinite(found), found, np.nan)
+            row_losses = {"rmse": error * error, "mae": np.abs(error), "bias": error}[metric]
+    losses[with_truth] = np.where(np.isfinite(row_losses), row_losses, np.nan)
     return losses
 
 
@@ -114,11 +114,13 @@ def _figure(mean: float, metric: Corrigible) -> float:
     return 1 - mean if metric == "accuracy" else mean
 
 
-def _interval(found: Corrected, metric: Corrigible, interval: float) -> tuple[float | None, float | None, float | None]:
-    if math.isnan(found.mean) or math.isnan(found.standard_error):
+def _interval(
+    estimate: Corrected, metric: Corrigible, interval: float
+) -> tuple[float | None, float | None, float | None]:
+    if math.isnan(estimate.mean) or math.isnan(estimate.standard_error):
         return None, None, None
-    reach = t_quantile(interval, max(found.effective_rows - 1, 1.0)) * found.standard_error
-    ends = found.mean - reach, found.mean + reach
+    reach = t_quantile(interval, max(estimate.effective_rows - 1, 1.0)) * estimate.standard_error
+    ends = estimate.mean - reach, estimate.mean + reach
     if metric != "bias":
         ends = max(ends[0], 0.0), max(ends[1], 0.0)
     if metric == "accuracy":
@@ -126,13 +128,13 @@ def _interval(found: Corrected, metric: Corrigible, interval: float) -> tuple[fl
     low, high = sorted(_figure(end, metric) for end in ends)
     if metric == "bias" and ends[0] < 0 < ends[1]:  # the size of the bias, which may be 0
         low = 0.0
-    mean = found.mean if metric == "bias" else max(found.mean, 0.0)
+    mean = estimate.mean if metric == "bias" else max(estimate.mean, 0.0)
     return _figure(min(mean, 1.0) if metric == "accuracy" else mean, metric), low, high
 
 
 def _fields(inputs: Matrix, with_truth: Any) -> list[SelectedField]:
     """Fields that differ most between rows with and without ground truth, the largest difference first."""
-    found = []
+    fields = []
     for name, column, labels in zip(inputs.names, inputs.values.T, inputs.labels, strict=True):
         present = np.isfinite(column)
         missing = float((~present[with_truth]).mean()), float((~present[~with_truth]).mean())
@@ -151,12 +153,12 @@ def _fields(inputs: Matrix, with_truth: Any) -> list[SelectedField]:
         if abs(shift) > abs(difference):
             means = float(np.median(column[with_truth & present])), float(np.median(column[~with_truth & present]))
             described = f"{name} {means[0]:.4g} in the middle of those with, {means[1]:.4g} of those without"
-            found.append(SelectedField(name, "numbers", shift, means[0], means[1], described))
+            fields.append(SelectedField(name, "numbers", shift, means[0], means[1], described))
         else:
             described = f"{name} {text} in {shares[0]:.0%} of those with, {shares[1]:.0%} of those without"
-            found.append(SelectedField(name, "share", difference, shares[0], shares[1], described))
-    found.sort(key=lambda field: -abs(field.difference))
-    return [field for field in found if abs(field.difference) >= _WORTH_SHOWING]
+            fields.append(SelectedField(name, "share", difference, shares[0], shares[1], described))
+    fields.sort(key=lambda field: -abs(field.difference))
+    return [field for field in fields if abs(field.difference) >= _WORTH_SHOWING]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,17 @@ _MOST_BINS = 60
 _Pair = tuple[float, float]  # shares: reference, window
 
 
-def draw(found: Distribution | None) -> tuple[Markup, str]:
+def draw(distribution: Distribution | None) -> tuple[Markup, str]:
     """Return picture and caption, both empty where there is nothing to draw."""
-    if found is None:
+    if distribution is None:
         return Markup(""), ""
-    pairs = list(zip(_shares(found.reference), _shares(found.window), strict=False))
-    edges = [edge for edge in map(number, found.edges or ()) if edge is not None]
+    pairs = list(zip(_shares(distribution.reference), _shares(distribution.window), strict=False))
+    edges = [edge for edge in map(number, distribution.edges or ()) if edge is not None]
     if not pairs or not any(map(any, pairs)):
         return Markup(""), ""
-    if found.kind == "numeric" and 0 < len(edges) == len(pairs) - 1 <= _MOST_BINS:
+    if distribution.kind == "numeric" and 0 < len(edges) == len(pairs) - 1 <= _MOST_BINS:
         return _numeric(edges, pairs)
-    labels = list(found.labels)
+    labels = list(distribution.labels)
     labels += [f"bin {place + 1}" for place in range(len(labels), len(pairs))]
     return _categories(labels, pairs)
 
@@ -49,9 +49,9 @@ def _numeric(edges: Sequence[float], pairs: Sequence[_Pair]) -> tuple[Markup, st
             parts.append(svg.rectangle(kind, x + step * inset, top + plot - bar, step * (1 - 2 * inset), bar, tip))
         outer = place in {0, len(pairs) - 1}
         if outer:
-            said = f"< {edges[0]:.4g}" if place == 0 else f"> {edges[-1]:.4g}"
+            label = f"< {edges[0]:.4g}" if place == 0 else f"> {edges[-1]:.4g}"
             at = (x + step / 2, "middle") if place == 0 else (svg.WIDTH - 2.0, "end")
-            parts.append(svg.words(at[0], top + plot + 32, said, at[1], "outer"))
+            parts.append(svg.words(at[0], top + plot + 32, label, at[1], "outer"))
         if single and not outer and place % every == 0:
             parts.append(svg.words(x + step / 2, top + plot + 16, f"{edges[place - 1]:.4g}", "middle"))
         elif not single and place and (place - 1) % every == 0:
@@ -92,8 +92,8 @@ def _categories(labels: Sequence[str], pairs: Sequence[_Pair]) -> tuple[Markup, 
         parts.append(svg.words(left - 8, y + 14, svg.cut(label, 26), "end", tip=label))
         parts.append(svg.rectangle("ref", left, y, then / most * plot, step - 6, tip))
         parts.append(svg.rectangle("win", left, y + 5, now / most * plot, step - 16, tip))
-        said = f"{svg.percent(then)} → {svg.percent(now)}"
-        parts.append(svg.words(svg.WIDTH - 2, y + 14, said, "end"))
+        change = f"{svg.percent(then)} → {svg.percent(now)}"
+        parts.append(svg.words(svg.WIDTH - 2, y + 14, change, "end"))
     return svg.picture(parts, len(rows) * step + 6, "share of each category"), (
         "Share of each category, reference → window."
     )

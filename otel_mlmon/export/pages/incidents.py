@@ -49,11 +49,11 @@ def incidents(alerts: Sequence[Alert]) -> list[Incident]:
 
 
 def _by_rule(alerts: Iterable[Alert]) -> list[list[Alert]]:
-    found: dict[tuple[str, ...], list[Alert]] = {}
+    groups: dict[tuple[str, ...], list[Alert]] = {}
     for alert in alerts:
         target = alert.target
-        found.setdefault((phase(alert), alert.group, alert.rule, target.model, target.version), []).append(alert)
-    return [sorted(one, key=lambda alert: bool(alert.target.segment)) for one in found.values()]
+        groups.setdefault((phase(alert), alert.group, alert.rule, target.model, target.version), []).append(alert)
+    return [sorted(one, key=lambda alert: bool(alert.target.segment)) for one in groups.values()]
 
 
 def _first(one: Sequence[Alert]) -> Sequence[Alert]:
@@ -62,8 +62,8 @@ def _first(one: Sequence[Alert]) -> Sequence[Alert]:
 
 def _all_that_follow(alerts: Iterable[Alert], follow: dict[str, list[Alert]]) -> list[Alert]:
     """Return direct and indirect effects."""
-    found: list[Alert] = []
+    effects: list[Alert] = []
     for alert in alerts:
         direct = follow.pop(alert.id, [])
-        found += [*direct, *_all_that_follow(direct, follow)]
-    return found
+        effects += [*direct, *_all_that_follow(direct, follow)]
+    return effects

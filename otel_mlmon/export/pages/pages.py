@@ -59,17 +59,17 @@ def _ongoing(alerts: Sequence[Alert]) -> list[Alert]:
     return [alert for alert in alerts if not alert.state.resolved_at]
 
 
-def _row(found: Any, keys: Sequence[str]) -> dict[str, Any]:
+def _row(value: Any, keys: Sequence[str]) -> dict[str, Any]:
     """Return all keys that a template shows; `verdicts` as numbers, `versions` as a list."""
-    row = dict.fromkeys(keys) | (dict(found) if isinstance(found, Mapping) else {})
+    row = dict.fromkeys(keys) | (dict(value) if isinstance(value, Mapping) else {})
     counts = row.get("verdicts") if isinstance(row.get("verdicts"), Mapping) else {}
     row["verdicts"] = {str(name): int(number(n) or 0) for name, n in (counts or {}).items()}
     row["versions"] = _list(row.get("versions"))
     return row
 
 
-def _list(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, (list, tuple)) else []
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _unaccounted(ingest: Mapping[str, Any]) -> float | None:

@@ -58,8 +58,8 @@ def report_page(report: Report) -> str:
     result, older = decisive.result, decisive is not alert.verdict
     breach = alert.verdict.result.status == "breach" or older
     pictures, changes = explained.draw(why, report.history, write)
-    found = explained.example_rows(why)
-    rows = [_example(row) for row in (report.examples if found is None else found)]
+    explained_rows = explained.example_rows(why)
+    rows = [_example(row) for row in (report.examples if explained_rows is None else explained_rows)]
     return environment.get_template("report.html").render(
         root="..",
         report=report,
