@@ -15,7 +15,6 @@ from typing import Final
 from otel_mlmon.checks.context import (
     ModelView,
     error_design_effects,
-    has_enough_ground_truth,
     no_data,
     too_little_ground_truth,
 )
@@ -23,7 +22,7 @@ from otel_mlmon.rulefile import BudgetRule, format_duration
 from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.proportion import exceeds
 from otel_mlmon.stats.metrics.table import METRICS
-from otel_mlmon.values import CheckResult, PerformanceCounts, Reference, WindowProfile
+from otel_mlmon.values import CheckResult, Reference, WindowProfile
 from otel_mlmon.values.evidence import BudgetEvidence, BurnWindow
 
 # (long window as a part of the objective's time, burn rate, whether somebody is to be woken up)
@@ -52,25 +51,25 @@ class Objective:
 
 def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
     """The fastest burn among the pairs of windows that have enough rows; value and threshold are burn rates."""
-    context, whole = view.context, view.window
-    counts = whole.performance if whole else PerformanceCounts()
+    context = view.context
     integrity = rule.budget == "integrity"
-    if whole is None or (not integrity and not has_enough_ground_truth(rule, counts.predictions, counts.with_truth)):
-        return (
-            too_little_ground_truth(rule, counts)
-            if not integrity
-            else no_data("no_rows", "no predictions in the window")
-        )
+    problem = None if integrity else too_little_ground_truth(rule, view.counts)
+    if problem is not None or not view.window:
+        return problem or no_data("no_rows", "no predictions in the window")
     objective = _objective(rule, context.reference)
     if isinstance(objective, CheckResult):
         return objective
     end = context.time if integrity else context.end
-    overall = context.history.windows(end - rule.over, end).get("")
+
+    def past(length: int) -> WindowProfile | None:
+        return context.history.windows(end - length, end).get("") if context.history else None
+
+    overall = past(rule.over)
     used = objective.burn(overall) if overall else math.nan
     lines: list[BurnWindow] = []
     for part, factor, wakes in PAIRS:
         span = int(rule.over * part)
-        long, short = (context.history.windows(end - length, end).get("") for length in (span, span // SHORT))
+        long, short = past(span), past(span // SHORT)
         if long is None or objective.rows(long) < rule.min_ground_truth or short is None or not objective.rows(short):
             continue
         limit = objective.normal + factor * (objective.allowed - objective.normal)
@@ -91,7 +90,7 @@ def budget(rule: BudgetRule, view: ModelView) -> CheckResult:
         )
     if not lines:
         message = f"no window of the objective has {rule.min_ground_truth} predictions to judge by"
-        return no_data("too_few_rows", message, rows=counts.with_truth)
+        return no_data("too_few_rows", message, rows=view.counts.with_truth)
     return _outcome(rule, lines, used, objective.rows(overall) if overall else 0)
 
 

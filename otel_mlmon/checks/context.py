@@ -21,6 +21,7 @@ from otel_mlmon.stats.inference.design_effect import (
 )
 from otel_mlmon.values import (
     CheckResult,
+    Counts,
     FieldCells,
     FieldProfile,
     FieldReference,
@@ -33,33 +34,21 @@ from otel_mlmon.values import (
 from otel_mlmon.values.evidence import Evidence
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from otel_mlmon.rulefile import GroundTruthRule
     from otel_mlmon.values import Floats
 
-    Rows = npt.NDArray[np.int64]
+Rows = Counts  # places of rows in a block
 
 NO_CELLS = FieldProfile(0, 0, 0, 0, 0, 0, {}, 0.0, 0.0, float("nan"), float("nan"))
 _NEVER_SURE = 0.5  # p-value above which no confidence that a rule may state makes a breach sure
 
 
-class OutsideCounter(Protocol):
-    """Count the numbers of a field outside a range that a rule states; bins cannot tell, so rows are read."""
-
-    def __call__(self, target: Target, start: int, end: int, low: float | None, high: float | None) -> int: ...
-
-
-class Condition(Protocol):
-    """Count the rows for which an SQL condition is true, and those for which it is false."""
-
-    def __call__(self, rows: RowBlock, selected: Rows, condition: str, /) -> tuple[int, int]: ...
-
-
-class Aggregate(Protocol):
-    """Compute an SQL aggregate of the selected rows, then of all but those of each group."""
-
-    def __call__(self, rows: RowBlock, selected: Rows, expression: str, groups: Rows) -> list[float]: ...
+# Count the numbers of a field in [start, end) below `low` or above `high`: bins cannot tell, so rows are read.
+OutsideCounter = Callable[[Target, int, int, "float | None", "float | None"], int]
+# Count the selected rows for which an SQL condition is true, and those for which it is false.
+Condition = Callable[[RowBlock, Rows, str], tuple[int, int]]
+# Compute an SQL aggregate of the selected rows, then of all but those of each group.
+Aggregate = Callable[[RowBlock, Rows, str, Rows], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +68,14 @@ class Arrivals(NamedTuple):
     pane_ns: int
 
 
+NO_ARRIVALS = Arrivals(np.zeros(0, np.int64), np.zeros(0, np.int64), 1)
+
+
 class History(Protocol):
     """The same model version in other stretches of time, as it is known at the context's time."""
 
     def arrivals(self, start: int, end: int) -> Arrivals: ...
     def windows(self, start: int, end: int) -> Mapping[str, WindowProfile]: ...
-
-
-class NoHistory:
-    """The history of a model version with only one known window."""
-
-    def arrivals(self, start: int, end: int) -> Arrivals:
-        return Arrivals(np.zeros(0, np.int64), np.zeros(0, np.int64), 1)
-
-    def windows(self, start: int, end: int) -> Mapping[str, WindowProfile]:
-        return {}
 
 
 class SequentialMemory:
@@ -182,7 +164,7 @@ class EvaluationContext:
     - `rows`: the predictions of the window, with the ground truth that is known at `time` where the rule judges that.
     - `shadowed`: the few predictions of the window that have a shadow, with the two predictions only.
     - `champion`: None where no two versions are compared.
-    - `memory`: None outside the engine.
+    - `history` and `memory`: None outside the engine.
     - `budget_shares`: number of sequential tests that share the budget of false alarms of the rule.
     """
 
@@ -196,7 +178,7 @@ class EvaluationContext:
     rows: WindowRows
     shadowed: WindowRows | None = None
     sql: SqlFunctions | None = None
-    history: History = field(default_factory=NoHistory)
+    history: History | None = None
     champion: Champion | None = None
     memory: SequentialMemory | None = None
     budget_shares: int = 1
@@ -345,49 +327,74 @@ def too_few_predictions(rows: int, wanted: int) -> CheckResult:
     return no_data(reason, f"{rows} predictions, the rule asks for at least {wanted}", rows=rows)
 
 
+def too_few_values(count: int, unit: str, wanted: int, reference_rows: int = 0) -> CheckResult:
+    """Return the result of a field with fewer values than the rule asks for."""
+    reason = "no_values" if not count else "too_few_rows"
+    message = f"{count} {unit}, the rule asks for at least {wanted}"
+    return no_data(reason, message, rows=count, reference_rows=reference_rows)
+
+
+def not_in_reference(field: FieldView, key: str = "", rows: int = 0) -> CheckResult:
+    """Return the result of a field that the reference does not know; `key` of the rule would do in its place."""
+    without = f" and the rule has no `{key}`" if key else ""
+    return no_data("not_in_reference", f"{field.name} is not in the reference{without}", rows=rows)
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share as people read it."""
+    return f"{part / whole:.1%}" if whole else "0%"
+
+
 def has_enough_ground_truth(rule: GroundTruthRule, predictions: Any, with_truth: Any) -> Any:
     """Return whether so many predictions with ground truth are enough to judge by; for numbers or arrays."""
     return (with_truth >= rule.min_ground_truth) & (with_truth >= rule.min_coverage * predictions) & (with_truth > 0)
 
 
-def too_little_ground_truth(rule: GroundTruthRule, counts: PerformanceCounts) -> CheckResult:
-    """Return the result of a window with less ground truth than the rule asks for."""
-    return no_data(
-        "too_little_ground_truth",
-        f"ground truth is known for {counts.with_truth} of {counts.predictions} predictions; the rule asks for "
-        f"{rule.min_ground_truth} and {rule.min_coverage:.0%}",
-        rows=counts.with_truth,
-    )
+def too_little_ground_truth(rule: GroundTruthRule, counts: PerformanceCounts) -> CheckResult | None:
+    """Return the result of a window with less ground truth than the rule asks for; None where there is enough."""
+    known = counts.with_truth
+    if has_enough_ground_truth(rule, counts.predictions, known):
+        return None
+    message = f"ground truth is known for {known} of {counts.predictions} predictions; the rule asks for "
+    message += f"{rule.min_ground_truth} and {rule.min_coverage:.0%}"
+    return no_data("too_little_ground_truth", message, rows=known)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The worst value that is fine; beyond `critical` the alert is critical."""
+
+    value: float
+    critical: float | None = None
+    higher_is_worse: bool = True
 
 
 def compare(
     value: float,
-    threshold: float,
-    p_value: float,
+    limit: Limit,
+    p_value: float = math.nan,
     *,
     rows: int,
-    reference_rows: int,
     message: str,
+    reference_rows: int = 0,
     finding: str = "",
-    critical: float | None = None,
     evidence: Callable[[], Evidence | None] = lambda: None,
-    higher_is_worse: bool = True,
 ) -> CheckResult:
-    """Compare a value with its threshold. NaN is no data, never ok.
+    """Compare a value with its limit. NaN is no data, never ok.
 
     A breach is one by size; the engine decides later, together with all other tests of the tick, whether it is sure.
-    Without a p-value (NaN) the size alone decides.
+    Without a p-value (NaN) the size alone decides. Only a breach asks for `evidence`.
     """
     if math.isnan(value):
         return no_data("no_values", f"{message}: not defined for this window", rows=rows, reference_rows=reference_rows)
-    sign = 1 if higher_is_worse else -1
-    beyond = sign * value > sign * threshold
-    severe = critical is not None and sign * value > sign * critical
+    sign = 1 if limit.higher_is_worse else -1
+    beyond = sign * value > sign * limit.value
+    severe = limit.critical is not None and sign * value > sign * limit.critical
     return CheckResult(
         "breach" if beyond else "ok",
         "beyond_threshold" if beyond else "within_threshold",
         value=value,
-        threshold=threshold,
+        threshold=limit.value,
         p_value=None if math.isnan(p_value) else p_value,
         rows=rows,
         reference_rows=reference_rows,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.context import FieldView, compare, no_data
+from otel_mlmon.checks.context import FieldView, Limit, compare, not_in_reference, too_few_values
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import DRIFT_THRESHOLDS, DriftRule
 from otel_mlmon.stats.drift.distribution import Distribution
@@ -42,7 +42,7 @@ FLOORS: Final = {
 
 def applies(rule: DriftRule, reference: FieldReference) -> bool:
     """Return whether the method means anything for the field: distribution functions need an order."""
-    few = reference.kind == "categorical" or len(reference.edges) < 2 or reference.edges[-1] == reference.edges[-2]
+    few = reference.kind == "categorical" or len(reference.edges) < 2 or reference.few_values
     fits = rule.kind is None or few == (rule.kind == "discrete")
     return fits and (reference.kind == "numeric" or rule.drift not in NEEDS_ORDERED_BINS)
 
@@ -57,20 +57,14 @@ def threshold(rule: DriftRule) -> float:
 def drift(rule: DriftRule, field: FieldView) -> CheckResult:
     """Distance of the window's counts from the reference's, on the reference's frozen bins or categories."""
     if field.reference is None or field.expected is None:
-        return no_data("not_in_reference", f"{field.name} is not in the reference")
+        return not_in_reference(field)
     then, now = distribution(field, field.expected), distribution(field, field.profile)
     rows, reference_rows = int(now.counts.sum()), int(then.counts.sum())
     if rows < rule.min_rows:
-        reason = "no_values" if rows == 0 else "too_few_rows"
-        return no_data(
-            reason,
-            f"{rows} values, the rule asks for at least {rule.min_rows}",
-            rows=rows,
-            reference_rows=reference_rows,
-        )
+        return too_few_values(rows, "values", rule.min_rows, reference_rows)
     effect = DRIFT_METHODS[rule.drift](then, now)
-    limit = threshold(rule)
-    news = effect.value > limit and effect.p_value < WORTH_A_LOOK
+    limit = Limit(threshold(rule), rule.critical)
+    news = effect.value > limit.value and effect.p_value < WORTH_A_LOOK
     found = explain(field) if news and field.reference.kind == "numeric" else None
     parts = mix(field, rule.segments) if news else None
     message = f"{rule.drift} {effect.value:.3g} between {rows} values and the reference's {reference_rows}"
@@ -83,7 +77,6 @@ def drift(rule: DriftRule, field: FieldView) -> CheckResult:
         reference_rows=reference_rows,
         message=f"{message}; {parts.message}" if parts else message,
         finding=_finding(found, parts),
-        critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
+from otel_mlmon.checks.context import Limit, ModelView, compare, no_data, too_few_predictions
 from otel_mlmon.rulefile.outcome_rules import EstimateRule
 from otel_mlmon.stats.estimation.cbpe import expected_metric
 from otel_mlmon.stats.estimation.dle import expected_loss
@@ -36,14 +36,11 @@ def estimate(rule: EstimateRule, view: ModelView) -> CheckResult:
         return no_data("no_reference", "there is no reference to estimate from", rows=n)
     estimators = reference.estimators
     if estimators is None or metric not in estimators.metrics:
-        wants = (
-            "predictions and ground truth"
-            if metric in LOSS_OF
-            else "predictions, ground truth and scores (--score-column)"
-        )
-        return no_data(
-            "no_estimator", f"the reference has nothing to estimate {metric} by; create it with {wants}", rows=n
-        )
+        wants = "predictions and ground truth"
+        if metric not in LOSS_OF:
+            wants = "predictions, ground truth and scores (--score-column)"
+        message = f"the reference has nothing to estimate {metric} by; create it with {wants}"
+        return no_data("no_estimator", message, rows=n)
     before, reference_rows = expected_of(reference, view.segment, metric, rule.positive)
     if math.isnan(before):
         return no_data("no_reference", f"the reference has no {metric} of this", rows=n)
@@ -53,29 +50,36 @@ def estimate(rule: EstimateRule, view: ModelView) -> CheckResult:
     if block is None or not len(rows):
         return too_few_predictions(0, rule.min_rows)
     if metric in LOSS_OF:
-        found = _of_losses(metric, estimators.losses[LOSS_OF[metric]], reference, block, rows)
+        expected = _of_losses(metric, estimators.losses[LOSS_OF[metric]], reference, block, rows)
     else:
         assert estimators.calibration is not None
-        found = _of_scores(rule, estimators.calibration, block, rows)
-    if isinstance(found, CheckResult):
-        return found
-    if found.rows < rule.min_rows:
-        return too_few_predictions(found.rows, rule.min_rows)
+        expected = _of_scores(rule, estimators.calibration, block, rows)
+    if isinstance(expected, CheckResult):
+        return expected
+    if expected.rows < rule.min_rows:
+        return too_few_predictions(expected.rows, rule.min_rows)
     higher_is_worse = metric in LOSS_OF
     limit = before + (1 if higher_is_worse else -1) * abs(before) * rule.worse_than_reference
-    outcome = compare(
-        found.value,
-        limit,
-        worse(found, limit, "lower" if higher_is_worse else "higher"),
-        rows=found.rows,
+    judged = compare(
+        expected.value,
+        Limit(limit, higher_is_worse=higher_is_worse),
+        worse(expected, limit, "lower" if higher_is_worse else "higher"),
+        rows=expected.rows,
         reference_rows=reference_rows,
-        message=f"{metric} is expected to be {found.value:.4g} ({found.low:.4g} to {found.high:.4g}) once the truth of "
-        f"{found.rows} predictions is known, in the reference {before:.4g}",
+        message=f"{metric} is expected to be {expected.value:.4g} ({expected.low:.4g} to {expected.high:.4g}) once the "
+        f"truth of {expected.rows} predictions is known, in the reference {before:.4g}",
         finding="worse",
-        higher_is_worse=higher_is_worse,
-        evidence=lambda: EstimateEvidence(_numbers(metric, before, reference_rows, found, limit)),
+        evidence=lambda: EstimateEvidence(
+            (
+                Line("predictions", reference_rows, expected.rows),
+                Line(metric, before, expected.value),
+                Line(f"{metric}, at least", None, expected.low),
+                Line(f"{metric}, at most", None, expected.high),
+                Line("threshold", None, limit),
+            )
+        ),
     )
-    return outcome if outcome.value is None else replace(outcome, low=found.low, high=found.high)
+    return judged if judged.value is None else replace(judged, low=expected.low, high=expected.high)
 
 
 def expected_of(reference: Reference, segment: str, metric: str, positive: str | None) -> tuple[float, int]:
@@ -111,17 +115,14 @@ def _of_scores(
     gone = [name for name in made.curves if name not in scores]
     if gone:
         names = ", ".join(map(repr, gone))
-        return no_data(
-            "no_scores", f"scores of {names} did not come: {rule.estimate} cannot be estimated", rows=len(rows)
-        )
+        message = f"scores of {names} did not come: {rule.estimate} cannot be estimated"
+        return no_data("no_scores", message, rows=len(rows))
     if rule.positive is not None and rule.positive not in made.classes:
         classes = ", ".join(map(repr, made.classes))
         return no_data("no_reference", f"the reference knows no class {rule.positive!r}, but {classes}", rows=len(rows))
-    predicted = np.full(len(rows), -1, np.int32)
     cells = block.fields.get(FIELD_PREDICTION)
     texts = None if cells is None else class_texts(cells, rows)
-    if texts is not None:
-        predicted = coded(texts, made.classes)
+    predicted = np.full(len(rows), -1, np.int32) if texts is None else coded(texts, made.classes)
     return expected_metric(
         rule.estimate,  # type: ignore[arg-type]  # those of losses are not estimated here
         made,
@@ -130,14 +131,4 @@ def _of_scores(
         positive=None if rule.positive is None else made.classes.index(rule.positive),
         confidence=CONFIDENCE,
         seed=_SEED,
-    )
-
-
-def _numbers(metric: str, before: float, reference_rows: int, found: Estimate, limit: float) -> tuple[Line, ...]:
-    return (
-        Line("predictions", reference_rows, found.rows),
-        Line(metric, before, found.value),
-        Line(f"{metric}, at least", None, found.low),
-        Line(f"{metric}, at most", None, found.high),
-        Line("threshold", None, limit),
     )

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_mlmon.checks.context import (
-    EvaluationContext,
-    ModelView,
-    compare,
-    has_enough_ground_truth,
-    no_data,
-    too_little_ground_truth,
-)
+from otel_mlmon.checks.context import EvaluationContext, Limit, ModelView, compare, no_data, too_little_ground_truth
 from otel_mlmon.rulefile import FairnessRule
 from otel_mlmon.stats.inference.design_effect import effective_counts
 from otel_mlmon.stats.inference.estimate import Estimate
@@ -26,8 +19,8 @@ ABSOLUTE: Final = frozenset({"accuracy", "precision", "recall", "f1"})
 def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
     """Compare every pair of segments of one key, for each of the rule's keys; the p-value counts the pairs."""
     windows, whole = view.context.windows, view.counts
-    if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
-        return too_little_ground_truth(rule, whole)
+    if (problem := too_little_ground_truth(rule, whole)) is not None:
+        return problem
     if not rule.segments:
         return no_data("no_segments", "the rule names no segment keys; a difference needs two segments")
     scale = 1.0 if rule.fairness in ABSOLUTE else METRICS[rule.fairness].value(whole, rule.positive)
@@ -39,30 +32,28 @@ def fairness(rule: FairnessRule, view: ModelView) -> CheckResult:
         }
         for key in rule.segments
     }
-    gaps = [gap for by in figures.values() if (gap := largest_disparity(by, rule.above * scale)).pairs]
-    if not gaps or not scale > 0:
-        return no_data(
-            "too_few_segments",
-            f"fewer than two segments have {rule.min_segment} predictions with ground truth",
-            rows=whole.with_truth,
-        )
-    most = min(gaps, key=lambda gap: (gap.p_value, -gap.difference))
-    high, low = (figures[name.partition("=")[0]][name] for name in (most.higher, most.lower))
+    found = (largest_disparity(by, rule.above * scale) for by in figures.values())
+    disparities = [disparity for disparity in found if disparity.pairs]
+    if not disparities or not scale > 0:
+        message = f"fewer than two segments have {rule.min_segment} predictions with ground truth"
+        return no_data("too_few_segments", message, rows=whole.with_truth)
+    largest = min(disparities, key=lambda disparity: (disparity.p_value, -disparity.difference))
+    high, low = (figures[name.partition("=")[0]][name] for name in (largest.higher, largest.lower))
     rows = {segment: _figure(rule, windows[segment].performance).rows for by in figures.values() for segment in by}
+    pairs = sum(disparity.pairs for disparity in disparities)
     return compare(
-        most.difference / scale,
-        rule.above,
-        min(1.0, most.p_value * len(gaps)),
+        largest.difference / scale,
+        Limit(rule.above),
+        min(1.0, largest.p_value * len(disparities)),
         rows=whole.with_truth,
-        reference_rows=0,
-        message=f"{rule.fairness} is {high.value:.4g} with {most.higher} ({rows[most.higher]} predictions) "
-        f"and {low.value:.4g} with {most.lower} ({rows[most.lower]}); {sum(gap.pairs for gap in gaps)} pairs compared",
+        message=f"{rule.fairness} is {high.value:.4g} with {largest.higher} ({rows[largest.higher]} predictions) "
+        f"and {low.value:.4g} with {largest.lower} ({rows[largest.lower]}); {pairs} pairs compared",
         finding="gap",
         evidence=lambda: FairnessEvidence(
             tuple(
-                SegmentValue(segment, rows[segment], one.value, one.standard_error)
+                SegmentValue(segment, rows[segment], figure.value, figure.standard_error)
                 for by in figures.values()
-                for segment, one in sorted(by.items(), key=lambda item: -item[1].value)
+                for segment, figure in sorted(by.items(), key=lambda item: -item[1].value)
             )
         ),
     )

@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.context import FieldView, SequentialMemory, compare, no_data
+from otel_mlmon.checks.context import (
+    FieldView,
+    Limit,
+    SequentialMemory,
+    compare,
+    no_data,
+    not_in_reference,
+    too_few_values,
+)
 from otel_mlmon.rulefile import GradualDrift
 from otel_mlmon.stats.drift.cusum import limit, step
 from otel_mlmon.stats.inference.summary import mean, standard_deviation
@@ -41,19 +49,15 @@ def gradual_drift(rule: GradualDrift, field: FieldView) -> CheckResult:
     counted is not counted again. The limit follows from the budget of false alarms, divided into `budget_shares` parts.
     """
     if field.reference is None or field.expected is None:
-        return no_data("not_in_reference", f"{field.name} is not in the reference")
+        return not_in_reference(field)
     expected, profile = field.expected, field.profile
     if profile.numbers < rule.min_rows or expected.numbers < 2:
-        reason = "no_values" if profile.numbers == 0 else "too_few_rows"
-        return no_data(
-            reason, f"{profile.numbers} numbers, the rule asks for at least {rule.min_rows}", rows=profile.numbers
-        )
+        return too_few_values(profile.numbers, "numbers", rule.min_rows)
     spread = standard_deviation(expected.sum, expected.sum_squares, expected.numbers)
     difference = mean(profile.sum, profile.numbers) - mean(expected.sum, expected.numbers)
     if not math.isfinite(difference):
-        return no_data(
-            "no_values", f"the numbers of {field.name} add up to more than can be told", rows=profile.numbers
-        )
+        message = f"the numbers of {field.name} add up to more than can be told"
+        return no_data("no_values", message, rows=profile.numbers)
     if not spread > 0:
         return no_data("no_spread", f"{field.name} has no spread in the reference", rows=profile.numbers)
     context = field.context
@@ -62,14 +66,12 @@ def gradual_drift(rule: GradualDrift, field: FieldView) -> CheckResult:
     sums = _with_window(rule, field, spread, difference, boundary)
     return compare(
         max(sums.up, sums.down),
-        boundary,
-        float("nan"),
+        Limit(boundary, rule.critical),
         rows=profile.numbers,
         reference_rows=expected.numbers,
         message=f"the mean has been {'above' if sums.up >= sums.down else 'below'} the reference's for "
         f"{sums.windows} windows, now by {difference / spread:+.2g} standard deviations",
         finding="shift",
-        critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
 

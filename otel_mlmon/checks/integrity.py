@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.context import FieldView, compare, no_data
+from otel_mlmon.checks.context import FieldView, Limit, compare, not_in_reference, percent, too_few_values
 from otel_mlmon.checks.transformation import TRANSFORMED, explain
 from otel_mlmon.rulefile import Format, IntegrityRule, Missing, TypeMismatch
 from otel_mlmon.stats.inference.proportion import exceeds, fisher_greater
@@ -22,8 +22,8 @@ _FITTING: Final[Mapping[str, frozenset[str]]] = {
 }
 _GONE: Final = ("absent", "null", "nan", "empty")
 # Formats whose share may not rise, with the finding when it does.
-_NUMBER_FORMS: Final = {"whole": "precision", "beyond_int53": "big_int", "beyond_int32": "big_int"}
-_TEXT_FORMS: Final = {
+_NUMBER_FORMATS: Final = {"whole": "precision", "beyond_int53": "big_int", "beyond_int32": "big_int"}
+_TEXT_FORMATS: Final = {
     "numeric_text": "numeric_text",
     "iso_date": "date_format",
     "other_date": "date_format",
@@ -38,7 +38,7 @@ def missing(rule: Missing, field: FieldView) -> CheckResult:
     profile, expected = field.profile, field.expected
     rows = profile.rows
     if rows < rule.min_rows:
-        return too_few(rule, rows, "rows")
+        return too_few_values(rows, "rows", rule.min_rows)
     counts = {name: getattr(profile, name) for name in _GONE}
     message = (
         f"{percent(sum(counts.values()), rows)} of {rows} rows without a value "
@@ -54,17 +54,8 @@ def missing(rule: Missing, field: FieldView) -> CheckResult:
         return float(counts[name] / rows - (before / expected.rows if expected.rows else 0.0))
 
     worst = max(_GONE, key=excess)
-    return share(
-        rule,
-        field,
-        counts[worst],
-        rows,
-        message,
-        worst,
-        lambda p: (getattr(p, worst), p.rows),
-        len(_GONE),
-        field.design_effect(rows, "missing"),
-    )
+    effect, of = field.design_effect(rows, "missing"), lambda p: (getattr(p, worst), p.rows)
+    return share(rule, field, counts[worst], rows, message, worst, of, tests=len(_GONE), effect=effect)
 
 
 def type_mismatch(rule: TypeMismatch, field: FieldView) -> CheckResult:
@@ -74,24 +65,20 @@ def type_mismatch(rule: TypeMismatch, field: FieldView) -> CheckResult:
         return not_in_reference(field, "expect")
     values = field.profile.values - field.profile.nan
     if values < rule.min_rows:
-        return too_few(rule, values, "values")
+        return too_few_values(values, "values", rule.min_rows)
 
     def wrong(profile: FieldProfile) -> int:
         return sum(count for name, count in _types(profile).items() if name not in _FITTING[wanted])
 
-    found = ", ".join(f"{name} {count}" for name, count in _types(field.profile).items() if count)
-    message = f"{percent(wrong(field.profile), values)} of {values} values are no {wanted}: {found}"
-    of = None if rule.expect else lambda p: (wrong(p), p.values - p.nan)
-    explained = None
-    if (
-        wanted == "int" and _types(field.profile).get("float", 0) > SHARE_MARGIN * values
-    ):  # whole numbers times a factor?
-        explained = explain(field)
+    bad, types, finding = wrong(field.profile), _types(field.profile), "type"
+    listed = ", ".join(f"{name} {count}" for name, count in types.items() if count)
+    message = f"{percent(bad, values)} of {values} values are no {wanted}: {listed}"
+    floats_for_ints = wanted == "int" and types.get("float", 0) > SHARE_MARGIN * values
+    explained = explain(field) if floats_for_ints else None  # whole numbers times a factor?
     if explained is not None and explained.finding in TRANSFORMED:
-        return share(
-            rule, field, wrong(field.profile), values, f"{message}; {explained.message}", explained.finding, of
-        )
-    return share(rule, field, wrong(field.profile), values, message, "type", of)
+        message, finding = f"{message}; {explained.message}", explained.finding
+    of = None if rule.expect else lambda p: (wrong(p), p.values - p.nan)
+    return share(rule, field, bad, values, message, finding, of)
 
 
 def has_format(_rule: Format, reference: FieldReference) -> bool:
@@ -100,39 +87,34 @@ def has_format(_rule: Format, reference: FieldReference) -> bool:
 
 
 def changed_format(rule: Format, field: FieldView) -> CheckResult:
-    """Share of values in a form that the reference has less of: the form that has gained most."""
+    """Share of values in a format that the reference has less of: the format that has gained most."""
     expected, profile = field.expected, field.profile
     if expected is None or field.reference is None:
         return not_in_reference(field)
     texts = field.reference.kind == "categorical"
     values = profile.types.get("string", 0) if texts else profile.numbers
     if values < rule.min_rows:
-        return too_few(rule, values, "values")
+        return too_few_values(values, "values", rule.min_rows)
     folded = {name.casefold() for name in field.reference.categories}
 
     def counts(p: FieldProfile) -> tuple[dict[str, int], int]:
-        if not texts:
-            found = {form: p.forms.get(form, 0) for form in _NUMBER_FORMS}
-            # One whole number that is frequent is a default, not a loss of decimals.
-            found["whole"] -= max((n for v, n in p.heavy.items() if v.lstrip("-").isdigit()), default=0)
-            return {form: max(n, 0) for form, n in found.items()}, p.numbers
-        # Capitals for small letters, or the other way round: a known category in another guise.
-        other_case = sum(n for name, n in p.new.items() if name.casefold() in folded)
-        return {**{form: p.forms.get(form, 0) for form in _TEXT_FORMS}, "other_case": other_case}, p.types.get(
-            "string", 0
-        )
+        by_format = {name: p.forms.get(name, 0) for name in (_TEXT_FORMATS if texts else _NUMBER_FORMATS)}
+        if texts:  # capitals for small letters, or the other way round: a known category in another guise
+            by_format["other_case"] = sum(n for name, n in p.new.items() if name.casefold() in folded)
+            return by_format, p.types.get("string", 0)
+        # One whole number that is frequent is a default, not a loss of decimals.
+        frequent = max((n for v, n in p.heavy.items() if v.lstrip("-").isdigit()), default=0)
+        return {**by_format, "whole": max(by_format["whole"] - frequent, 0)}, p.numbers
 
     then, rows = counts(expected)
     now, _ = counts(profile)
-    worst = max(now, key=lambda form: now[form] / values - then[form] / max(rows, 1))
+    worst = max(now, key=lambda name: now[name] / values - then[name] / max(rows, 1))
     message = (
         f"{percent(now[worst], values)} of {values} values are {worst.replace('_', ' ')}, "
         f"in the reference {percent(then[worst], rows)}"
     )
-    finding = {**_NUMBER_FORMS, **_TEXT_FORMS, "other_case": "case"}[worst]
-    return share(
-        rule, field, now[worst], values, message, finding, lambda p: (counts(p)[0][worst], counts(p)[1]), len(now)
-    )
+    finding = {**_NUMBER_FORMATS, **_TEXT_FORMATS, "other_case": "case"}[worst]
+    return share(rule, field, now[worst], values, message, finding, lambda _: (then[worst], rows), tests=len(now))
 
 
 def share(
@@ -144,12 +126,12 @@ def share(
     finding: str,
     of: Callable[[FieldProfile], tuple[int, int]] | None = None,
     tests: int = 1,
-    worth: float = 1.0,
+    effect: float = 1.0,
 ) -> CheckResult:
     """Judge a share of bad rows against `above`, or against the reference's share and a margin.
 
     `of` counts the bad rows, and all that could be, of a profile. The best of `tests` tests was chosen (Bonferroni).
-    `worth` rows count for one.
+    `effect` rows count for one.
     """
     expected = None if of is None or field.expected is None else of(field.expected)
     if rule.above is not None:
@@ -159,43 +141,20 @@ def share(
     else:
         before = expected[0] / expected[1] if expected[1] else 0.0
         threshold = min(before + SHARE_MARGIN, 1.0)
-        p_value = min(
-            1.0,
-            tests
-            * fisher_greater(
-                round(bad / worth), round(rows / worth), round(expected[0] / worth), round(expected[1] / worth)
-            ),
-        )
+        counts = (round(count / effect) for count in (bad, rows, *expected))
+        p_value = min(1.0, tests * fisher_greater(*counts))
     return compare(
         bad / rows if rows else float("nan"),
-        threshold,
+        Limit(threshold, rule.critical),
         p_value,
         rows=rows,
         reference_rows=0 if field.expected is None else field.expected.rows,
         message=message,
         finding=finding,
-        critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
-
-
-def too_few(rule: IntegrityRule, count: int, unit: str) -> CheckResult:
-    """The answer to a window with fewer rows than the rule asks for."""
-    reason = "no_values" if count == 0 else "too_few_rows"
-    return no_data(reason, f"{count} {unit}, the rule asks for at least {rule.min_rows}", rows=count)
-
-
-def percent(part: int, whole: int) -> str:
-    """A share as people read it."""
-    return f"{part / whole:.1%}" if whole else "0%"
 
 
 def _types(profile: FieldProfile) -> dict[str, int]:
     """Values by type, NaN left out."""
     return {n: c - (profile.nan if n == "float" else 0) for n, c in profile.types.items()}
-
-
-def not_in_reference(field: FieldView, key: str = "", rows: int = 0) -> CheckResult:
-    """The answer to a field that the reference does not know."""
-    without = f" and the rule has no `{key}`" if key else ""
-    return no_data("not_in_reference", f"{field.name} is not in the reference{without}", rows=rows)

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from otel_mlmon.checks.context import Rows
 from otel_mlmon.stats.estimation.dle import predict_losses
 from otel_mlmon.stats.estimation.inputs import input_problem, input_rows
 from otel_mlmon.stats.inference.summary import mean
@@ -21,20 +21,19 @@ if TYPE_CHECKING:
     from otel_mlmon.values.estimators import Loss, LossModel, SurrogateModel
 
 Metric = Literal["rmse", "mae", "accuracy"]
-Rows = npt.NDArray[np.int64]
 LOSSES: Final[dict[Metric, Loss]] = {"rmse": "squared_error", "mae": "absolute_error", "accuracy": "zero_one"}
 
 
 def row_losses(block: RowBlock, rows: Rows, metric: Metric) -> tuple[Rows, Floats]:
     """Those of `rows` that have a loss, and the loss: squared or absolute error, or 1 where the class is wrong."""
-    found = outcomes(block, rows)
-    known = rows[block.truth_known[rows]]
+    pairs = outcomes(block, rows)
     if metric == "accuracy":
-        there = (found.true_class >= 0) & (found.predicted_class >= 0)
-        return known[there], losses_of("zero_one", found.predicted_class, found.true_class)[there]
-    losses = losses_of(LOSSES[metric], found.prediction, found.truth)
-    there = np.isfinite(losses)
-    return known[there], losses[there]
+        losses = losses_of("zero_one", pairs.predicted_class, pairs.true_class)
+        has_loss = (pairs.true_class >= 0) & (pairs.predicted_class >= 0)
+    else:
+        losses = losses_of(LOSSES[metric], pairs.prediction, pairs.truth)
+        has_loss = np.isfinite(losses)
+    return rows[block.truth_known[rows]][has_loss], losses[has_loss]
 
 
 def counted_loss(counts: PerformanceCounts | None, metric: Metric) -> tuple[float, float, int]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
+from otel_mlmon.checks.context import Limit, ModelView, compare, no_data, too_few_predictions
 from otel_mlmon.rulefile import MultivariateDrift
 from otel_mlmon.stats.drift.principal_components import reconstruction_errors
 from otel_mlmon.stats.inference.p_values import two_sided
@@ -24,36 +24,30 @@ def reconstruction_error(rule: MultivariateDrift, view: ModelView) -> CheckResul
     reference = view.reference
     components = reference.components if reference else None
     if reference is None or components is None:
-        return no_data(
-            "no_reference", "the reference has no principal components: it needs two numeric features or more"
-        )
+        message = "the reference has no principal components: it needs two numeric features or more"
+        return no_data("no_reference", message)
     block, rows = view.block()
     if block is None:
         return too_few_predictions(0, rule.min_rows)
     gone = [name for name in components.names if name not in block.fields]
     if gone:
         return no_data("no_values", f"{', '.join(gone)} did not come", rows=len(rows))
-    columns = [block.fields[name].numbers for name in components.names]
-    if any(column is None for column in columns):
+    columns = [x[rows] for name in components.names if (x := block.fields[name].numbers) is not None]
+    if len(columns) < len(components.names):
         return no_data("no_values", "a feature that was a number is text", rows=len(rows))
-    errors = reconstruction_errors(
-        components, np.stack([column[rows] for column in columns if column is not None], axis=1)
-    )
+    errors = reconstruction_errors(components, np.stack(columns, axis=1))
     if len(errors) < rule.min_rows:
         return too_few_predictions(len(errors), rule.min_rows)
     with np.errstate(invalid="ignore", over="ignore"):
         mean, deviation = float(errors.mean()), float(errors.std(ddof=1))
-    spread = max(deviation, components.error_deviation)
-    standard_error = math.hypot(
-        spread / math.sqrt(len(errors)), components.error_deviation / math.sqrt(components.rows)
-    )
+    before, n = components.error_deviation, len(errors)
+    standard_error = math.hypot(max(deviation, before) / math.sqrt(n), before / math.sqrt(components.rows))
     return compare(
         abs(mean / components.error_mean - 1),
-        _CHANGE if rule.above is None else rule.above,
+        Limit(_CHANGE if rule.above is None else rule.above, rule.critical),
         two_sided((mean - components.error_mean) / standard_error),
-        rows=len(errors),
+        rows=n,
         reference_rows=components.rows,
         message=f"rows differ from their reconstruction by {mean:.3g}, in the reference by {components.error_mean:.3g}",
         finding="shift",
-        critical=rule.critical,
     )

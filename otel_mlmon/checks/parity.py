@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from otel_mlmon.checks.context import ModelView, compare, no_data
-from otel_mlmon.checks.slices import slice_columns
+from otel_mlmon.checks.context import Limit, ModelView, Rows, compare, no_data
+from otel_mlmon.checks.slices import slice_columns, where
 from otel_mlmon.rulefile import ParityRule
 from otel_mlmon.stats.inference.proportion import exceeds, wilson
 from otel_mlmon.stats.metrics.agreement import Size, alike, differ, relation, relative_size
@@ -21,7 +20,7 @@ from otel_mlmon.values.evidence import Line, ParityEvidence, ParityExample, Slic
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, FIELD_SHADOW
 
 if TYPE_CHECKING:
-    from otel_mlmon.values import Floats
+    from otel_mlmon.values import Floats, Mask
 
 EXAMPLES: Final = 10
 _WORTH_A_SEARCH: Final = 0.05  # p-value above which no slices are searched
@@ -45,52 +44,46 @@ def parity(rule: ParityRule, view: ModelView) -> CheckResult:
 def judge_pairs(
     rule: ParityRule,
     block: RowBlock,
-    rows: npt.NDArray[np.int64],
+    rows: Rows,
     reference: Reference | None = None,
     predictions: int | None = None,
-    whole: Callable[[], tuple[RowBlock | None, npt.NDArray[np.int64]]] | None = None,
+    whole: Callable[[], tuple[RowBlock | None, Rows]] | None = None,
 ) -> CheckResult:
     """Judge any rows, of so many `predictions` (None: these are all). `reference` gives slices the ranges that
     they are named by; `whole` reads the rows with their features, where the block has none.
     """
-    found = pairs(block, rows, rule.tolerance)
-    n, predictions = len(found), len(rows) if predictions is None else predictions
+    compared = pairs(block, rows, rule.tolerance)
+    n, predictions = len(compared), len(rows) if predictions is None else predictions
     if n < max(rule.min_rows, 1):
-        reason = "too_few_rows" if n else "no_shadow"
-        return no_data(
-            reason,
-            f"{n} of {predictions} predictions have a shadow, the rule asks for at least {rule.min_rows}",
-            rows=n,
-        )
+        message = f"{n} of {predictions} predictions have a shadow, the rule asks for at least {rule.min_rows}"
+        return no_data("too_few_rows" if n else "no_shadow", message, rows=n)
     confidence = max(2 * rule.confidence - 1, 0.01)  # a limit outside of the interval is one that the rule is sure of
-    k = int(found.apart.sum())
-    size = relative_size(
-        found.predictions[found.numeric], found.shadows[found.numeric], above=rule.above, confidence=confidence
-    )
+    a, b = compared.predictions[compared.numeric], compared.shadows[compared.numeric]
+    size = relative_size(a, b, above=rule.above, confidence=confidence)
     if rule.method == "size":
         if size.rows < max(rule.min_rows, 2):
-            return no_data(
-                "no_values", f"{size.rows} of {n} predictions and their shadows are numbers: there is no size", rows=n
-            )
+            message = f"{size.rows} of {n} predictions and their shadows are numbers: there is no size"
+            return no_data("no_values", message, rows=n)
         value, low, high, p_value = size.value, size.low, size.high, size.p_value
     else:
+        k = int(compared.apart.sum())
         value, (low, high), p_value = k / n, wilson(k, n, confidence), exceeds(k, n, rule.above)
     slices: list[Slice] = []
     if value > rule.above and p_value <= _WORTH_A_SEARCH:
         wide, of = (block, rows) if whole is None else whole()
-        slices = _where(found if wide is None else pairs(wide, of, rule.tolerance), reference, rule.confidence)
-    how = _how(found)
-    outcome = compare(
+        slices = _where(compared if wide is None else pairs(wide, of, rule.tolerance), reference, rule.confidence)
+    how = _how(compared)
+    result = compare(
         value,
-        rule.above,
+        Limit(rule.above),
         p_value,
         rows=n,
         reference_rows=n,
-        message=_message(found, size, how, slices),
+        message=_message(compared, size, how, slices),
         finding="disagreement",
-        evidence=lambda: _evidence(found, size, how, slices, (low, high)),
+        evidence=lambda: _evidence(compared, size, how, slices, (low, high)),
     )
-    return outcome if outcome.status == "no_data" else replace(outcome, low=low, high=high)
+    return result if result.status == "no_data" else replace(result, low=low, high=high)
 
 
 def _message(found: Pairs, size: Size, how: str, slices: list[Slice]) -> str:
@@ -157,12 +150,7 @@ def _where(found: Pairs, reference: Reference | None, confidence: float) -> list
 
 
 def _places(slices: list[Slice]) -> str:
-    return "most of all where " + ", or ".join(map(place, slices[:_SHOWN_SLICES])) if slices else ""
-
-
-def place(part: Slice) -> str:
-    """A slice in words: "town = 3 and age 3 to 5"."""
-    return " and ".join(f"{name} {text}" for name, text in part.conditions)
+    return "most of all where " + ", or ".join(map(where, slices[:_SHOWN_SLICES])) if slices else ""
 
 
 def _evidence(found: Pairs, size: Size, how: str, slices: list[Slice], interval: tuple[float, float]) -> ParityEvidence:
@@ -176,7 +164,7 @@ def _evidence(found: Pairs, size: Size, how: str, slices: list[Slice], interval:
         interval=interval,
         size=float(found.apart.mean()) if size.value != size.value else size.value,
         relation=how,
-        slices=tuple(SliceValue(place(s), s.rows, s.mean, s.expected, s.p_value) for s in slices),
+        slices=tuple(SliceValue(where(s), s.rows, s.mean, s.expected, s.p_value) for s in slices),
         examples=_examples(found),
     )
 
@@ -193,19 +181,12 @@ def _examples(found: Pairs) -> tuple[ParityExample, ...]:
     """Those that are furthest apart."""
     apart = np.flatnonzero(found.apart)
     order = apart[np.argsort(-_distances(found)[apart], kind="stable")][:EXAMPLES]
-    lines = []
+    examples = []
     for index in order.tolist():
         row = int(found.rows[index])
-        prediction, shadow = map(_shown, found.values(index))
-        lines.append(
-            ParityExample(
-                prediction_id="" if found.block.ids is None else found.block.ids[row].as_py(),
-                time=int(found.block.times[row]),
-                prediction=prediction,
-                shadow=shadow,
-            )
-        )
-    return tuple(lines)
+        id_ = "" if found.block.ids is None else found.block.ids[row].as_py()
+        examples.append(ParityExample(id_, int(found.block.times[row]), *map(_shown, found.values(index))))
+    return tuple(examples)
 
 
 def _shown(value: Any) -> str:
@@ -217,9 +198,9 @@ class Pairs:
     """Rows with prediction and shadow, as indices of their block; where they differ; both as numbers or NaN."""
 
     block: RowBlock
-    rows: npt.NDArray[np.int64]
-    apart: npt.NDArray[np.bool_]
-    numeric: npt.NDArray[np.bool_]
+    rows: Rows
+    apart: Mask
+    numeric: Mask
     predictions: Floats
     shadows: Floats
 
@@ -232,7 +213,7 @@ class Pairs:
         return self.block.fields[FIELD_PREDICTION].value(row), self.block.fields[FIELD_SHADOW].value(row)
 
 
-def pairs(block: RowBlock, rows: npt.NDArray[np.int64], tolerance: float) -> Pairs:
+def pairs(block: RowBlock, rows: Rows, tolerance: float) -> Pairs:
     """Those of `rows` that have a prediction and a shadow."""
     predicted, shadow = block.fields.get(FIELD_PREDICTION), block.fields.get(FIELD_SHADOW)
     if predicted is None or shadow is None:
@@ -244,21 +225,17 @@ def pairs(block: RowBlock, rows: npt.NDArray[np.int64], tolerance: float) -> Pai
     apart = differ(one, other, tolerance) & numeric
     texts = (predicted.of_type("string") & shadow.of_type("string"))[rows]
     if texts.any():
-        apart[texts] = _labels(predicted, rows[texts]) != _labels(shadow, rows[texts])
+        apart[texts] = np.not_equal(_labels(predicted, rows[texts]), _labels(shadow, rows[texts]))
     for index in np.flatnonzero(~numeric & ~texts).tolist():
         row = int(rows[index])
         apart[index] = not alike(predicted.value(row), shadow.value(row), tolerance)
     return Pairs(block, rows, apart, numeric, one, other)
 
 
-def _numbers(cells: FieldCells, rows: npt.NDArray[np.int64]) -> Floats:
-    if cells.numbers is None:
-        return np.full(len(rows), np.nan)
-    found: Floats = cells.numbers[rows]
-    return found
+def _numbers(cells: FieldCells, rows: Rows) -> Floats:
+    return np.full(len(rows), np.nan) if cells.numbers is None else cells.numbers[rows]
 
 
-def _labels(cells: FieldCells, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+def _labels(cells: FieldCells, rows: Rows) -> list[str]:
     assert cells.texts is not None
-    found: npt.NDArray[np.object_] = np.array(cells.texts.labels, dtype=object)[cells.texts.codes[rows]]
-    return found
+    return [cells.texts.labels[code] for code in cells.texts.codes[rows]]

@@ -8,16 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
-from otel_mlmon.checks.context import (
-    ModelView,
-    compare,
-    has_enough_ground_truth,
-    no_data,
-    too_little_ground_truth,
-)
+from otel_mlmon.checks.context import Limit, ModelView, Rows, compare, no_data, too_little_ground_truth
 from otel_mlmon.rulefile import BusinessValue, CustomMetric, PerformanceRule
 from otel_mlmon.stats.inference.design_effect import effective_counts, effective_estimate
 from otel_mlmon.stats.inference.estimate import Better, Estimate, jackknife, worse
@@ -61,16 +54,12 @@ class Measured:
 def performance(rule: PerformanceRule, view: ModelView) -> CheckResult:
     """Compare the metric over the predictions with ground truth with its limit."""
     counts = view.counts
-    if not has_enough_ground_truth(rule, counts.predictions, counts.with_truth):
-        return too_little_ground_truth(rule, counts)
+    if (problem := too_little_ground_truth(rule, counts)) is not None:
+        return problem
     measured = measure(rule, view)
     if rule.absolute is None and measured.reference != measured.reference:
-        result = no_data(
-            "no_reference",
-            f"the reference has no {rule.method}; create it with ground truth (and scores, where the metric is about "
-            "them)",
-            rows=counts.with_truth,
-        )
+        message = f"the reference has no {rule.method}; create it with ground truth (and scores, where the metric is "
+        result = no_data("no_reference", message + "about them)", rows=counts.with_truth)
         value = None if measured.value != measured.value else measured.value
         return replace(result, value=value, **measured.interval)
     limit = _limit(rule, view, measured)
@@ -80,7 +69,7 @@ def performance(rule: PerformanceRule, view: ModelView) -> CheckResult:
     sure = f" ({measured.low:.4g} to {measured.high:.4g})" if measured.low == measured.low else ""
     result = compare(
         measured.value,
-        limit,
+        Limit(limit, _critical(rule, measured), higher_is_worse=measured.better == "lower"),
         p_value,
         rows=counts.with_truth,
         reference_rows=before.with_truth if before else 0,
@@ -88,8 +77,6 @@ def performance(rule: PerformanceRule, view: ModelView) -> CheckResult:
         f"{against}{note}",
         evidence=lambda: PerformanceEvidence(_numbers(view, getattr(rule, "positive", None))),
         finding="worse",
-        critical=_critical(rule, measured),
-        higher_is_worse=measured.better == "lower",
     )
     return replace(result, **measured.interval)
 
@@ -152,6 +139,7 @@ def _of_sums(method: str, view: ModelView, positive: str | None, confidence: flo
     metric, before = METRICS[method], view.expected_counts
     effect, then_effect = view.design_effects(method)
     counts = effective_counts(view.counts, effect)
+    known = effective_counts(before, then_effect) if before else None
     interval = metric.estimate(counts, positive, confidence)
     return Measured(
         metric.value(view.counts, positive),
@@ -160,11 +148,7 @@ def _of_sums(method: str, view: ModelView, positive: str | None, confidence: flo
         metric.better,
         metric.value(before, positive) if before else math.nan,
         lambda limit: metric.worse(counts, limit, positive),
-        lambda: (
-            worse_than_reference(method, counts, effective_counts(before, then_effect), positive)
-            if before
-            else math.nan
-        ),
+        lambda: worse_than_reference(method, counts, known, positive) if known else math.nan,
     )
 
 
@@ -193,9 +177,8 @@ def _of_sql(rule: CustomMetric, view: ModelView, confidence: float) -> Measured:
         len(rows),
         confidence,
     )
-    return _of_estimate(
-        effective_estimate(estimate, effect, confidence), "higher" if rule.limit == "below" else "lower", None
-    )
+    better: Better = "higher" if rule.limit == "below" else "lower"
+    return _of_estimate(effective_estimate(estimate, effect, confidence), better, None)
 
 
 # Rule models whose metric is in no table of metrics.
@@ -210,23 +193,23 @@ def options(rule: PerformanceRule) -> MetricOptions:
     return MetricOptions(getattr(rule, "positive", None), getattr(rule, "quantile", 0.5), getattr(rule, "k", None))
 
 
-def _of_estimate(found: Estimate, better: Better, before: tuple[float, float] | None) -> Measured:
+def _of_estimate(estimate: Estimate, better: Better, before: tuple[float, float] | None) -> Measured:
     def against_reference() -> float:
         if before is None:
             return math.nan
-        student = SamplingDistribution(found.value, found.standard_error, max(1, found.rows - 1))
-        window = found.distribution or student
-        unit = window.standard_error / found.standard_error if found.standard_error > 0 else 1.0
+        error = estimate.standard_error
+        window = estimate.distribution or SamplingDistribution(estimate.value, error, max(1, estimate.rows - 1))
+        unit = window.standard_error / error if error > 0 else 1.0
         both = window._replace(standard_error=math.hypot(window.standard_error, before[1] * unit))
-        return worse(found._replace(distribution=both), before[0], better)
+        return worse(estimate._replace(distribution=both), before[0], better)
 
     return Measured(
-        found.value,
-        found.low,
-        found.high,
+        estimate.value,
+        estimate.low,
+        estimate.high,
         better,
         before[0] if before else math.nan,
-        lambda limit: worse(found, limit, better),
+        lambda limit: worse(estimate, limit, better),
         against_reference,
     )
 
@@ -239,7 +222,7 @@ def _figures(view: ModelView) -> Mapping[str, MetricValue]:
     return view.reference.metric_values if part is None else part.metric_values
 
 
-def _known_rows(view: ModelView) -> tuple[RowBlock | None, npt.NDArray[np.int64]]:
+def _known_rows(view: ModelView) -> tuple[RowBlock | None, Rows]:
     block, rows = view.block()
     return block, rows if block is None else rows[block.truth_known[rows]]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from otel_mlmon import rulefile as rules
 from otel_mlmon.checks import drift, gradual, integrity
 from otel_mlmon.checks.budget import budget
 from otel_mlmon.checks.estimate import estimate
@@ -19,39 +20,6 @@ from otel_mlmon.checks.single_values import default_value, stuck
 from otel_mlmon.checks.slices import slices
 from otel_mlmon.checks.traffic import duplicates, expression, freshness, latency, volume
 from otel_mlmon.checks.value_range import out_of_range
-from otel_mlmon.rulefile import (
-    BudgetRule,
-    BusinessValue,
-    ClassMetric,
-    CustomMetric,
-    DefaultValue,
-    DriftRule,
-    Duplicates,
-    ErrorMetric,
-    EstimateRule,
-    Expression,
-    FairnessRule,
-    FeatureSetDrift,
-    Format,
-    Freshness,
-    GradualDrift,
-    Latency,
-    Missing,
-    MultivariateDrift,
-    OutOfRange,
-    ParityRule,
-    ProbabilityError,
-    ProbabilityScore,
-    QuantileLoss,
-    Ranking,
-    RuleBase,
-    Schema,
-    ScoreMetric,
-    SliceRule,
-    Stuck,
-    TypeMismatch,
-    Volume,
-)
 from otel_mlmon.values import CheckResult, FieldReference
 
 Needs = Literal["field", "fields", "rows", "ground truth"]
@@ -74,40 +42,32 @@ class Check:
     applies: Callable[[Any, FieldReference], bool] = lambda _rule, _reference: True
 
 
-CHECKS: Final[Mapping[type[RuleBase], Check]] = {
-    Missing: Check(integrity.missing, "field"),
-    TypeMismatch: Check(integrity.type_mismatch, "field"),
-    OutOfRange: Check(out_of_range, "field"),
-    DefaultValue: Check(default_value, "field"),
-    Stuck: Check(stuck, "field"),
-    Format: Check(integrity.changed_format, "field", applies=integrity.has_format),
-    Schema: Check(schema_change, "fields"),
-    Volume: Check(volume, "rows", by_segment=False),
-    Freshness: Check(freshness, "rows", by_segment=False),
-    Latency: Check(latency, "rows"),
-    Duplicates: Check(duplicates, "rows"),
-    Expression: Check(expression, "rows"),
-    DriftRule: Check(drift.drift, "field", applies=drift.applies),
-    GradualDrift: Check(gradual.gradual_drift, "field", applies=gradual.applies),
-    MultivariateDrift: Check(reconstruction_error, "rows", by_segment=False),
-    FeatureSetDrift: Check(weighted_drift, "fields"),
-    ErrorMetric: Check(performance, "ground truth"),
-    ScoreMetric: Check(performance, "ground truth"),
-    ClassMetric: Check(performance, "ground truth"),
-    ProbabilityScore: Check(performance, "ground truth"),
-    ProbabilityError: Check(performance, "ground truth"),
-    QuantileLoss: Check(performance, "ground truth"),
-    Ranking: Check(performance, "ground truth"),
-    BusinessValue: Check(performance, "ground truth"),
-    CustomMetric: Check(performance, "ground truth"),
-    EstimateRule: Check(estimate, "rows"),
-    FairnessRule: Check(fairness, "ground truth", by_segment=False),
-    SliceRule: Check(slices, "ground truth", by_segment=False),
-    BudgetRule: Check(budget, "ground truth", by_segment=False),
-    ParityRule: Check(parity, "rows"),
+CHECKS: Final[Mapping[type[rules.RuleBase], Check]] = {
+    rules.Missing: Check(integrity.missing, "field"),
+    rules.TypeMismatch: Check(integrity.type_mismatch, "field"),
+    rules.OutOfRange: Check(out_of_range, "field"),
+    rules.DefaultValue: Check(default_value, "field"),
+    rules.Stuck: Check(stuck, "field"),
+    rules.Format: Check(integrity.changed_format, "field", applies=integrity.has_format),
+    rules.Schema: Check(schema_change, "fields"),
+    rules.Volume: Check(volume, "rows", by_segment=False),
+    rules.Freshness: Check(freshness, "rows", by_segment=False),
+    rules.Latency: Check(latency, "rows"),
+    rules.Duplicates: Check(duplicates, "rows"),
+    rules.Expression: Check(expression, "rows"),
+    rules.DriftRule: Check(drift.drift, "field", applies=drift.applies),
+    rules.GradualDrift: Check(gradual.gradual_drift, "field", applies=gradual.applies),
+    rules.MultivariateDrift: Check(reconstruction_error, "rows", by_segment=False),
+    rules.FeatureSetDrift: Check(weighted_drift, "fields"),
+    rules.PerformanceRule: Check(performance, "ground truth"),
+    rules.EstimateRule: Check(estimate, "rows"),
+    rules.FairnessRule: Check(fairness, "ground truth", by_segment=False),
+    rules.SliceRule: Check(slices, "ground truth", by_segment=False),
+    rules.BudgetRule: Check(budget, "ground truth", by_segment=False),
+    rules.ParityRule: Check(parity, "rows"),
 }
 
 
-def check_of(rule: RuleBase) -> Check:
-    """Return the check of a rule."""
-    return CHECKS[type(rule)]
+def check_of(rule: rules.RuleBase) -> Check:
+    """Return the check of a rule: that of its model, or of the nearest model that it extends."""
+    return next(CHECKS[model] for model in type(rule).__mro__ if model in CHECKS)

@@ -8,7 +8,15 @@ from itertools import combinations
 
 import numpy as np
 
-from otel_mlmon.checks.context import FieldView, ModelView, compare, finite_numbers, no_data, too_few_predictions
+from otel_mlmon.checks.context import (
+    FieldView,
+    Limit,
+    ModelView,
+    compare,
+    finite_numbers,
+    no_data,
+    too_few_predictions,
+)
 from otel_mlmon.checks.drift import seen_once
 from otel_mlmon.checks.transformation import explain
 from otel_mlmon.rulefile import Schema, chosen
@@ -51,8 +59,7 @@ def schema_change(rule: Schema, view: ModelView) -> CheckResult:
     message = "; ".join(map(str, changes)) if changes else f"{len(view.reference.fields)} fields as in the reference"
     return compare(
         float(len(fields)),
-        0.0,
-        float("nan"),
+        Limit(0.0),
         rows=view.n,
         reference_rows=view.reference.rows,
         message=message,
@@ -132,19 +139,14 @@ def _same(view: ModelView, lost: FieldView, new: str) -> bool:
         return False
     codes = cells.texts.codes[rows]
     labels = [cells.texts.labels[c] for c in codes[codes >= 0]]
-    return len(labels) >= 20 and sum(label in lost.reference.categories for label in labels) > (1 - _ALIKE) * len(
-        labels
-    )
+    known = sum(label in lost.reference.categories for label in labels)
+    return len(labels) >= 20 and known > (1 - _ALIKE) * len(labels)
 
 
 def _swapped(fields: Mapping[str, FieldView]) -> list[_Change]:
     """Pairs of fields that have each other's values."""
-    likeness = {name: other for name, field in fields.items() if (other := _looks_like(field, fields)) is not None}
-    return [
-        _Change("swapped", (a, b))
-        for a, b in combinations(sorted(likeness), 2)
-        if likeness[a] == b and likeness[b] == a
-    ]
+    likeness = {name: _looks_like(field, fields) for name, field in sorted(fields.items())}
+    return [_Change("swapped", (a, b)) for a, b in combinations(likeness, 2) if (likeness[a], likeness[b]) == (b, a)]
 
 
 def _looks_like(field: FieldView, fields: Mapping[str, FieldView]) -> str | None:
@@ -160,8 +162,8 @@ def _looks_like(field: FieldView, fields: Mapping[str, FieldView]) -> str | None
         return None
     if min(_beyond(expected, profile), kolmogorov_smirnov(expected.bins, profile.bins).p_value) > _CHANGE_P_VALUE:
         return None  # unchanged: two fields may always have been alike
-    found = explain(field)
-    return found.other if found is not None and found.finding == "swap" else None
+    explained = explain(field)
+    return explained.other if explained is not None and explained.finding == "swap" else None
 
 
 def _beyond(expected: FieldProfile, profile: FieldProfile) -> float:
@@ -171,12 +173,7 @@ def _beyond(expected: FieldProfile, profile: FieldProfile) -> float:
     return beyond_extremes(int(profile.bins[0] + profile.bins[-1]), int(profile.bins.sum()), expected.numbers)
 
 
-def _category_of(new: object, reference: FieldReference, fields: Mapping[str, FieldView]) -> str | None:
-    names = set(new) if isinstance(new, dict) else set()
-    if not names:
-        return None
-    for name, other in fields.items():
-        known = other.reference.categories if other.reference and other.reference.kind == "categorical" else ()
-        if name != reference.name and names <= set(known):
-            return name
-    return None
+def _category_of(new: Mapping[str, int], reference: FieldReference, fields: Mapping[str, FieldView]) -> str | None:
+    """The other field whose categories include all new ones of this field."""
+    others = {name: f.reference.categories for name, f in fields.items() if f.reference and name != reference.name}
+    return next((name for name, categories in others.items() if set(new) <= set(categories)), None)

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.context import FieldView, compare, no_data
+from otel_mlmon.checks.context import FieldView, Limit, compare, no_data, not_in_reference, percent, too_few_values
 from otel_mlmon.checks.drift import cells
-from otel_mlmon.checks.integrity import SHARE_MARGIN, not_in_reference, percent, too_few
+from otel_mlmon.checks.integrity import SHARE_MARGIN
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import DefaultValue, Stuck
 from otel_mlmon.stats.drift.distribution import bin_index
@@ -34,33 +34,11 @@ _SHOWN: Final = 8  # shares in the evidence
 _WAS_THERE: Final = 0.01  # share of the reference's rows from which it is news that a value is gone
 _SEVERAL: Final = 2  # times as many values must be in another unit, for a new value to be one of them
 # Spellings of "not known"; any other new category is a new category.
-_UNKNOWN: Final = frozenset(
-    {
-        "",
-        "?",
-        "-",
-        "--",
-        "na",
-        "n/a",
-        "n.a.",
-        "nan",
-        "nil",
-        "none",
-        "null",
-        "unknown",
-        "undefined",
-        "missing",
-        "other",
-        "default",
-        "not available",
-        "not known",
-        "0",
-        "-1",
-        "99",
-        "999",
-        "9999",
-    }
-)  # fmt: skip - words, several a line
+_SPELLINGS: Final = (
+    "|?|-|--|na|n/a|n.a.|nan|nil|none|null|unknown|undefined|missing|other|default|not available|not known"
+    "|0|-1|99|999|9999"
+)
+_UNKNOWN: Final = frozenset(_SPELLINGS.split("|"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +59,7 @@ def _before(field: FieldView) -> _Before:
     if reference.kind == "categorical" and expected.categories is not None:
         names = [name if reference.type == "bool" else json_text(name) for name in reference.categories]
         return _Before(dict(zip(names, expected.categories.tolist(), strict=True)), expected.rows, 0)
-    if few_values(field) and expected.bins is not None:
+    if reference.few_values and expected.bins is not None:
         names = [number_text(value) for value in reference.edges[:-1]]
         return _Before(dict(zip(names, expected.bins[1:-1].tolist(), strict=True)), expected.rows, 0)
     rows, shares = reference.profile.rows, reference.constants
@@ -100,12 +78,6 @@ def _now(field: FieldView, value: str) -> int:
     return field.profile.heavy.get(value, 0)
 
 
-def few_values(field: FieldView) -> bool:
-    """Whether each bin of a numeric field holds one value only."""
-    edges = field.reference.edges if field.reference else ()
-    return len(edges) > 1 and edges[-1] == edges[-2]
-
-
 @dataclass(frozen=True, slots=True)
 class _Changes:
     """Watched values as JSON text: rows now, and the change of their share with its p-value; surest first."""
@@ -122,7 +94,7 @@ def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
         return not_in_reference(field)
     rows, before = field.profile.rows, _before(field)
     if rows < rule.min_rows:
-        return too_few(rule, rows, "rows")
+        return too_few_values(rows, "rows", rule.min_rows)
     watched = _watched(rule, field, before)
     if not watched:
         return no_data("no_values", f"{field.name} has no value at all", rows=rows, reference_rows=before.rows)
@@ -146,13 +118,12 @@ def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
         size, p_value, message = 0.0, 1.0, f"{message}; so have the other values: no single value stands out"
     return compare(
         size,
-        limit,
+        Limit(limit, rule.critical),
         p_value,
         rows=rows,
         reference_rows=before.rows,
         message=message,
         finding=finding,
-        critical=rule.critical,
         evidence=lambda: _details(field, before, changes),
     )
 
@@ -210,22 +181,19 @@ def _one_of_several(field: FieldView, size: float) -> Found | None:
 
 
 def _details(field: FieldView, before: _Before, changes: _Changes) -> FieldEvidence:
-    lines = [
-        Line(
-            f"share of {evidence.shown(v)}",
-            before.counts.get(v, 0) / max(before.rows, 1),
-            changes.now[v] / field.profile.rows,
-        )
+    of_field, n, m = evidence.of_field(field), field.profile.rows, max(before.rows, 1)
+    lines = (
+        Line(f"share of {evidence.shown(v)}", before.counts.get(v, 0) / m, changes.now[v] / n)
         for v in changes.order[:_SHOWN]
-    ]
-    of_field = evidence.of_field(field)
+    )
     return replace(of_field, numbers=(*lines, *of_field.numbers))
 
 
 def _likely(field: FieldView, before: _Before) -> set[str]:
     """0, -1, and the reference's most frequent value and median: values that stand in for unknown ones."""
-    edges = field.reference.edges if field.reference else ()
-    median = [number_text(edges[len(edges) // 2])] if edges and not few_values(field) else []
+    reference = field.reference
+    edges = reference.edges if reference and not reference.few_values else ()
+    median = [number_text(edges[len(edges) // 2])] if edges else []
     return {"0", "-1", *sorted(before.counts, key=lambda v: -before.counts[v])[:1], *median}
 
 
@@ -250,7 +218,7 @@ def _p_value(field: FieldView, now: int, before: int, rows: int, reference_rows:
 
 def _shifted(field: FieldView, left: Sequence[str], value: str) -> bool:
     """Whether the last of few values rose as the first vanished: all moved by one, up to the end of the scale."""
-    edges = field.reference.edges if field.reference and few_values(field) else ()
+    edges = field.reference.edges if field.reference and field.reference.few_values else ()
     ends = [number_text(edge) for edge in (*edges[:1], *edges[-1:])]
     return len(left) == 1 and ends in ([left[0], value], [value, left[0]])
 
@@ -299,7 +267,7 @@ def stuck(rule: Stuck, field: FieldView) -> CheckResult:
         return not_in_reference(field)
     values = field.profile.numbers + field.profile.types.get("string", 0) + field.profile.types.get("bool", 0)
     if values < rule.min_rows:
-        return too_few(rule, values, "values")
+        return too_few_values(values, "values", rule.min_rows)
     top = max(field.profile.heavy, key=lambda v: field.profile.heavy[v], default="")
     count, then = field.profile.heavy.get(top, 0), _before(field)
     before = max((*then.counts.values(), then.others)) / max(then.rows, 1)
@@ -310,12 +278,11 @@ def stuck(rule: Stuck, field: FieldView) -> CheckResult:
     p_value = 1.0 if before >= 1 else before ** (values / field.design_effect(values))
     return compare(
         count / values,
-        limit if rule.above is None else rule.above,
+        Limit(limit if rule.above is None else rule.above, rule.critical),
         p_value,
         rows=values,
         reference_rows=then.rows,
         finding="stuck",
-        critical=rule.critical,
         message=f"{percent(count, values)} of {values} values are {evidence.shown(top)}, "
         f"in the reference at most {before:.1%}",
         evidence=lambda: evidence.of_field(field),

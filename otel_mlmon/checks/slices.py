@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from otel_mlmon.checks.context import (
     EvaluationContext,
+    Limit,
     ModelView,
+    Rows,
     compare,
-    has_enough_ground_truth,
     no_data,
     too_little_ground_truth,
 )
 from otel_mlmon.checks.losses import (
     Metric,
-    Rows,
     counted_loss,
     expected_losses,
     figure,
@@ -38,9 +38,7 @@ from otel_mlmon.values.evidence import SliceEvidence, SliceValue
 from otel_mlmon.wire.columns import number_text
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values import Counts, Floats
+    from otel_mlmon.values import Counts, Floats, Mask
 
 # A boosted model of the losses is off by this much over a part of the rows, even if nothing has changed.
 _TOLERANCE: Final = 0.05
@@ -101,27 +99,20 @@ def slices(rule: SliceRule, view: ModelView) -> CheckResult:
     feature's ranges always differ, and the reference does not know them one by one.
     """
     whole = view.counts
-    if not has_enough_ground_truth(rule, whole.predictions, whole.with_truth):
-        return too_little_ground_truth(rule, whole)
+    if (problem := too_little_ground_truth(rule, whole)) is not None:
+        return problem
     if view.reference is None:
         return no_data("no_reference", "there is no reference to say what is expected", rows=whole.with_truth)
     block, rows = _rows(rule, view.context)
     known, losses = (np.zeros(0, np.int64), np.zeros(0)) if block is None else row_losses(block, rows, rule.slices)
     if block is None or len(losses) < max(rule.min_ground_truth, 2):
         unit = "classes" if rule.slices == "accuracy" else "numbers"
-        return no_data(
-            "no_values",
-            f"{len(losses)} predictions and their ground truth are {unit} to compare; the rule asks for "
-            f"{rule.min_ground_truth}",
-            rows=len(losses),
-        )
+        message = f"{len(losses)} predictions and their ground truth are {unit} to compare; the rule asks for "
+        return no_data("no_values", message + str(rule.min_ground_truth), rows=len(losses))
     searches = _searches(rule, block, known, losses, view.reference)
     if not searches:
-        return no_data(
-            "no_loss_model",
-            "the reference has no model of the losses, and no segments with ground truth: create it again",
-            rows=len(losses),
-        )
+        message = "the reference has no model of the losses, and no segments with ground truth: create it again"
+        return no_data("no_loss_model", message, rows=len(losses))
     return _judged(rule, searches, view.reference)
 
 
@@ -138,13 +129,13 @@ def _rows(rule: SliceRule, context: EvaluationContext) -> tuple[RowBlock | None,
 
 
 def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, reference: Reference) -> list[_Search]:
-    columns = slice_columns(block, rows, reference, rule.features)
+    times = block.times[rows]
     expected = _of_model(block, rows, reference, rule.slices)
     if expected is not None:
-        trust = _trust(reference, rule.slices, block.times[rows])
-        return [_Search(rule.slices, columns, losses, expected, "model", trust)]
+        columns = slice_columns(block, rows, reference, rule.features)
+        return [_Search(rule.slices, columns, losses, expected, "model", _trust(reference, rule.slices, times))]
     texts = slice_columns(replace(block, fields={}), rows, reference, rule.features)
-    found = []
+    searches = []
     for key, column in texts.items():
         known = {
             label: loss
@@ -156,11 +147,10 @@ def _searches(rule: SliceRule, block: RowBlock, rows: Rows, losses: Floats, refe
         if known:
             by_code = np.array([*(known.get(label, math.nan) for label in column.labels), math.nan])[column.codes]
             judged = np.isfinite(by_code)
-            kept = Codes(column.codes[judged], column.labels)
-            trust = _trust(reference, rule.slices, block.times[rows[judged]])
-            one = losses[judged], by_code[judged], "segments", trust
-            found.append(_Search(rule.slices, {key: kept}, *one))
-    return found
+            kept = {key: Codes(column.codes[judged], column.labels)}
+            trust = _trust(reference, rule.slices, times[judged])
+            searches.append(_Search(rule.slices, kept, losses[judged], by_code[judged], "segments", trust))
+    return searches
 
 
 def _of_model(block: RowBlock, rows: Rows, reference: Reference, metric: Metric) -> Floats | None:
@@ -177,75 +167,60 @@ def _trust(reference: Reference | None, metric: Metric, times: Counts) -> Trust:
 
 
 def _judged(rule: SliceRule, searches: Sequence[_Search], reference: Reference) -> CheckResult:
-    margin, rows = rule.worse_than_reference, max(len(one.losses) for one in searches)
+    margin, rows = rule.worse_than_reference, max(len(search.losses) for search in searches)
     confidence = 1 - (1 - rule.confidence) / len(searches)
-    found = [
-        (one, part)
-        for one in searches
-        for part in one.found(margin=margin, min_rows=rule.min_slice, confidence=confidence)
-    ]
-    sure = bool(found)
-    everywhere = None if sure else _everywhere(rule, searches)
-    if everywhere is not None:
-        return everywhere
-    if not sure:  # the most striking one, which chance explains
-        found = [
-            (one, part)
-            for one in searches
-            for part in one.found(margin=margin, min_rows=rule.min_slice, confidence=0, most=1)
+
+    def parts(confidence: float, most: int) -> list[tuple[_Search, Slice]]:
+        least = rule.min_slice
+        return [
+            (search, part)
+            for search in searches
+            for part in search.found(margin=margin, min_rows=least, confidence=confidence, most=most)
         ]
+
+    found, doubt = parts(confidence, 10), ""
+    if not found and (everywhere := _everywhere(rule, searches)) is not None:
+        return everywhere
+    if not found:  # the most striking one
+        found, doubt = parts(0, 1), ", which chance explains"
     known = reference.performance.with_truth if reference.performance else 0
     if not found:
-        return compare(
-            max(0.0, *(_worse_as_a_whole(one) for one in searches)),
-            margin,
-            1.0,
-            rows=rows,
-            reference_rows=known,
-            message=f"{rule.slices} is as expected in every part of {rows} predictions with known outcome",
-        )
+        worse = max(0.0, *(_worse_as_a_whole(search) for search in searches))
+        message = f"{rule.slices} is as expected in every part of {rows} predictions with known outcome"
+        return compare(worse, Limit(margin), 1.0, rows=rows, reference_rows=known, message=message)
     found.sort(key=lambda item: -item[1].rows * (item[1].mean - item[1].expected))
-    one, worst = max(found, key=lambda item: item[0].worse(item[1]))
     named = [
-        f"{one.worse(part):.0%} worse than expected where {where(part)} ({part.rows} predictions)"
-        for one, part in found
+        f"{s.worse(part):.0%} worse than expected where {where(part)} ({part.rows} predictions)" for s, part in found
     ]
     more = f" and in {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
-    doubt = "" if sure else ", which chance explains"
+    search, worst = max(found, key=lambda item: item[0].worse(item[1]))
     return compare(
-        one.worse(worst),
-        margin,
+        search.worse(worst),
+        Limit(margin),
         min(1.0, worst.p_value * len(searches)),
         rows=rows,
         reference_rows=known,
         message=f"{rule.slices} is {', '.join(named[:_SHOWN])}{more}{doubt}",
         finding="slice",
-        evidence=lambda: SliceEvidence(tuple(one.shown(part) for one, part in found)),
+        evidence=lambda: SliceEvidence(tuple(search.shown(part) for search, part in found)),
     )
 
 
-def _worse_as_a_whole(one: _Search) -> float:
-    return worse_by(float(one.losses.mean()), float(one.expected.mean()), one.metric)
+def _worse_as_a_whole(search: _Search) -> float:
+    return worse_by(float(search.losses.mean()), float(search.expected.mean()), search.metric)
 
 
 def _everywhere(rule: SliceRule, searches: Sequence[_Search]) -> CheckResult | None:
     """The result where all rows are worse, so that no slice stands out; None elsewhere."""
-    one = max(searches, key=lambda one: len(one.losses))
-    worse, n = _worse_as_a_whole(one), len(one.losses)
-    difference = one.losses - (1 + _TOLERANCE) * one.expected
+    search = max(searches, key=lambda search: len(search.losses))
+    worse, n = _worse_as_a_whole(search), len(search.losses)
+    difference = search.losses - (1 + _TOLERANCE) * search.expected
     p_value = t_tail(float(difference.mean()), float(difference.std(ddof=1)) / math.sqrt(n), n - 1)
     if not (worse > rule.worse_than_reference and p_value <= 1 - rule.confidence):
         return None
-    return compare(
-        worse,
-        rule.worse_than_reference,
-        p_value,
-        rows=n,
-        reference_rows=0,
-        finding="worse",
-        message=f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; "
-        "no part of them stands out",
-    )
+    message = f"{rule.slices} is {worse:.0%} worse than expected over all {n} predictions with known outcome; "
+    message += "no part of them stands out"
+    return compare(worse, Limit(rule.worse_than_reference), p_value, rows=n, finding="worse", message=message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +268,7 @@ _VALUES: Final = 30  # of a number that are labels of their own
 
 def slice_columns(
     block: RowBlock,
-    rows: npt.NDArray[np.int64],
+    rows: Rows,
     reference: Reference | None,
     features: Sequence[str] = ("*",),
     without: Collection[str] = (),
@@ -309,20 +284,19 @@ def slice_columns(
         return output_name(name) is None and name not in without and chosen(name, features)
 
     names = sorted(filter(wanted, block.fields), key=lambda name: (-weight.get(name, 0.0), name))
-    found = {name: _of_cells(block.fields[name], rows, known.get(name)) for name in names}
+    columns = {name: _of_cells(block.fields[name], rows, known.get(name)) for name in names}
     for key, texts in block.segments.items():
-        if key not in found and key not in without and chosen(key, features):
-            found[key] = _of_texts(texts, rows)
-    return found
+        if key not in columns and key not in without and chosen(key, features):
+            columns[key] = _of_texts(texts, rows)
+    return columns
 
 
-def _of_texts(texts: Texts, rows: npt.NDArray[np.int64]) -> Codes:
-    return Codes(
-        texts.codes[rows].astype(np.int32), tuple(f"= {label}" if label else "is empty" for label in texts.labels)
-    )
+def _of_texts(texts: Texts, rows: Rows) -> Codes:
+    labels = tuple(f"= {label}" if label else "is empty" for label in texts.labels)
+    return Codes(texts.codes[rows].astype(np.int32), labels)
 
 
-def _of_cells(cells: FieldCells, rows: npt.NDArray[np.int64], reference: FieldReference | None) -> Codes:
+def _of_cells(cells: FieldCells, rows: Rows, reference: FieldReference | None) -> Codes:
     other = cells.other
     if cells.numbers is not None:
         values = _of_numbers(cells.numbers[rows], reference)
@@ -333,7 +307,7 @@ def _of_cells(cells: FieldCells, rows: npt.NDArray[np.int64], reference: FieldRe
     return _joined(values, cells.unset()[rows], other[rows])
 
 
-def _joined(values: Codes, missing: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Codes:
+def _joined(values: Codes, missing: Mask, other: Mask) -> Codes:
     codes, labels = values.codes.copy(), list(values.labels)
     for mask, label in ((missing, "is missing"), (other, "is of another type")):
         if mask.any():
@@ -345,10 +319,10 @@ def _joined(values: Codes, missing: npt.NDArray[np.bool_], other: npt.NDArray[np
 def _of_numbers(x: Floats, reference: FieldReference | None) -> Codes:
     finite = np.isfinite(x)
     codes = np.full(len(x), -1, np.int32)
-    values, found = np.unique(x[finite], return_inverse=True)
-    few = len(values) <= _RANGES if reference is None or not reference.edges else _few_values(reference.edges)
+    values, places = np.unique(x[finite], return_inverse=True)
+    few = len(values) <= _RANGES if reference is None or not reference.edges else reference.few_values
     if few and len(values) <= _VALUES:
-        codes[finite] = found.reshape(-1)
+        codes[finite] = places.reshape(-1)
         return Codes(codes, tuple(f"= {number_text(value)}" for value in values.tolist()))
     edges = _edges(x[finite], reference)
     if len(edges) < 2:
@@ -357,11 +331,6 @@ def _of_numbers(x: Floats, reference: FieldReference | None) -> Codes:
     text = _texts_of(edges)
     between = [f"{low} to {high}" for low, high in zip(text[:-1], text[1:], strict=True)]
     return Codes(codes, (f"below {text[0]}", *between, f"above {text[-1]}"))
-
-
-def _few_values(edges: Sequence[float]) -> bool:
-    """Whether the reference has a bin for each of few values; then the last edge stands twice."""
-    return len(edges) > 1 and edges[-1] == edges[-2]
 
 
 def _edges(x: Floats, reference: FieldReference | None) -> list[float]:
@@ -377,5 +346,8 @@ def _edges(x: Floats, reference: FieldReference | None) -> list[float]:
 
 def _texts_of(edges: Sequence[float]) -> list[str]:
     """As short as they can be told apart."""
-    write: Callable[[int], list[str]] = lambda digits: [f"{edge:.{digits}g}" for edge in edges]  # noqa: E731
-    return next((text for digits in range(3, 17) if len(set(text := write(digits))) == len(edges)), write(17))
+    for digits in range(3, 17):
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(edges):
+            return texts
+    return [f"{edge:.17g}" for edge in edges]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from otel_mlmon.checks.context import ModelView, compare, no_data, too_few_predictions
-from otel_mlmon.checks.integrity import percent
+from otel_mlmon.checks.context import NO_ARRIVALS, Limit, ModelView, compare, no_data, percent, too_few_predictions
 from otel_mlmon.rulefile import Duplicates, Expression, Freshness, Latency, Volume, format_duration
 from otel_mlmon.rulefile.patterns import output_name
 from otel_mlmon.stats.inference.proportion import exceeds
@@ -27,38 +28,24 @@ def volume(rule: Volume, view: ModelView) -> CheckResult:
         few = rule.minimum is not None and n < rule.minimum
         limit = rule.minimum if few or rule.maximum is None else rule.maximum
         assert limit is not None
-        return compare(
-            float(n),
-            float(limit),
-            float("nan"),
-            rows=n,
-            reference_rows=0,
-            finding="few" if few else "many",
-            message=f"{n} predictions, allowed are {rule.minimum or 0} to {rule.maximum or 'any number'}",
-            higher_is_worse=not (few or rule.maximum is None),
-        )
+        message = f"{n} predictions, allowed are {rule.minimum or 0} to {rule.maximum or 'any number'}"
+        stated = Limit(float(limit), higher_is_worse=not (few or rule.maximum is None))
+        return compare(float(n), stated, rows=n, finding="few" if few else "many", message=message)
     usual = _usual(view)
     if usual is None:
         return no_data("no_history", "too few earlier windows to know how many predictions are usual", rows=n)
     middle, spread = usual
-    few = n < middle
     surprise = abs(n - middle) / max(spread, middle**0.5, 1.0)
     ratio = max((n + 1) / (middle + 1), (middle + 1) / (n + 1)) if surprise > _SIGMAS else 1.0
-    return compare(
-        ratio,
-        _FACTOR,
-        float("nan"),
-        rows=n,
-        reference_rows=round(middle),
-        finding="few" if few else "many",
-        message=f"{n} predictions, usual are {middle:.0f}",
-    )
+    finding, message = "few" if n < middle else "many", f"{n} predictions, usual are {middle:.0f}"
+    return compare(ratio, Limit(_FACTOR), rows=n, reference_rows=round(middle), finding=finding, message=message)
 
 
 def _usual(view: ModelView) -> tuple[float, float] | None:
     """Median and robust standard deviation of the number of predictions in comparable windows."""
     begin, length = view.context.start, view.context.end - view.context.start
-    panes, rows, _ = view.context.history.arrivals(begin - _WEEKS_BACK * _WEEK, begin)
+    history = view.context.history
+    panes, rows, _ = history.arrivals(begin - _WEEKS_BACK * _WEEK, begin) if history else NO_ARRIVALS
     if not len(panes):
         return None
 
@@ -85,21 +72,14 @@ def _usual(view: ModelView) -> tuple[float, float] | None:
 
 def freshness(rule: Freshness, view: ModelView) -> CheckResult:
     """Age of the newest prediction at the end of the window, in seconds."""
-    end = view.context.end
-    panes, rows, pane = view.context.history.arrivals(end - _WEEKS_BACK * _WEEK, end)
-    there = panes[rows > 0]
-    if not len(there):
+    end, history = view.context.end, view.context.history
+    panes, rows, pane = history.arrivals(end - _WEEKS_BACK * _WEEK, end) if history else NO_ARRIVALS
+    filled = panes[rows > 0]
+    if not len(filled):
         return no_data("no_rows", "no prediction in four weeks")
-    age = max(end - int(there[-1]) - pane, 0)  # it may have come at the pane's very end
-    return compare(
-        age / 1e9,
-        rule.above / 1e9,
-        float("nan"),
-        rows=view.n,
-        reference_rows=0,
-        finding="stale",
-        message=f"the newest prediction is {format_duration(age)} old, allowed are {format_duration(rule.above)}",
-    )
+    age = max(end - int(filled[-1]) - pane, 0)  # it may have come at the pane's very end
+    message = f"the newest prediction is {format_duration(age)} old, allowed are {format_duration(rule.above)}"
+    return compare(age / 1e9, Limit(rule.above / 1e9), rows=view.n, finding="stale", message=message)
 
 
 def latency(rule: Latency, view: ModelView) -> CheckResult:
@@ -112,16 +92,8 @@ def latency(rule: Latency, view: ModelView) -> CheckResult:
     value, limit = float(np.quantile(durations, rule.quantile)), rule.above / 1e9
     # As many are above the limit as chance explains, if the true quantile is at it?
     p_value = exceeds(int((durations > limit).sum()), len(durations), 1 - rule.quantile)
-    return compare(
-        value,
-        limit,
-        p_value,
-        rows=len(durations),
-        reference_rows=0,
-        finding="slow",
-        message=f"{rule.quantile:.0%} of {len(durations)} predictions took up to {value:.3g} s, "
-        f"allowed are {limit:g} s",
-    )
+    message = f"{rule.quantile:.0%} of {len(durations)} predictions took up to {value:.3g} s, allowed are {limit:g} s"
+    return compare(value, Limit(limit), p_value, rows=len(durations), finding="slow", message=message)
 
 
 def duplicates(rule: Duplicates, view: ModelView) -> CheckResult:
@@ -134,17 +106,10 @@ def duplicates(rule: Duplicates, view: ModelView) -> CheckResult:
         return no_data("no_values", "the model has no features", rows=len(rows))
     keys = np.stack([_codes(cells)[rows] for cells in features])
     _, counts = np.unique(keys, axis=1, return_counts=True)
-    again = len(rows) - len(counts)
-    return compare(
-        again / len(rows),
-        rule.above,
-        exceeds(again, len(rows), rule.above),
-        rows=len(rows),
-        reference_rows=0,
-        finding="duplicates",
-        critical=rule.critical,
-        message=f"{percent(again, len(rows))} of {len(rows)} rows repeat another one",
-    )
+    n, repeated = len(rows), len(rows) - len(counts)
+    limit, p_value = Limit(rule.above, rule.critical), exceeds(repeated, n, rule.above)
+    message = f"{percent(repeated, n)} of {n} rows repeat another one"
+    return compare(repeated / n, limit, p_value, rows=n, finding="duplicates", message=message)
 
 
 def _codes(cells: FieldCells) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -173,13 +138,6 @@ def expression(rule: Expression, view: ModelView) -> CheckResult:
     judged = holds + violated
     if not judged:
         return no_data("no_values", f"{rule.expression} is null in all of {len(rows)} rows", rows=len(rows))
-    return compare(
-        violated / judged,
-        rule.above,
-        exceeds(violated, judged, rule.above) if rule.above else float("nan"),
-        rows=judged,
-        reference_rows=0,
-        message=f"{percent(violated, judged)} of {judged} rows violate {rule.expression}",
-        finding="violated",
-        critical=rule.critical,
-    )
+    limit, p_value = Limit(rule.above, rule.critical), exceeds(violated, judged, rule.above) if rule.above else math.nan
+    message = f"{percent(violated, judged)} of {judged} rows violate {rule.expression}"
+    return compare(violated / judged, limit, p_value, rows=judged, finding="violated", message=message)

@@ -14,7 +14,6 @@ from otel_mlmon.values import FieldProfile
 _READ: Final = 5_000  # values are enough to tell
 WORTH_A_LOOK: Final = 0.02  # p-value from which the rows are read for the best explanation
 TRANSFORMED: Final = frozenset({"unit", "sign"})  # findings that are causes, from any check
-_FINDINGS = {"unit": "unit", "sign": "sign", "swap": "swap", "outliers": "outliers", "shift": "shift"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,10 @@ def explain(field: FieldView) -> Found | None:
         if name != field.name and other.kind == "numeric" and other.edges and other.profile.bins is not None:
             others[name] = Density.of(other.edges, other.profile.bins[1:-1], whole=_whole(other.profile))
     zeros = reference.constants.get("0", 0.0) * expected.rows / max(expected.numbers, 1)
-    found = explain_values(values, reference.edges, expected.bins, others, zeros=zeros, whole=_whole(expected))
-    if found.kind == "none":
+    explanation = explain_values(values, reference.edges, expected.bins, others, zeros=zeros, whole=_whole(expected))
+    if explanation.kind == "none":
         return None
-    return Found(_FINDINGS[found.kind], _sentence(found, field), found.other, found.share)
+    return Found(explanation.kind, _sentence(explanation), explanation.other, explanation.share)
 
 
 def _times(factor: float) -> str:
@@ -55,22 +54,26 @@ def _whole(profile: FieldProfile) -> bool:
     return profile.forms.get("whole", 0) == profile.numbers > 0
 
 
-def _sentence(found: Explanation, field: FieldView) -> str:
-    share = f"{found.share:.1%} of the values"
-    if found.kind == "unit":
-        scale = _times(found.factor)
-        if found.offset:
-            scale += f" {found.offset:+.4g}"
-        elif found.factors:
-            scale += f" (or {', '.join(map(_times, found.factors))})"
-        known = "" if found.factor in FACTORS or 1 / found.factor in FACTORS else " (Celsius and Fahrenheit?)"
+def _sentence(explanation: Explanation) -> str:
+    share = f"{explanation.share:.1%} of the values"
+    if explanation.kind == "unit":
+        scale = _times(explanation.factor)
+        if explanation.offset:
+            scale += f" {explanation.offset:+.4g}"
+        elif explanation.factors:
+            scale += f" (or {', '.join(map(_times, explanation.factors))})"
+        known = (
+            "" if explanation.factor in FACTORS or 1 / explanation.factor in FACTORS else " (Celsius and Fahrenheit?)"
+        )
         return f"{share} are the usual ones {scale}: another unit{known}"
-    if found.kind == "sign":
+    if explanation.kind == "sign":
         return f"{share} are the usual ones with the sign flipped"
-    if found.kind == "swap":
-        return f"{share} look like those of {found.other}: have two columns been swapped?"
-    if found.kind == "outliers":
+    if explanation.kind == "swap":
+        return f"{share} look like those of {explanation.other}: have two columns been swapped?"
+    if explanation.kind == "outliers":
         return "some values are like none seen before"
     return (
-        f"all values have moved by {found.offset:+.4g}" if found.offset else "the distribution has changed as a whole"
+        f"all values have moved by {explanation.offset:+.4g}"
+        if explanation.offset
+        else "the distribution has changed as a whole"
     )

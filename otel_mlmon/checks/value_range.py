@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_mlmon.checks import evidence
-from otel_mlmon.checks.context import FieldView, compare, no_data
+from otel_mlmon.checks.context import FieldView, Limit, compare, no_data, percent, too_few_values
 from otel_mlmon.checks.drift import seen_once
-from otel_mlmon.checks.integrity import SHARE_MARGIN, percent, share, too_few
-from otel_mlmon.checks.single_values import few_values
+from otel_mlmon.checks.integrity import SHARE_MARGIN, share
 from otel_mlmon.checks.transformation import TRANSFORMED, WORTH_A_LOOK, Found, explain
 from otel_mlmon.rulefile import OutOfRange
 from otel_mlmon.stats.drift.mixture import CONSTANT
@@ -33,7 +32,7 @@ def out_of_range(rule: OutOfRange, field: FieldView) -> CheckResult:
         return no_data("not_in_reference", f"{field.name} has no range in the reference and the rule states none")
     numbers = field.profile.numbers
     if numbers < rule.min_rows:
-        return too_few(rule, numbers, "numbers")
+        return too_few_values(numbers, "numbers", rule.min_rows)
     low, high = _range(rule, field)
     bins = field.profile.bins
     bad = field.count_outside(low, high) if stated or bins is None else int(bins[0] + bins[-1])
@@ -57,13 +56,12 @@ def out_of_range(rule: OutOfRange, field: FieldView) -> CheckResult:
         p_value = min(1.0, 2 * p_value)
     return compare(
         size,
-        limit,
+        Limit(limit, rule.critical),
         p_value,
         rows=numbers,
         reference_rows=0 if field.expected is None else field.expected.rows,
         message=f"{message}; {found.message}" if found else message,
         finding=_finding(field, found),
-        critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
 
@@ -88,7 +86,7 @@ def _p_value(field: FieldView, bad: int) -> float:
 def _other_unit(field: FieldView, worth: float) -> UnitScore | None:
     """Numbers in another unit may lie inside the range, where only their number in each bin tells."""
     reference, expected, bins = field.reference, field.expected, field.profile.bins
-    if reference is None or expected is None or expected.bins is None or bins is None or few_values(field):
+    if reference is None or expected is None or expected.bins is None or bins is None or reference.few_values:
         return None
     score = unit_score(reference.edges, expected.bins, bins, worth)
     return score if score is not None and score.p_value < WORTH_A_LOOK else None
@@ -127,7 +125,7 @@ def _unknown_categories(rule: OutOfRange, field: FieldView) -> CheckResult:
     profile, expected = field.profile, field.expected
     values, bad = _texts(profile), _unknown(rule, field, profile)
     if values < rule.min_rows:
-        return too_few(rule, values, "texts")
+        return too_few_values(values, "texts", rule.min_rows)
     message, finding = _new_categories(rule, field, bad, values)
     if rule.categories is not None or rule.above is not None or expected is None:
         of = None if rule.categories is not None else lambda p: (_unknown(rule, field, p), _texts(p))
@@ -135,21 +133,16 @@ def _unknown_categories(rule: OutOfRange, field: FieldView) -> CheckResult:
     before, rows = _unknown(rule, field, expected), _texts(expected)
     if before > SHARE_MARGIN * rows:
         # The reference keeps the most frequent names of its own rows; elsewhere their share is smaller.
-        return no_data(
-            "too_many_categories",
-            f"{percent(before, rows)} of the reference's values are in categories that it does not keep by name",
-            rows=values,
-            reference_rows=rows,
-        )
+        message = f"{percent(before, rows)} of the reference's values are in categories that it does not keep by name"
+        return no_data("too_many_categories", message, rows=values, reference_rows=rows)
     return compare(
         bad / values,
-        before / max(rows, 1) + SHARE_MARGIN,
+        Limit(before / max(rows, 1) + SHARE_MARGIN, rule.critical),
         fisher_greater(bad, values, before + seen_once(expected), rows),
         rows=values,
         reference_rows=rows,
         message=message,
         finding=finding,
-        critical=rule.critical,
         evidence=lambda: evidence.of_field(field),
     )
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from otel_mlmon.checks.losses import Metric, Rows, expected_losses
+from otel_mlmon.checks.context import Rows
+from otel_mlmon.checks.losses import Metric, expected_losses
 from otel_mlmon.stats.drift.selection import Corrected, compare, corrected_mean, standardised_difference
 from otel_mlmon.stats.estimation.trees import available
 from otel_mlmon.stats.inference.p_values import t_quantile

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from otel_mlmon.checks.context import Rows
 from otel_mlmon.checks.losses import (
     LOSSES,
     Metric,
-    Rows,
     counted_loss,
     figure,
     loss_model,

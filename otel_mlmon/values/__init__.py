@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_mlmon.values.alerts import PHASE_CODE, Alert, AlertPhase, AlertState, HistogramValue, Point
-from otel_mlmon.values.arrays import Counts, Floats
+from otel_mlmon.values.arrays import Counts, Floats, Mask
 from otel_mlmon.values.batches import (
     Batch,
     ChangeBatch,

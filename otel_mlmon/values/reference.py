@@ -37,6 +37,11 @@ class FieldReference:
     constants: Mapping[str, float] = field(default_factory=dict)
     design_effects: Effects = field(default_factory=dict)
 
+    @property
+    def few_values(self) -> bool:
+        """Whether each bin of a numeric field holds one value only; then the last edge stands twice."""
+        return len(self.edges) > 1 and self.edges[-1] == self.edges[-2]
+
 
 class MetricValue(NamedTuple):
     """The value of a metric over `rows` rows, and its standard error."""
