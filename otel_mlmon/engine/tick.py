@@ -101,6 +101,10 @@ class GroupTick:
         """Return the segment keys of all rules."""
         return segment_keys(self.group)
 
+    def query(self, start: int, end: int, segments: Sequence[str]) -> WindowQuery:
+        """Return the question for a window with the ground truth that is known at the tick's time."""
+        return WindowQuery(self.model, self.group.reference.name, start, end, segments, self.time)
+
     def alert_id(self, rule: RuleBase, target: Target) -> str:
         """Return the id of the rule's alert on a target."""
         return alert_id(self.group.name, rule.alert, target)
@@ -240,9 +244,7 @@ class Engine:
             start=tick.start,
             end=time,
             time=time,
-            reference=self._baselines.reference(
-                group.reference, tick.model, version, tick.start, time, tick.segments, time
-            ),
+            reference=self._baselines.reference(group.reference, version, tick.query(tick.start, time, tick.segments)),
             windows=tick.windows.get(version, {}),
             rows=tick.rows,
             shadowed=tick.shadowed,
@@ -319,7 +321,7 @@ class GroundTruthJudge:
         start, end = window
         reference = context.reference
         if not baseline.stored:  # the reference is measured around the window that is judged
-            reference = self._baselines.reference(baseline, tick.model, version, start, end, rule.segments, tick.time)
+            reference = self._baselines.reference(baseline, version, tick.query(start, end, rule.segments))
         compared = baseline.champion is not None and baseline.champion != version
         context = replace(
             context,

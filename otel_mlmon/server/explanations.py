@@ -17,6 +17,7 @@ from otel_mlmon.engine.matured_windows import WindowSource
 from otel_mlmon.engine.tick import Engine
 from otel_mlmon.rulefile import Group, Rule
 from otel_mlmon.values import Alert, Reference
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.values.storage import Storage
 
 KEPT: Final = 32  # explanations
@@ -80,6 +81,6 @@ class Explanations:
 
     def _reference(self, alert: Alert, group: Group, rule: Rule | None) -> Reference | None:
         target, start, end = alert.target, alert.decisive.start, alert.decisive.end
-        return Baselines(self.windows, self.references).reference(
-            group.reference, target.model, target.version, start, end, rule.segments if rule else (), end
-        )
+        segments = rule.segments if rule else ()
+        query = WindowQuery(target.model, group.reference.name, start, end, segments, known_by=end)
+        return Baselines(self.windows, self.references).reference(group.reference, target.version, query)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from otel_mlmon.values.arrays import Counts
+
+
+Key = TypeVar("Key")
+
+
+def _added(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,22 @@ class FieldProfile:
         """Finite numbers."""
         return self.types.get("int", 0) + self.types.get("float", 0) - self.nan - self.infinite
 
+    def __add__(self, other: FieldProfile) -> FieldProfile:
+        """Counts of both sets of rows, on the bins of one reference."""
+        counts = ("absent", "null", "nan", "infinite", "empty", "lost", "sum", "sum_squares")
+        a, b = self, other
+        return FieldProfile(
+            **{name: getattr(a, name) + getattr(b, name) for name in counts},
+            types=_added(a.types, b.types),
+            minimum=b.minimum if math.isnan(a.minimum) or b.minimum < a.minimum else a.minimum,
+            maximum=b.maximum if math.isnan(a.maximum) or b.maximum > a.maximum else a.maximum,
+            forms=_added(a.forms, b.forms),
+            bins=None if a.bins is None or b.bins is None else a.bins + b.bins,
+            categories=None if a.categories is None or b.categories is None else a.categories + b.categories,
+            new=_added(a.new, b.new),
+            heavy=_added(a.heavy, b.heavy),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PerformanceCounts:
@@ -83,6 +107,10 @@ class PerformanceCounts:
     sum_abs_relative_error: float = 0.0  # over rows whose truth is not 0
     relative_rows: int = 0
     confusion: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def __add__(self, other: PerformanceCounts) -> PerformanceCounts:
+        sums = {name: getattr(self, name) + getattr(other, name) for name in ("predictions", *SUMS)}
+        return PerformanceCounts(**sums, confusion=_added(self.confusion, other.confusion))
 
 
 # The counts that the store keeps as columns, in the order of its table.
@@ -153,3 +181,14 @@ class WindowProfile:
     fields: Mapping[str, FieldProfile]
     performance: PerformanceCounts
     broken_rows: int = 0  # with a broken feature: see `window.broken`
+
+    def __add__(self, other: WindowProfile) -> WindowProfile:
+        """This window with the rows of another one, for the fields that both have."""
+        return replace(
+            self,
+            rows=self.rows + other.rows,
+            performance=self.performance + other.performance,
+            fields={
+                name: profile + other.fields[name] for name, profile in self.fields.items() if name in other.fields
+            },
+        )
