@@ -14,7 +14,7 @@ from otel_mlmon.engine.tick import Engine
 from otel_mlmon.server.ground_truth_accounts import GroundTruthAccounts
 from otel_mlmon.server.rule_files import RuleFiles
 from otel_mlmon.server.scheduler import Scheduler
-from otel_mlmon.store import Store
+from otel_mlmon.values.storage import Storage
 
 _log = logging.getLogger(__name__)
 TICK_S: Final = 0.5  # how often the scheduler looks for due work when nothing was committed
@@ -30,7 +30,7 @@ class Evaluator:
     accounts: GroundTruthAccounts
     engine: Engine
     clocks: ModelClocks
-    store: Store
+    store: Storage
     wake: threading.Event
     clock: Callable[[], int]
     retention_ns: int

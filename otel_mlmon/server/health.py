@@ -15,8 +15,8 @@ from otel_mlmon.reference.book import ReferenceBook
 from otel_mlmon.rulefile import format_duration
 from otel_mlmon.server.evaluator import Evaluator
 from otel_mlmon.server.ground_truth_sources import GroundTruthSources
-from otel_mlmon.store import Store
 from otel_mlmon.values import Point
+from otel_mlmon.values.storage import Storage
 from otel_mlmon.wire import semconv
 
 VERSION: Final = version("otel-mlmon")
@@ -26,7 +26,7 @@ VERSION: Final = version("otel-mlmon")
 class Health:
     """Reads all parts of the processor; changes none."""
 
-    store: Store
+    store: Storage
     engine: Engine
     evaluator: Evaluator
     references: ReferenceBook

@@ -1,4 +1,4 @@
-"""Append batches to their tables in the caller's transaction. A prediction id is stored once per model version."""
+"""Append predictions in the caller's transaction. A prediction id is stored once per model version."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from otel_mlmon.store import states
 from otel_mlmon.store.catalog import Catalog, StoredField
-from otel_mlmon.store.database import quoted
-from otel_mlmon.store.truth import constant, truth_columns
-from otel_mlmon.values import GroundTruthBatch, PredictionBatch, State
+from otel_mlmon.store.database import quoted, registered
+from otel_mlmon.store.truth import constant
+from otel_mlmon.values import PredictionBatch, State
 from otel_mlmon.values.storage import Appended
 
 
@@ -41,17 +41,16 @@ def append_predictions(
     times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
     stored = 0
     if len(batch):
-        cursor.register("incoming", table)
         target = f"predictions.{quoted(str(change.table))}"
         columns = ", ".join(quoted(name) for name in table.column_names)
-        (stored,) = cursor.execute(
-            f"INSERT INTO {target} ({columns}) SELECT {columns} FROM "
-            "(SELECT * FROM incoming QUALIFY row_number() OVER (PARTITION BY _id ORDER BY _time) = 1) fresh "
-            f"ANTI JOIN (SELECT _id, _version FROM {target} WHERE _time BETWEEN ? AND ?) known "
-            "ON fresh._id = known._id AND fresh._version = known._version",
-            [int(times.min()) - dedup_margin_ns, int(times.max()) + dedup_margin_ns],
-        ).fetchall()[0]
-        cursor.unregister("incoming")
+        with registered(cursor, table):
+            (stored,) = cursor.execute(
+                f"INSERT INTO {target} ({columns}) SELECT {columns} FROM "
+                "(SELECT * FROM fresh QUALIFY row_number() OVER (PARTITION BY _id ORDER BY _time) = 1) fresh "
+                f"ANTI JOIN (SELECT _id, _version FROM {target} WHERE _time BETWEEN ? AND ?) known "
+                "ON fresh._id = known._id AND fresh._version = known._version",
+                [int(times.min()) - dedup_margin_ns, int(times.max()) + dedup_margin_ns],
+            ).fetchall()[0]
     if batch.dropped and (stored or not len(batch)):  # a batch that is sent again was counted before
         at = int(times.max()) if len(times) else received
         cursor.execute(
@@ -99,38 +98,3 @@ def _table(batch: PredictionBatch, fields: dict[str, StoredField], seq: int, rec
             **columns,
         }
     )
-
-
-def append_ground_truth(
-    cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
-) -> Appended:
-    """Append ground truths. The same id, time and value again is a duplicate, another value a correction.
-
-    A null or NaN takes a ground truth back. The last row of an id in the batch holds.
-    """
-    n = len(batch)
-    incoming = pa.table(
-        {
-            "model": pa.array([batch.model] * n, pa.string()),
-            "prediction_id": batch.ids,
-            "time": batch.times,
-            "received": constant(received, n),
-            **truth_columns(batch.values),
-            "seq": constant(seq, n),
-            "place": pa.array(np.arange(n)),
-        }
-    )
-    times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
-    stored = 0
-    if n:
-        cursor.register("incoming", incoming)
-        (stored,) = cursor.execute(
-            "INSERT INTO mlmon_state.ground_truth SELECT * EXCLUDE (place) FROM (SELECT * FROM incoming QUALIFY "
-            "row_number() OVER (PARTITION BY prediction_id, time, text ORDER BY place DESC) = 1) fresh ANTI JOIN "
-            "(SELECT * FROM mlmon_state.ground_truth WHERE model = ? AND time BETWEEN ? AND ?) known "
-            "ON fresh.prediction_id = known.prediction_id AND fresh.time = known.time "
-            "AND fresh.text IS NOT DISTINCT FROM known.text ORDER BY fresh.place",
-            [batch.model, int(times.min()), int(times.max())],
-        ).fetchall()[0]
-        cursor.unregister("incoming")
-    return Appended(batch.model, stored, n - stored)

@@ -29,20 +29,30 @@ class StoredField:
     position: int
 
 
+@dataclass(frozen=True, slots=True)
+class ModelTable:
+    """A model's predictions, and a cursor to read them. `name` is quoted."""
+
+    cursor: duckdb.DuckDBPyConnection
+    model: str
+    name: str
+    fields: Mapping[str, StoredField]
+
+
 class Catalog:
     """The catalogue in memory. Changes are written in the caller's transaction and kept after its commit."""
 
     def __init__(self, database: Database) -> None:
         self._tables: dict[str, str] = {}
         self._fields: dict[str, dict[str, StoredField]] = {}
-        cursor = database.cursor()
-        for model, table in cursor.execute("SELECT model, table_name FROM mlmon_state.models").fetchall():
+        with database.reading() as cursor:
+            models = cursor.execute("SELECT model, table_name FROM mlmon_state.models").fetchall()
+            rows = cursor.execute("SELECT model, field, column_name, type, position FROM mlmon_state.fields").fetchall()
+        for model, table in models:
             self._tables[model] = table
             self._fields[model] = {}
-        rows = cursor.execute("SELECT model, field, column_name, type, position FROM mlmon_state.fields").fetchall()
         for model, name, column, type_, position in rows:
             self._fields[model][name] = StoredField(name, column, type_, position)
-        cursor.close()
 
     def models(self) -> list[str]:
         """Models that ever sent a prediction."""

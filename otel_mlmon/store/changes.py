@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.store.database import Database
+from otel_mlmon.store.database import Database, registered
 from otel_mlmon.values import ChangeBatch, ChangeEvent, PredictionBatch
 from otel_mlmon.wire import semconv
 
@@ -28,11 +28,10 @@ class FirstSightings:
         self._pending: dict[_Sighting, None] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._last_features: dict[str, frozenset[str]] = {}
-        cursor = database.cursor()
-        rows = cursor.execute(
-            "SELECT model, kind, value FROM mlmon_state.changes WHERE kind <> 'deployment' ORDER BY rowid"
-        ).fetchall()
-        cursor.close()
+        with database.reading() as cursor:
+            rows = cursor.execute(
+                "SELECT model, kind, value FROM mlmon_state.changes WHERE kind <> 'deployment' ORDER BY rowid"
+            ).fetchall()
         for sighting in rows:
             self._learn(sighting)
 
@@ -103,28 +102,20 @@ def client(origin: Mapping[str, str]) -> str:
 
 def append_changes(cursor: duckdb.DuckDBPyConnection, batch: ChangeBatch) -> int:
     """Append reported changes; return how many are new."""
-    incoming = pa.table(
-        {
-            name: pa.array(
-                [getattr(event, name) for event in batch.events], pa.int64() if name == "time" else pa.string()
-            )
-            for name in ("model", "kind", "value", "time", "text")
-        }
-    )
-    cursor.register("incoming", incoming)
-    (stored,) = cursor.execute(
-        "INSERT INTO mlmon_state.changes SELECT DISTINCT * FROM incoming EXCEPT SELECT * FROM mlmon_state.changes"
-    ).fetchall()[0]
-    cursor.unregister("incoming")
+    types = {"model": pa.string(), "kind": pa.string(), "value": pa.string(), "time": pa.int64(), "text": pa.string()}
+    columns = {name: pa.array([getattr(e, name) for e in batch.events], type_) for name, type_ in types.items()}
+    with registered(cursor, pa.table(columns)):
+        (stored,) = cursor.execute(
+            "INSERT INTO mlmon_state.changes SELECT DISTINCT * FROM fresh EXCEPT SELECT * FROM mlmon_state.changes"
+        ).fetchall()[0]
     return int(stored)
 
 
 def read_changes(cursor: duckdb.DuckDBPyConnection, model: str, start: int, end: int, limit: int) -> list[ChangeEvent]:
     """Read the newest `limit` changes in [start, end) ns of a model and of all models, oldest first."""
     rows = cursor.execute(
-        "SELECT model, kind, value, time, text FROM mlmon_state.changes WHERE model IN (?, '') AND time >= ? AND "
-        "time < ? "
-        "ORDER BY time DESC, rowid DESC LIMIT ?",
+        "SELECT model, kind, value, time, text FROM mlmon_state.changes WHERE model IN (?, '') AND time >= ? "
+        "AND time < ? ORDER BY time DESC, rowid DESC LIMIT ?",
         [model, start, end, limit],
     ).fetchall()
     return [ChangeEvent(*row) for row in reversed(rows)]

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 
-from otel_mlmon.store.append import append_ground_truth, append_predictions
+from otel_mlmon.store.append import append_predictions
 from otel_mlmon.store.catalog import Catalog, StoredField
 from otel_mlmon.store.changes import FirstSightings, append_changes
 from otel_mlmon.store.database import Database, quoted
 from otel_mlmon.store.ground_truth import add_outcomes
 from otel_mlmon.store.keyed import KeyedGroundTruth
+from otel_mlmon.store.truth import append_ground_truth
 from otel_mlmon.values import Batch, ChangeBatch, GroundTruthBatch, PredictionBatch
 from otel_mlmon.values.storage import Appended
 

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from otel_mlmon.errors import ConfigError, MlmonError, RejectedInput, StoreUnavailable
 
@@ -27,15 +28,15 @@ class Database:
             self._connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit, "threads": threads})
             if path is not None:
                 # Under a name of our own: a file called like one of our schemas would make every name ambiguous.
-                self._connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {_CATALOG}")
+                self._connection.execute(f"ATTACH {literal(str(path))} AS {_CATALOG}")
         except (duckdb.Error, OSError) as error:
-            raise ConfigError(f"cannot open the store {path}: {_first_line(error)}") from error
+            raise ConfigError(f"cannot open the store {path}: {first_line(error)}") from error
         self._write_lock = threading.Lock()
         try:
             self._migrate()
         except (duckdb.Error, MlmonError) as error:
             self._connection.close()
-            raise ConfigError(f"cannot open the store {path}: {_first_line(error)}") from error
+            raise ConfigError(f"cannot open the store {path}: {first_line(error)}") from error
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection for one thread's reads. Exhaust each result before the next query on it."""
@@ -45,7 +46,7 @@ class Database:
                 cursor.execute(f"USE {_CATALOG}")
             return cursor
         except duckdb.Error as error:
-            raise StoreUnavailable(f"the store is closed: {_first_line(error)}") from error
+            raise StoreUnavailable(f"the store is closed: {first_line(error)}") from error
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -68,10 +69,10 @@ class Database:
                 cursor.execute("COMMIT")
             except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
                 _rollback(cursor)
-                raise RejectedInput(f"cannot be stored: {_first_line(error)}", "unstorable") from error
+                raise RejectedInput(f"cannot be stored: {first_line(error)}", "unstorable") from error
             except duckdb.Error as error:
                 _rollback(cursor)
-                raise StoreUnavailable(f"commit failed: {_first_line(error)}") from error
+                raise StoreUnavailable(f"commit failed: {first_line(error)}") from error
             except BaseException:
                 _rollback(cursor)
                 raise
@@ -114,10 +115,31 @@ def _rollback(cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute("ROLLBACK")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def quoted(name: str) -> str:
     """Return `name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def registered(cursor: duckdb.DuckDBPyConnection, table: pa.Table, name: str = "fresh") -> Iterator[None]:
+    """Let queries read `table` under a name."""
+    cursor.register(name, table)
+    yield
+    cursor.unregister(name)
+
+
+def insert(cursor: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    """Append rows to a table of the schema `mlmon_state`, column by name."""
+    if rows.num_rows:
+        with registered(cursor, rows):
+            cursor.execute(f"INSERT INTO mlmon_state.{table} BY NAME SELECT * FROM fresh")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
-from otel_mlmon.store import ledger
-from otel_mlmon.store.database import Database
+from otel_mlmon.store.database import Database, registered
 from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, VerdictRow
 
 _HISTORY: Final = ("verdicts", "revisions", "estimates")
+# Columns of the estimates: texts, whole numbers, and those that are known later.
+_TEXTS: Final = frozenset({"alert", "model", "version", "segment", "metric"})
+_WHOLE: Final = frozenset({"start", "end", "made", "with_truth", "scored"})
+_RESULT: Final = ("realised", "realised_low", "realised_high", "with_truth", "coverage", "scored")
 
 
 class Documents:
@@ -72,16 +77,30 @@ class Documents:
         return [LastRevision._make(row) for row in rows]
 
     def append_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        with self._database.transaction() as cursor:
-            ledger.append_estimates(cursor, rows)
+        if kept := list(rows):
+            with self._database.transaction() as cursor, registered(cursor, _table(kept)):
+                cursor.execute(
+                    "INSERT INTO mlmon_state.estimates BY NAME SELECT * FROM fresh "
+                    'ANTI JOIN mlmon_state.estimates USING (alert, "start", "end")'
+                )
 
     def score_estimates(self, rows: Iterable[LedgerEntry]) -> None:
-        with self._database.transaction() as cursor:
-            ledger.score_estimates(cursor, rows)
+        if scored := list(rows):
+            changes = ", ".join(f"{name} = fresh.{name}" for name in _RESULT)
+            with self._database.transaction() as cursor, registered(cursor, _table(scored)):
+                cursor.execute(
+                    f"UPDATE mlmon_state.estimates AS kept SET {changes} FROM fresh "
+                    'WHERE kept.alert = fresh.alert AND kept."start" = fresh."start" AND kept."end" = fresh."end"'
+                )
 
     def estimates(self, alert: str, limit: int = 200) -> list[LedgerEntry]:
+        columns = ", ".join(f'"{name}"' for name in LedgerEntry._fields)
         with self._database.reading() as cursor:
-            return ledger.read_estimates(cursor, alert, limit)
+            rows = cursor.execute(
+                f'SELECT {columns} FROM mlmon_state.estimates WHERE alert = ? ORDER BY "end" DESC LIMIT ?',
+                [alert, limit],
+            ).fetchall()
+        return [LedgerEntry._make(math.nan if value is None else value for value in row) for row in reversed(rows)]
 
     def forget_history(self, alerts: Sequence[str], before: int) -> None:
         with self._database.transaction() as cursor:
@@ -109,3 +128,11 @@ def _append(cursor: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[
         columns = [list(column) for column in zip(*rows, strict=True)]
         values = ", ".join(["unnest(?)"] * len(columns))
         cursor.execute(f"INSERT INTO mlmon_state.{table} SELECT {values}", columns)
+
+
+def _table(rows: Sequence[LedgerEntry]) -> pa.Table:
+    columns = {}
+    for name, values in zip(LedgerEntry._fields, zip(*rows, strict=True), strict=True):
+        type_ = pa.string() if name in _TEXTS else pa.int64() if name in _WHOLE else pa.float64()
+        columns[name] = pa.array([None if isinstance(v, float) and math.isnan(v) else v for v in values], type_)
+    return pa.table(columns)

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from otel_mlmon.store.catalog import Catalog, StoredField
-from otel_mlmon.store.database import Database, quoted
+from otel_mlmon.store.database import Database, quoted, registered
 from otel_mlmon.wire.semconv import FIELD_PREDICTION
 
 # joined: predictions with ground truth; early: joined, and the ground truth came first; correction: another value for
@@ -149,20 +149,19 @@ def _look(
 def _write(cursor: duckdb.DuckDBPyConnection, settled: _Settled) -> None:
     """Write the results in the caller's transaction."""
     if settled.arrived.num_rows:
-        cursor.register("arrived", settled.arrived)
-        cursor.execute(
-            "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND names = '' AND key IN (SELECT key "
-            "FROM arrived)",
-            [settled.model],
-        )
-        cursor.unregister("arrived")
+        with registered(cursor, settled.arrived):
+            cursor.execute(
+                "DELETE FROM mlmon_state.waiting_ground_truth WHERE model = ? AND names = '' "
+                "AND key IN (SELECT key FROM fresh)",
+                [settled.model],
+            )
     if settled.waiting.num_rows:
-        cursor.register("fresh", settled.waiting)
-        cursor.execute(
-            "INSERT INTO mlmon_state.waiting_ground_truth SELECT ?, '', key, time, texts, numbers, bools FROM fresh",
-            [settled.model],
-        )
-        cursor.unregister("fresh")
+        with registered(cursor, settled.waiting):
+            cursor.execute(
+                "INSERT INTO mlmon_state.waiting_ground_truth "
+                "SELECT ?, '', key, time, texts, numbers, bools FROM fresh",
+                [settled.model],
+            )
     add_outcomes(cursor, settled.model, settled.outcomes)
     cursor.execute(
         "INSERT OR REPLACE INTO mlmon_state.ground_truth_settled VALUES (?, ?)", [settled.model, settled.seq]

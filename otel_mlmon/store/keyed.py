@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import duckdb
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_mlmon.store.catalog import StoredField
-from otel_mlmon.store.database import Database, quoted
+from otel_mlmon.store.database import Database, literal, quoted, registered
 from otel_mlmon.store.ground_truth import add_outcomes
-from otel_mlmon.store.truth import constant, plain_values, truth_columns
+from otel_mlmon.store.truth import append_truths, plain_values
 from otel_mlmon.values import GroundTruthBatch
 from otel_mlmon.values.storage import Appended
 from otel_mlmon.wire.columns import json_text, number_text
@@ -33,9 +33,8 @@ class KeyedGroundTruth:
 
     def __init__(self, database: Database, *, horizon_ns: int) -> None:
         self._horizon_ns = horizon_ns
-        cursor = database.cursor()
-        rows = cursor.execute("SELECT DISTINCT model, names FROM mlmon_state.keyed_ground_truth").fetchall()
-        cursor.close()
+        with database.reading() as cursor:
+            rows = cursor.execute("SELECT DISTINCT model, names FROM mlmon_state.keyed_ground_truth").fetchall()
         self._names: set[tuple[str, str]] = set(rows)
         self._pending: dict[tuple[str, str], list[tuple[int, int, pa.Table]]] = {}  # first and last time, texts of keys
 
@@ -43,38 +42,16 @@ class KeyedGroundTruth:
         self, cursor: duckdb.DuckDBPyConnection, batch: GroundTruthBatch, *, seq: int, received: int
     ) -> Appended:
         """Append new rows; the same keys, time and value again are a duplicate."""
-        n, features = len(batch), sorted(batch.keys)
-        names = json.dumps(features, ensure_ascii=False)
-        times = np.asarray(batch.times.to_numpy(zero_copy_only=False), dtype=np.int64)
-        if not n:
+        if not len(batch):
             return Appended(batch.model, 0, 0)
+        features = sorted(batch.keys)
+        names = json.dumps(features, ensure_ascii=False)
         texts = [list(map(key_text, plain_values(batch.keys[name]))) for name in features]
-        parts = pa.table(
-            [pa.array(column, pa.string()) for column in texts], names=[f"part{i}" for i in range(len(texts))]
-        )
-        self._pending.setdefault((batch.model, names), []).append((int(times.min()), int(times.max()), parts))
-        incoming = pa.table(
-            {
-                "model": pa.array([batch.model] * n, pa.string()),
-                "names": pa.array([names] * n, pa.string()),
-                "key": pa.array(_keys(texts), pa.string()),
-                "time": batch.times,
-                "received": constant(received, n),
-                **truth_columns(batch.values),
-                "seq": constant(seq, n),
-                "place": pa.array(np.arange(n)),
-            }
-        )
-        cursor.register("incoming", incoming)
-        (stored,) = cursor.execute(
-            "INSERT INTO mlmon_state.keyed_ground_truth SELECT * EXCLUDE (place) FROM (SELECT * FROM incoming QUALIFY "
-            "row_number() OVER (PARTITION BY key, time, text ORDER BY place DESC) = 1) fresh ANTI JOIN "
-            f"(SELECT * FROM {_OF_MODEL} AND time BETWEEN $first AND $last) known ON fresh.key = known.key "
-            "AND fresh.time = known.time AND fresh.text IS NOT DISTINCT FROM known.text ORDER BY fresh.place",
-            {"model": batch.model, "names": names, "first": int(times.min()), "last": int(times.max())},
-        ).fetchall()[0]
-        cursor.unregister("incoming")
-        return Appended(batch.model, int(stored), n - int(stored))
+        parts = pa.table({f"part{i}": pa.array(column, pa.string()) for i, column in enumerate(texts)})
+        span = pc.min(batch.times).as_py(), pc.max(batch.times).as_py()
+        self._pending.setdefault((batch.model, names), []).append((*span, parts))
+        key = ("key", pa.array(_keys(texts), pa.string()))
+        return append_truths(cursor, "keyed_ground_truth", batch, {"names": names}, key, seq=seq, received=received)
 
     def keep(self) -> None:
         """Adopt the keys after the commit."""
@@ -108,9 +85,8 @@ class KeyedGroundTruth:
                 firsts, lasts, parts = zip(*self._pending[model, names], strict=True)
                 reach = (min(firsts) - self._horizon_ns, max(lasts) + self._horizon_ns)
                 likely = "" if key is None else _likely(f"{table}", json.loads(names), fields, reach)
-                cursor.register("parts", pa.concat_tables(parts))
-                self._join_ground_truth(cursor, likely, key, about)
-                cursor.unregister("parts")
+                with registered(cursor, pa.concat_tables(parts), "parts"):
+                    self._join_ground_truth(cursor, likely, key, about)
 
     def _join_predictions(self, cursor: duckdb.DuckDBPyConnection, table: str, key: str, about: dict[str, Any]) -> None:
         """Join predictions of this commit with the newest ground truth of earlier commits.
@@ -126,25 +102,22 @@ class KeyedGroundTruth:
             f"WITH fresh AS (SELECT _id, _time, {key} AS key FROM {table} p WHERE _seq = $seq), "
             f"wanted AS (SELECT key, time, received, number, text, seq, rowid AS place FROM {_OF_MODEL} AND seq < $seq "
             "AND time BETWEEN $low AND $high AND key IN (SELECT key FROM fresh)) "
-            "SELECT f._id AS id, w.key, w.time, w.received, w.number, w.text, w.seq FROM fresh f JOIN wanted w "
-            "USING (key) "
-            "WHERE abs(f._time - w.time) <= $horizon "
+            "SELECT f._id AS id, w.key, w.time, w.received, w.number, w.text, w.seq "
+            "FROM fresh f JOIN wanted w USING (key) WHERE abs(f._time - w.time) <= $horizon "
             "QUALIFY row_number() OVER (PARTITION BY f._id ORDER BY w.seq DESC, w.place DESC) = 1",
             params={**about, "low": first - self._horizon_ns, "high": last + self._horizon_ns},
         ).to_arrow_table()
         if not pairs.num_rows:
             return
-        cursor.register("pairs", pairs)
-        (early,) = cursor.execute(
-            "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM "
-            "pairs ANTI JOIN "
-            "(SELECT prediction_id, seq FROM mlmon_state.ground_truth WHERE model = $model "
-            "AND seq > (SELECT min(seq) FROM pairs)) own ON pairs.id = own.prediction_id AND own.seq > pairs.seq",
-            {"model": about["model"], "seq": about["seq"]},
-        ).fetchall()[0]
         named = {"model": about["model"], "names": about["names"]}
-        cursor.execute(f"DELETE FROM {_WAITING} AND key IN (SELECT key FROM pairs)", named)
-        cursor.unregister("pairs")
+        with registered(cursor, pairs, "pairs"):
+            (early,) = cursor.execute(
+                "INSERT INTO mlmon_state.ground_truth SELECT $model, id, time, received, number, text, $seq FROM pairs "
+                "ANTI JOIN (SELECT prediction_id, seq FROM mlmon_state.ground_truth WHERE model = $model "
+                "AND seq > (SELECT min(seq) FROM pairs)) own ON pairs.id = own.prediction_id AND own.seq > pairs.seq",
+                {"model": about["model"], "seq": about["seq"]},
+            ).fetchall()[0]
+            cursor.execute(f"DELETE FROM {_WAITING} AND key IN (SELECT key FROM pairs)", named)
         add_outcomes(cursor, about["model"], {"early": int(early)})
 
     def _join_ground_truth(
@@ -155,8 +128,8 @@ class KeyedGroundTruth:
         matched, joined = "SELECT NULL::VARCHAR AS key WHERE false", 0
         if key is not None:
             pairs = cursor.sql(
-                f"WITH wanted AS (SELECT key, time, received, number, text, rowid AS place FROM {_OF_MODEL} AND "
-                "seq = $seq) "
+                "WITH wanted AS (SELECT key, time, received, number, text, rowid AS place "
+                f"FROM {_OF_MODEL} AND seq = $seq) "
                 f"SELECT DISTINCT p._id AS id, w.* FROM (SELECT _id, _time, {key} AS key FROM ({likely}) p) p "
                 "JOIN wanted w USING (key) WHERE abs(p._time - w.time) <= $horizon ORDER BY place",
                 params=about,
@@ -217,7 +190,7 @@ def _likely(table: str, names: list[str], fields: Mapping[str, StoredField], rea
         f"{quoted(field.column)} IN (SELECT {parts[field.type].format(part)} FROM parts)" if field.column else "false"
         for field, part in stored
     )
-    odd = " OR ".join(f"_other[{_literal(name)}] IS NOT NULL" for name in names)
+    odd = " OR ".join(f"_other[{literal(name)}] IS NOT NULL" for name in names)
     near = f"_time BETWEEN {reach[0]} AND {reach[1]}"
     return (
         f"SELECT * FROM {table} WHERE {near} AND {same} "
@@ -225,19 +198,15 @@ def _likely(table: str, names: list[str], fields: Mapping[str, StoredField], rea
     )
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _text(field: StoredField) -> str:
-    other = f"p._other[{_literal(field.name)}]"
+    other = f"p._other[{literal(field.name)}]"
     own = "NULL"
     if field.column:
         column = f"p.{quoted(field.column)}"
         own = _number(column) if field.type == "number" else f"{column}::VARCHAR"
     return (
-        f"CASE WHEN p._other IS NULL OR {other} IS NULL THEN {own} WHEN starts_with({other}, '\"') THEN "
-        f"{other}::JSON ->> '$' "
+        f"CASE WHEN p._other IS NULL OR {other} IS NULL THEN {own} "
+        f"WHEN starts_with({other}, '\"') THEN {other}::JSON ->> '$' "
         f"WHEN regexp_full_match({other}, '-?[0-9]+') OR TRY_CAST({other} AS DOUBLE) IS NULL THEN {other} "
         f"ELSE {_number(f'{other}::DOUBLE')} END"
     )

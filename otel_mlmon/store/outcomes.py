@@ -1,70 +1,143 @@
-"""Changes of known ground truth, commit by commit."""
+"""Sums over predictions whose ground truth is known, and when it became known."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Final
+
 import duckdb
+import pyarrow as pa
+
+from otel_mlmon.store.catalog import Catalog, ModelTable
+from otel_mlmon.store.database import Database, insert
+from otel_mlmon.store.profiles import in_segments, known_by, window_parameters
+from otel_mlmon.store.rows import read_events
+from otel_mlmon.values.profiles import SUMS, ClassCount, DroppedRows, RowSums, WindowSums
+from otel_mlmon.values.query import WindowQuery
+from otel_mlmon.values.storage import GroundTruthEvents
+
+_FURTHEST: Final = 2**62  # ns, further apart than any two times
+_SUMS: Final = ", ".join(f'sum("{name}")' for name in SUMS)
+_TABLES: Final = ("outcomes", "outcome_classes", "outcome_progress")
 
 
-def event_query(table: str) -> str:
-    """SQL of the changes by commits after $since up to $upto: columns of `table`, `_sign`, `_known_at`, `_number`,
-    `_text`.
+class Outcomes:
+    """Sums of all models. See `values.storage.OutcomeStorage` for the methods."""
 
-    At any time, the last ground truth that arrived holds among those with an earlier time of their own. A ground truth
-    therefore counts from its own time until the earliest time of any later arrival. A later arrival may bring that end
-    forward; lines that were counted are then taken back. A prediction that arrives after its ground truth counts in
-    full. The two times are at most $reach apart, checked pair by pair: a pair that was counted is found again when it
-    is corrected. Cost: the rows of the commits, and one search for their ids among predictions since $oldest and ground
-    truths since $reach before.
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._catalog = catalog
+
+    def progress(self, model: str, reference: str) -> int:
+        with self._database.reading() as cursor:
+            rows = cursor.execute(
+                "SELECT seq FROM mlmon_state.outcome_progress WHERE model = ? AND reference = ?", [model, reference]
+            ).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    def events(
+        self, model: str, segments: Sequence[str], since: int, upto: int, reach: int | None, most: int
+    ) -> GroundTruthEvents | None:
+        table = self._catalog.table(model)
+        if table is None:
+            return None
+        with self._database.reading() as cursor:
+            stored = ModelTable(cursor, model, table, self._catalog.fields(model))
+            last = _next_commit(stored, since, upto, most)
+            oldest = 0 if reach is None else _oldest_concerned(stored, since, last, reach)
+            within = _FURTHEST if reach is None else reach
+            rows, signs = read_events(stored, segments, since, last, oldest, within)
+        return GroundTruthEvents(rows, signs, last)
+
+    def append(self, model: str, reference: str, sums: pa.Table, classes: pa.Table, seq: int) -> None:
+        with self._database.transaction() as cursor:
+            insert(cursor, "outcomes", sums)
+            insert(cursor, "outcome_classes", classes)
+            cursor.execute(
+                "INSERT OR REPLACE INTO mlmon_state.outcome_progress VALUES (?, ?, ?)", [model, reference, seq]
+            )
+
+    def forget(self, model: str) -> None:
+        with self._database.transaction() as cursor:
+            for name in _TABLES:
+                cursor.execute(f"DELETE FROM mlmon_state.{name} WHERE model = ?", [model])
+
+    def known(self, query: WindowQuery, step: int) -> pa.Table:
+        with self._database.reading() as cursor:
+            return cursor.sql(
+                "SELECT version, pane // $step * $step AS at, (known - 1) // $step * $step AS known, "
+                "sum(with_truth) AS n FROM mlmon_state.outcomes WHERE model = $model AND reference = $reference "
+                "AND segment = '' AND pane >= $start AND pane < $end AND known <= $known GROUP BY ALL",
+                params={**window_parameters(query), "known": known_by(query), "step": step},
+            ).to_arrow_table()
+
+    def window_sums(self, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
+        with self._database.reading() as cursor:
+            return _window_sums(cursor, query, starts)
+
+
+def _window_sums(cursor: duckdb.DuckDBPyConnection, query: WindowQuery, starts: Sequence[int]) -> WindowSums:
+    """Sum up predictions, predictions that senders lost, and ground truth.
+
+    Every tick asks for few rows, and planning the queries costs most. So the queries have few expressions and use no
+    DuckDB relations, which are planned twice.
     """
-    fresh = "SELECT prediction_id FROM mlmon_state.ground_truth WHERE model = $model AND seq > $since AND seq <= $upto"
-    late = f"SELECT _id FROM {table} WHERE _seq > $since AND _seq <= $upto AND _time >= $oldest"
-    return (
-        "WITH told AS (SELECT prediction_id, time, number, text, seq, rowid AS line FROM mlmon_state.ground_truth "
-        "WHERE model = $model AND seq <= $upto AND time >= $oldest - $reach "
-        f"AND (prediction_id IN ({fresh}) OR prediction_id IN ({late}))), "
-        "pairs AS (SELECT p.* EXCLUDE (_place), e.time AS _from, e.number AS _number, e.text AS _text, "
-        "e.seq <= $since AND p._seq <= $since AS _counted, greatest(e.time, min(e.time) OVER later) AS _ended, "
-        "min(e.time) OVER later AS _next, greatest(e.time, min(e.time) FILTER (e.seq <= $since) OVER later) AS "
-        "_ended_before, "
-        "min(e.time) FILTER (e.seq <= $since) OVER later AS _next_before FROM told e "
-        f"JOIN (SELECT *, rowid AS _place FROM {table} WHERE _time >= $oldest AND _seq <= $upto) p "
-        "ON p._id = e.prediction_id AND abs(e.time - p._time) <= $reach WINDOW later AS "
-        "(PARTITION BY p._place ORDER BY e.seq, e.line ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)), "
-        "lives AS (SELECT * EXCLUDE (_ended, _next, _ended_before, _next_before), "
-        "CASE WHEN _next IS NOT NULL THEN _ended END AS _until, "
-        "CASE WHEN _next_before IS NOT NULL THEN _ended_before END AS _before FROM pairs WHERE _text IS NOT NULL) "
-        "SELECT * EXCLUDE (_lines), unnest(_lines).sign AS _sign, unnest(_lines).at AS _known_at FROM (SELECT *, "
-        "list_filter(["
-        "{'sign': 1, 'at': CASE WHEN NOT _counted THEN _from END}, "
-        "{'sign': -1, 'at': CASE WHEN NOT _counted OR _until IS DISTINCT FROM _before THEN _until END}, "
-        "{'sign': 1, 'at': CASE WHEN _counted AND _until IS DISTINCT FROM _before THEN _before END}"
-        "], lambda line: line.at IS NOT NULL) AS _lines FROM lives)"
+    width, single = query.width, len(starts) == 1
+    parameters: dict[str, Any] = {"model": query.model, "start": min(starts), "end": max(starts) + width}
+    if not single:
+        parameters |= {"width": width, "starts": list(starts)}
+
+    def lines(table: str, columns: str, values: str, time: str, where: str, **more: Any) -> list[tuple[Any, ...]]:
+        start = "$start" if single else f"$start + ({time} - $start) // $width * $width"
+        several = "" if single else f" AND list_contains($starts, {start})"
+        return cursor.execute(
+            f"SELECT {start}, {columns}, {values} FROM mlmon_state.{table} WHERE model = $model AND {time} >= $start "
+            f"AND {time} < $end{where}{several} GROUP BY ALL",
+            {**parameters, **more},
+        ).fetchall()
+
+    panes = f" AND reference = $reference AND {in_segments('segment', '$segments')}"
+    more: dict[str, Any] = {"reference": query.reference, "segments": list(query.segments)}
+    totals = lines(
+        "pane_totals", "version, segment", "sum(rows), sum(lost_rows), sum(broken_rows)", "pane", panes, **more
+    )
+    dropped = lines("dropped", "version", "sum(rows)", "time", "")
+    sums: list[tuple[Any, ...]] = []
+    classes: list[tuple[Any, ...]] = []
+    if query.known_by != 0:
+        known = f"{panes} AND known <= $known"
+        more["known"] = known_by(query)
+        sums = lines("outcomes", "version, segment", _SUMS, "pane", known, **more)
+        classes = lines("outcome_classes", "version, segment, truth, prediction", "sum(n)", "pane", known, **more)
+    return WindowSums(
+        list(map(RowSums._make, totals)),
+        list(map(DroppedRows._make, dropped)),
+        sums,
+        list(map(ClassCount._make, classes)),
     )
 
 
-def next_commit(cursor: duckdb.DuckDBPyConnection, model: str, table: str, since: int, upto: int, most: int) -> int:
+def _next_commit(table: ModelTable, since: int, upto: int, most: int) -> int:
     """Return the last commit such that about `most` ground truths and predictions came after `since`."""
-    last = cursor.execute(
+    last = table.cursor.execute(
         "SELECT max(seq) FROM (SELECT seq, sum(n) OVER (ORDER BY seq) AS upto, n FROM (SELECT seq, count(*) AS n FROM ("
         "SELECT seq FROM mlmon_state.ground_truth WHERE model = ? AND seq > ? AND seq <= ? UNION ALL "
-        f"SELECT _seq FROM {table} WHERE _seq > ? AND _seq <= ?) GROUP BY seq)) WHERE upto - n <= ?",
-        [model, since, upto, since, upto, most],
+        f"SELECT _seq FROM {table.name} WHERE _seq > ? AND _seq <= ?) GROUP BY seq)) WHERE upto - n <= ?",
+        [table.model, since, upto, since, upto, most],
     ).fetchall()[0][0]
     # None: all commits were of other models.
     return upto if last is None else int(last)
 
 
-def oldest_concerned(
-    cursor: duckdb.DuckDBPyConnection, model: str, table: str, since: int, upto: int, reach: int
-) -> int:
+def _oldest_concerned(table: ModelTable, since: int, upto: int, reach: int) -> int:
     """Return the time (ns) of the oldest prediction that these commits may concern.
 
     That is `reach` before the first ground truth of these commits, or their first prediction. It follows the data and
     not the clock, as a history that is loaded has a clock of its own.
     """
-    oldest = cursor.execute(
+    oldest = table.cursor.execute(
         "SELECT least((SELECT min(time) FROM mlmon_state.ground_truth WHERE model = ? AND seq > ? AND seq <= ?) - ?, "
-        f"(SELECT min(_time) FROM {table} WHERE _seq > ? AND _seq <= ?))",
-        [model, since, upto, reach, since, upto],
+        f"(SELECT min(_time) FROM {table.name} WHERE _seq > ? AND _seq <= ?))",
+        [table.model, since, upto, reach, since, upto],
     ).fetchall()[0][0]
     return 0 if oldest is None else int(oldest)

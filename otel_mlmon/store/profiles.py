@@ -7,15 +7,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from otel_mlmon.store.database import Database
+from otel_mlmon.store.database import Database, insert
 from otel_mlmon.values.profiles import ValueCount
 from otel_mlmon.values.query import WindowQuery
 
 EVER: Final = 2**63 - 1  # later than any time, ns
-_PROFILE_COLUMNS = (
-    "model, reference, version, segment, pane, field, counts, bins, total, squares, minimum, maximum, new, heavy"
-)
-_TOTAL_COLUMNS = "model, reference, version, segment, pane, rows, lost_rows, broken_rows"
 
 
 class Profiles:
@@ -35,20 +31,14 @@ class Profiles:
 
     def replace(self, model: str, reference: str, panes: Sequence[int], profiles: pa.Table, totals: pa.Table) -> None:
         with self._database.transaction() as cursor:
-            for table, columns, fresh in (
-                ("mlmon_state.profiles", _PROFILE_COLUMNS, profiles),
-                ("mlmon_state.pane_totals", _TOTAL_COLUMNS, totals),
-            ):
+            for table, fresh in (("profiles", profiles), ("pane_totals", totals)):
                 if len(panes):
                     cursor.execute(
-                        f"DELETE FROM {table} WHERE model = ? AND reference = ? AND pane BETWEEN ? AND ? "
+                        f"DELETE FROM mlmon_state.{table} WHERE model = ? AND reference = ? AND pane BETWEEN ? AND ? "
                         "AND pane IN (SELECT unnest(?))",
                         [model, reference, min(panes), max(panes), list(panes)],
                     )
-                if fresh.num_rows:
-                    cursor.register("fresh", fresh)
-                    cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM fresh")
-                    cursor.unregister("fresh")
+                insert(cursor, table, fresh)
 
     def read(self, query: WindowQuery, fields: Sequence[str] | None = None) -> pa.Table:
         where, parameters = _where(query, fields)

@@ -12,7 +12,7 @@ from otel_mlmon.store.commit import Committer
 from otel_mlmon.store.database import Database
 from otel_mlmon.store.documents import Documents
 from otel_mlmon.store.ground_truth import GroundTruthResults, delete_ground_truth
-from otel_mlmon.store.outcome_tables import Outcomes
+from otel_mlmon.store.outcomes import Outcomes
 from otel_mlmon.store.predictions import Predictions
 from otel_mlmon.store.profiles import Profiles
 from otel_mlmon.values import Batch, ChangeEvent
