@@ -16,8 +16,7 @@ from otel_mlmon.ingest.counters import Counters
 from otel_mlmon.ingest.decode import Table, decode_table
 from otel_mlmon.ingest.receive.receipt import TableReceipt
 from otel_mlmon.server.config import GroundTruthSource
-from otel_mlmon.store.ground_truth_database import DatabaseQuery
-from otel_mlmon.store.ground_truth_query import GroundTruthQuery
+from otel_mlmon.store.ground_truth_query import DatabaseQuery, GroundTruthQuery
 from otel_mlmon.values import Decoded, GroundTruthBatch, GroundTruthLayout
 from otel_mlmon.values.storage import DocumentStorage
 from otel_mlmon.wire import semconv
@@ -28,7 +27,7 @@ _KIND: Final = "ground_truth_source"  # kind of the documents that hold the newe
 
 
 class Query(Protocol):
-    """See `store.ground_truth_query` and `store.ground_truth_database`."""
+    """See `store.ground_truth_query`."""
 
     def run(self, since: int, rows: int, take: Callable[[Table], None]) -> None: ...
     def stop(self) -> None: ...

@@ -1,12 +1,17 @@
-"""A user's query for ground truth over files, in a DuckDB of its own without access to the store.
+"""A user's query for ground truth: over files, or in another database and its own SQL.
 
-DuckDB opens no file twice in a process, and the store's file is open. Other databases run their queries themselves: see
-`ground_truth_database`.
+Files are read in a DuckDB of its own without access to the store: DuckDB opens no file twice in a process, and the
+store's file is open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,14 +19,44 @@ import duckdb
 import pyarrow as pa
 
 from otel_mlmon.errors import ConfigError, EvaluationError
-from otel_mlmon.store.database import quoted
-from otel_mlmon.store.stoppable import Stoppable, moment
+from otel_mlmon.store.database import first_line, literal, quoted
+from otel_mlmon.store.drivers import Connection, Mysql, Postgres, Sqlite, driver
 
 _MEMORY: Final = "512MB"
 _SINCE: Final = "since"
+_LONGEST: Final = 300  # characters of an error
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class GroundTruthQuery(Stoppable):
+class _Stoppable:
+    """Runs one query at a time, until `stop`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancel: Callable[[], None] | None = None
+        self._stopped = False
+
+    @contextmanager
+    def under_way(self, cancel: Callable[[], None]) -> Iterator[bool]:
+        """Run a query that `cancel` ends. Yields False when the query may not begin any more."""
+        with self._lock:
+            begins = not self._stopped
+            self._cancel = cancel if begins else None
+        try:
+            yield begins
+        finally:
+            with self._lock:
+                self._cancel = None
+
+    def stop(self) -> None:
+        """End the running query, and begin no other."""
+        with self._lock:
+            self._stopped = True
+            if self._cancel is not None:
+                self._cancel()
+
+
+class GroundTruthQuery(_Stoppable):
     """A query that can run many times. `stop` ends a run from another thread."""
 
     def __init__(self, query: str, attach: Sequence[tuple[str, str]], directory: Path) -> None:
@@ -37,7 +72,7 @@ class GroundTruthQuery(Stoppable):
             try:
                 statements = connection.extract_statements(query)
             except duckdb.Error as error:
-                raise ConfigError(f"query: {_first_line(error)}") from error
+                raise ConfigError(f"query: {first_line(error)}") from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             found = ", ".join(statement.type.name for statement in statements) or "nothing"
             raise ConfigError(f"query: found {found}; allowed is one SELECT")
@@ -55,7 +90,7 @@ class GroundTruthQuery(Stoppable):
                     for table in self._tables(connection, since, rows):
                         take(table)
         except duckdb.Error as error:
-            raise EvaluationError(_first_line(error)) from error
+            raise EvaluationError(first_line(error)) from error
         finally:
             connection.close()
 
@@ -63,16 +98,109 @@ class GroundTruthQuery(Stoppable):
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET file_search_path = ?", [str(self._directory)])
         for path, name in self._attach:
-            connection.execute(f"ATTACH {_literal(str(self._directory / path))} AS {quoted(name)} (READ_ONLY)")
-        parameters: dict[str, Any] = {_SINCE: moment(since).replace(tzinfo=None)} if self._mentions_since else {}
+            connection.execute(f"ATTACH {literal(str(self._directory / path))} AS {quoted(name)} (READ_ONLY)")
+        parameters: dict[str, Any] = {_SINCE: _moment(since).replace(tzinfo=None)} if self._mentions_since else {}
         result = connection.sql(self._query, params=parameters) if parameters else connection.sql(self._query)
         for batch in result.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+class DatabaseQuery(_Stoppable):
+    """A query that can run many times, with a connection for each run. `stop` ends a run from another thread."""
+
+    def __init__(
+        self,
+        query: str,
+        url: str,
+        directory: Path,
+        *,
+        boolean: str = "",
+        password_env: str = "",
+        password_file: Path | None = None,
+    ) -> None:
+        """`url` is spelled as in the configuration. `boolean` names a column in which 0 and 1 mean false and true.
+
+        The password is read anew for each run. Relative paths begin in `directory`. Raises ConfigError when the driver
+        is not installed.
+        """
+        super().__init__()
+        self._query = query.strip().rstrip(";")
+        self._kind, _, self._place = url.partition(":")
+        self._url = url
+        self._directory = directory
+        self._boolean = boolean
+        self._password_env = password_env
+        self._password_file = password_file
+        if self._kind != "sqlite":
+            driver(*(("psycopg", "postgres") if self._kind == "postgresql" else ("pymysql", "mysql")))
+
+    def run(self, since: int, rows: int, take: Callable[[Mapping[str, Sequence[Any]]], None]) -> None:
+        """Hand over the result in columns of up to `rows` values. `since`: ns. Raises EvaluationError."""
+        password = self._password()
+        try:
+            connection = self._connected(password)
+        except Exception as error:  # each driver has its own errors
+            raise EvaluationError(_said(error, password)) from None  # the cause may hold the password
+        try:
+            with self.under_way(partial(_cancel, connection)) as begins:
+                if begins:
+                    for columns in self._columns(connection, since, rows):
+                        take(columns)
+        except connection.errors as error:
+            raise EvaluationError(_said(error, password)) from None
+        finally:
+            connection.close()
+
+    def _columns(self, connection: Connection, since: int, rows: int) -> Iterator[dict[str, Sequence[Any]]]:
+        names, batches = connection.read(self._query, _moment(since), rows)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise EvaluationError(f"column {twice[0]!r} comes twice")
+        for batch in batches:
+            columns: dict[str, Sequence[Any]] = dict(zip(names, zip(*batch, strict=True), strict=True))
+            if self._boolean in columns:
+                columns[self._boolean] = [_truth(value) for value in columns[self._boolean]]
+            yield columns
+
+    def _connected(self, password: str | None) -> Connection:
+        if self._kind == "sqlite":
+            path = self._directory / self._place
+            if not path.is_file():
+                raise EvaluationError(f"found no file {path}")
+            return Sqlite(path)
+        return (Postgres if self._kind == "postgresql" else Mysql)(self._url, password)
+
+    def _password(self) -> str | None:
+        if self._password_env:
+            if self._password_env not in os.environ:
+                raise EvaluationError(f"password_env: the environment has no {self._password_env}")
+            return os.environ[self._password_env]
+        if self._password_file is None:
+            return None
+        try:
+            return (self._directory / self._password_file).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvaluationError(f"password_file: {error}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _cancel(connection: Connection) -> None:
+    with suppress(*connection.errors):  # the server is gone, and the query with it
+        connection.cancel()
+
+
+def _truth(value: Any) -> Any:
+    return bool(value) if isinstance(value, int) and value in (0, 1) else value
+
+
+def _said(error: Exception, password: str | None) -> str:
+    """The first line of the driver's own message, without the password."""
+    text = str(error.args[-1] if type(error).__module__.startswith("pymysql") and error.args else error).strip()
+    line = text.splitlines()[0] if text else type(error).__name__
+    return (line.replace(password, "***") if password else line)[:_LONGEST]
+
+
+def _moment(since: int) -> datetime:
+    """Return ns since the epoch as a datetime, rounded down: a row that is read twice is a duplicate, a skipped row is
+    lost.
+    """
+    return _EPOCH + timedelta(microseconds=since // 1000)

@@ -17,7 +17,7 @@ from otel_mlmon.errors import EvaluationError
 from otel_mlmon.server.config import GroundTruthSource
 from otel_mlmon.server.service import Service
 from otel_mlmon.store import Store
-from otel_mlmon.store.ground_truth_database import DatabaseQuery
+from otel_mlmon.store.ground_truth_query import DatabaseQuery
 from otel_mlmon.values import Decoded
 
 Start = Callable[..., Service]

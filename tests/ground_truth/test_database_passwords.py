@@ -16,7 +16,7 @@ from peers.databases import PASSWORD, USER, Database, mariadb, postgresql
 from otel_mlmon.errors import ConfigError, EvaluationError
 from otel_mlmon.server.config import load_config
 from otel_mlmon.server.service import Service
-from otel_mlmon.store.ground_truth_database import DatabaseQuery
+from otel_mlmon.store.ground_truth_query import DatabaseQuery
 
 WRONG = "hunter2%"
 ONE = "SELECT 1 AS x"
