@@ -1,4 +1,4 @@
-"""Cells of one field, and what each of them is. Frozen.
+"""Cells of one field, and their states. Frozen.
 
 `State` is the only place that knows the letters in which the store writes this down.
 """
@@ -125,7 +125,7 @@ class FieldCells:
         return self.absent | self.null | self.nan
 
     def missing(self) -> Mask:
-        """Cells that are absent, null, NaN or an empty text: what `integrity: missing` counts."""
+        """Cells that are absent, null, NaN or an empty text, as `integrity: missing` counts them."""
         return self.unset() | self.empty
 
     def of_type(self, *types: ValueType) -> Mask:

@@ -169,7 +169,7 @@ class WindowSums(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WindowProfile:
-    """One model version's predictions in [start, end), whole or one segment of them. Times: ns."""
+    """One model version's predictions in [start, end), all or those in one segment. Times: ns."""
 
     model: str
     version: str

@@ -1,4 +1,4 @@
-"""The reference: what is normal for a model. Frozen."""
+"""The reference: a model's normal state. Frozen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FieldReference:
     `categories` in order of frequency (most frequent first).
 
     `constants` are the most frequent of the values that occur more than once, as JSON text → share of all rows. No
-    other value has a larger share than the smallest of them, or than one row.
+    other value has a larger share than the rarest constant, or than one row.
 
     `design_effects` of "values", "missing", "tails" and "single" values map a number of consecutive rows to the number
     of rows that carry as much information as one independent row (Kish); {} where the order of the rows is not known.
