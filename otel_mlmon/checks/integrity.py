@@ -98,12 +98,12 @@ def changed_format(rule: Format, field: FieldView) -> CheckResult:
     folded = {name.casefold() for name in field.reference.categories}
 
     def counts(p: FieldProfile) -> tuple[dict[str, int], int]:
-        by_format = {name: p.forms.get(name, 0) for name in (_TEXT_FORMATS if texts else _NUMBER_FORMATS)}
+        by_format = {name: p.formats.get(name, 0) for name in (_TEXT_FORMATS if texts else _NUMBER_FORMATS)}
         if texts:  # capitals for small letters, or the other way round: a known category in another guise
             by_format["other_case"] = sum(n for name, n in p.new.items() if name.casefold() in folded)
             return by_format, p.types.get("string", 0)
         # One whole number that is frequent is a default, not a loss of decimals.
-        frequent = max((n for v, n in p.heavy.items() if v.lstrip("-").isdigit()), default=0)
+        frequent = max((n for v, n in p.top_values.items() if v.lstrip("-").isdigit()), default=0)
         return {**by_format, "whole": max(by_format["whole"] - frequent, 0)}, p.numbers
 
     then, rows = counts(expected)

@@ -65,8 +65,8 @@ def _before(field: FieldView) -> _Before:
     rows, shares = reference.profile.rows, reference.constants
     others = min(shares.values()) if len(shares) >= FREQUENT_VALUES else 1 / max(rows, 1)
     # A segment's own counts, where there are any; a value that is rare in the whole has no more rows in a part.
-    counts = expected.heavy or {v: round(s * rows) for v, s in shares.items()}
-    return _Before(counts, expected.rows if expected.heavy else rows, min(math.ceil(others * rows), expected.rows))
+    counts = expected.top_values or {v: round(s * rows) for v, s in shares.items()}
+    return _Before(counts, expected.rows if expected.top_values else rows, min(math.ceil(others * rows), expected.rows))
 
 
 def _now(field: FieldView, value: str) -> int:
@@ -75,7 +75,7 @@ def _now(field: FieldView, value: str) -> int:
     place = None if categories is None else _cell(field, value)
     if categories is not None and place is not None and place < len(categories):
         return int(categories[place])
-    return field.profile.heavy.get(value, 0)
+    return field.profile.top_values.get(value, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def default_value(rule: DefaultValue, field: FieldView) -> CheckResult:
 
 def _watched(rule: DefaultValue, field: FieldView, before: _Before) -> set[str]:
     """The values that the rule names, or all frequent ones; of names, the known ones and those for "not known"."""
-    watched = {json_text(v) for v in rule.values} if rule.values else {*before.counts, *field.profile.heavy}
+    watched = {json_text(v) for v in rule.values} if rule.values else {*before.counts, *field.profile.top_values}
     if len(before.counts) == 2 and rule.values is None and before.others == 0:
         watched -= set(before.counts)  # of two values, one's share is the other's: that is the distribution
     return {v for v in watched if v in before.counts or not v.startswith('"') or _stands_for_unknown(v)}
@@ -268,8 +268,8 @@ def stuck(rule: Stuck, field: FieldView) -> CheckResult:
     values = field.profile.numbers + field.profile.types.get("string", 0) + field.profile.types.get("bool", 0)
     if values < rule.min_rows:
         return too_few_values(values, "values", rule.min_rows)
-    top = max(field.profile.heavy, key=lambda v: field.profile.heavy[v], default="")
-    count, then = field.profile.heavy.get(top, 0), _before(field)
+    top = max(field.profile.top_values, key=lambda v: field.profile.top_values[v], default="")
+    count, then = field.profile.top_values.get(top, 0), _before(field)
     before = max((*then.counts.values(), then.others)) / max(then.rows, 1)
     if field.expected.minimum == field.expected.maximum:
         before = 1.0

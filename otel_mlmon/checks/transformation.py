@@ -51,7 +51,7 @@ def _times(factor: float) -> str:
 
 
 def _whole(profile: FieldProfile) -> bool:
-    return profile.forms.get("whole", 0) == profile.numbers > 0
+    return profile.formats.get("whole", 0) == profile.numbers > 0
 
 
 def _sentence(explanation: Explanation) -> str:

@@ -98,7 +98,7 @@ def _one_value(field: FieldView, low: float | None, high: float | None, bad: int
     def outside(value: str) -> bool:
         return (low is not None and float(value) < low) or (high is not None and float(value) > high)
 
-    beyond = {v: n for v, n in field.profile.heavy.items() if not v.startswith('"') and outside(v)}
+    beyond = {v: n for v, n in field.profile.top_values.items() if not v.startswith('"') and outside(v)}
     value = max(beyond, key=lambda v: beyond[v], default="")
     if beyond.get(value, 0) < max(_SAME_VALUE * bad, CONSTANT) or _inside_moved(field) < _INSIDE_CHANGED:
         return None

@@ -101,5 +101,5 @@ def _measured(stored: Reference, windows: Mapping[str, WindowProfile]) -> Refere
 
 
 def _field(field: FieldReference, profile: FieldProfile, rows: int) -> FieldReference:
-    shares = {value: count / max(rows, 1) for value, count in profile.heavy.items() if count > 1}
+    shares = {value: count / max(rows, 1) for value, count in profile.top_values.items() if count > 1}
     return replace(field, profile=profile, constants=shares)

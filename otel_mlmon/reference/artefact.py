@@ -158,10 +158,10 @@ _NUMBERS: Final = ("sum", "sum_squares", "minimum", "maximum")
 def _profile(profile: FieldProfile) -> dict[str, Any]:
     body: dict[str, Any] = {name: getattr(profile, name) for name in _COUNTS if getattr(profile, name)}
     body["types"] = dict(profile.types)
-    if profile.forms:
-        body["forms"] = dict(profile.forms)
-    if profile.heavy:
-        body["constants"] = dict(profile.heavy)
+    if profile.formats:
+        body["forms"] = dict(profile.formats)
+    if profile.top_values:
+        body["constants"] = dict(profile.top_values)
     if profile.numbers:
         body.update({name: getattr(profile, name) for name in _NUMBERS})
     for name in ("bins", "categories"):
@@ -180,8 +180,8 @@ def _read_profile(body: Mapping[str, Any]) -> FieldProfile:
         **counts,
         **numbers,
         types={str(name): int(count) for name, count in body["types"].items()},
-        forms={str(name): int(count) for name, count in body.get("forms", {}).items()},
-        heavy={str(value): int(count) for value, count in body.get("constants", {}).items()},
+        formats={str(name): int(count) for name, count in body.get("forms", {}).items()},
+        top_values={str(value): int(count) for value, count in body.get("constants", {}).items()},
         bins=np.asarray(body["bins"], dtype=np.int64) if "bins" in body else None,
         categories=np.asarray(body["categories"], dtype=np.int64) if "categories" in body else None,
     )

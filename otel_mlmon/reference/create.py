@@ -151,10 +151,10 @@ def _categories(texts: Texts) -> tuple[str, ...]:
 
 def _constants(profile: FieldProfile) -> dict[str, float]:
     rows = max(profile.rows, 1)
-    top = sorted(profile.heavy.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT_VALUES]
+    top = sorted(profile.top_values.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT_VALUES]
     return {value: n / rows for value, n in top if n > 1}
 
 
 def _frozen(profile: FieldProfile, constants: Mapping[str, float] | None = None) -> FieldProfile:
     """Drop the single values of a profile except the constants."""
-    return replace(profile, heavy={value: profile.heavy.get(value, 0) for value in constants or ()}, new={})
+    return replace(profile, top_values={value: profile.top_values.get(value, 0) for value in constants or ()}, new={})

@@ -16,8 +16,7 @@ import pyarrow.parquet
 
 from otel_mlmon.errors import BadReference
 from otel_mlmon.values import FieldCells, RowBlock, Texts
-from otel_mlmon.values.cells import ValueType
-from otel_mlmon.values.named import named
+from otel_mlmon.values.cells import ValueType, named
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field
 

@@ -15,7 +15,7 @@ from otel_mlmon.store.catalog import ModelTable, StoredField
 from otel_mlmon.store.database import quoted
 from otel_mlmon.store.profiles import EVER
 from otel_mlmon.values import FieldCells, RowBlock, Texts
-from otel_mlmon.values.named import named
+from otel_mlmon.values.cells import named
 from otel_mlmon.values.query import RowQuery
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from otel_mlmon.values.alerts import PHASE_CODE, Alert, AlertPhase, AlertState, HistogramValue, Point
-from otel_mlmon.values.arrays import Counts, Floats, Mask
 from otel_mlmon.values.batches import (
     Batch,
     ChangeBatch,
@@ -14,7 +13,7 @@ from otel_mlmon.values.batches import (
     GroundTruthLayout,
     PredictionBatch,
 )
-from otel_mlmon.values.cells import FieldCells, State, Texts
+from otel_mlmon.values.cells import Counts, FieldCells, Floats, Mask, State, Texts
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
 from otel_mlmon.values.reference import (
     FREQUENT_VALUES,

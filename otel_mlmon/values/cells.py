@@ -6,21 +6,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from otel_mlmon.values.arrays import Floats
-
-    Mask = npt.NDArray[np.bool_]
-    Which = slice | npt.NDArray[np.int64]
-
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Which = slice | npt.NDArray[np.int64]
 ValueType = Literal["int", "float", "string", "bool"]
 
 
@@ -55,6 +52,18 @@ class Texts:
     def take(self, which: Which) -> Texts:
         """The texts of these rows."""
         return Texts(self.codes[which], self.labels)
+
+
+def named(numbers: Floats, known: Mask, spell: Callable[[float], str]) -> Texts:
+    """Return numbers as names of classes or segments. Spell each number once; rows that are not `known` get no name.
+
+    >>> named(np.array([2.0, np.nan, 1.0, 2.0]), np.array([True, False, True, True]), "{:g}".format)
+    Texts(codes=array([ 1, -1,  0,  1], dtype=int32), labels=['1', '2'])
+    """
+    values, codes_of_known = np.unique(numbers[known], return_inverse=True)
+    codes = np.full(len(numbers), -1, np.int32)
+    codes[known] = codes_of_known.reshape(-1)
+    return Texts(codes, [spell(value) for value in values.tolist()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from otel_mlmon.values.arrays import Counts, Floats
+    from otel_mlmon.values.cells import Counts, Floats
 
 Loss = Literal["squared_error", "absolute_error", "zero_one"]
 LOSS_OF: Final[Mapping[str, Loss]] = {"rmse": "squared_error", "mae": "absolute_error"}

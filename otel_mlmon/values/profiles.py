@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from otel_mlmon.values.arrays import Counts
+    from otel_mlmon.values.cells import Counts
 
 
 Key = TypeVar("Key")
@@ -23,9 +23,9 @@ class FieldProfile:
     """Counts of one field over some rows; they add up. Arrays are aligned with the field's reference.
 
     `bins` has one count per reference bin plus one below (first) and one above (last), of finite numbers. `categories`
-    has one count per known category, in the reference's order; `new` counts unknown ones by name. `heavy` counts the
-    most frequent single values, as JSON text. `lost` counts cells that a size limit cut off. `forms` counts formats
-    (`window.forms`): whole, negative, numeric_text, padded …
+    has one count per known category, in the reference's order; `new` counts unknown ones by name. `top_values` counts
+    the most frequent single values, as JSON text. `lost` counts cells that a size limit cut off. `formats` counts
+    formats (`window.formats`): whole, negative, numeric_text, padded …
     """
 
     absent: int
@@ -39,11 +39,11 @@ class FieldProfile:
     sum_squares: float
     minimum: float  # NaN when there was no finite number
     maximum: float
-    forms: Mapping[str, int] = field(default_factory=dict)
+    formats: Mapping[str, int] = field(default_factory=dict)
     bins: Counts | None = None
     categories: Counts | None = None
     new: Mapping[str, int] = field(default_factory=dict)
-    heavy: Mapping[str, int] = field(default_factory=dict)
+    top_values: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -79,11 +79,11 @@ class FieldProfile:
             types=_added(a.types, b.types),
             minimum=b.minimum if math.isnan(a.minimum) or b.minimum < a.minimum else a.minimum,
             maximum=b.maximum if math.isnan(a.maximum) or b.maximum > a.maximum else a.maximum,
-            forms=_added(a.forms, b.forms),
+            formats=_added(a.formats, b.formats),
             bins=None if a.bins is None or b.bins is None else a.bins + b.bins,
             categories=None if a.categories is None or b.categories is None else a.categories + b.categories,
             new=_added(a.new, b.new),
-            heavy=_added(a.heavy, b.heavy),
+            top_values=_added(a.top_values, b.top_values),
         )
 
 

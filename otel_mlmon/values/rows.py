@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from otel_mlmon.values.arrays import Floats
+    from otel_mlmon.values.cells import Floats
 
 
 @dataclass(frozen=True, slots=True)

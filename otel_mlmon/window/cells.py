@@ -17,14 +17,14 @@ import numpy.typing as npt
 from otel_mlmon.stats.drift.distribution import bin_index
 from otel_mlmon.values import FREQUENT_VALUES, FieldCells, FieldReference, Texts
 from otel_mlmon.values.cells import STATE_OF
-from otel_mlmon.window.forms import FORMS, count_forms
+from otel_mlmon.window.formats import FORMATS, count_formats
 from otel_mlmon.wire.columns import json_text, json_type, number_text
 
 # The scalar counts of a profile, in the order in which they are stored.
 COUNTS: Final = (
     *("absent", "null", "nan", "infinite", "empty", "lost"),
     *("int", "float", "string", "bool", "array", "map"),
-    *FORMS,
+    *FORMATS,
 )
 _AT: Final = {name: index for index, name in enumerate(COUNTS)}
 _NO_VALUE: Final = ("null", "absent", "lost")  # names of counts and of masks
@@ -49,7 +49,7 @@ class FieldCounts:
     minimum: npt.NDArray[np.float64]  # NaN without a finite number
     maximum: npt.NDArray[np.float64]
     new: Maps
-    heavy: Maps
+    top_values: Maps
 
 
 def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Groups, n_groups: int) -> FieldCounts:
@@ -81,7 +81,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
     counts[:, _AT["empty"]] = _count(groups, inside & cells.empty, n_groups)
     if reference is not None and reference.kind == "categorical":
         bins, new = _categories(texts, reference.categories, groups, n_groups)
-    counts[:, len(COUNTS) - len(FORMS) :] = count_forms(of, x, texts, groups, n_groups)
+    counts[:, len(COUNTS) - len(FORMATS) :] = count_formats(of, x, texts, groups, n_groups)
     with np.errstate(over="ignore"):  # sums of huge numbers are infinite, and then so is the deviation
         total = np.bincount(of, weights=x, minlength=n_groups).astype(np.float64)
         squares = np.bincount(of, weights=x * x, minlength=n_groups).astype(np.float64)
@@ -93,7 +93,7 @@ def count_cells(cells: FieldCells, reference: FieldReference | None, groups: Gro
         minimum,
         maximum,
         new,
-        _heavy(of, x, texts, names, groups, n_groups, reference.constants if reference else ()),
+        _top_values(of, x, texts, names, groups, n_groups, reference.constants if reference else ()),
     )
 
 
@@ -152,7 +152,7 @@ def _categories(
     return flat.reshape(n_groups, width).astype(np.int64), new
 
 
-def _heavy(
+def _top_values(
     of: Groups,
     x: npt.NDArray[np.float64],
     texts: Texts,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from otel_mlmon.stats.metrics.outcomes import Codes, Outcomes
 from otel_mlmon.values import FieldCells, RowBlock, Texts
-from otel_mlmon.values.named import named
+from otel_mlmon.values.cells import named
 from otel_mlmon.window.performance import MAX_CLASSES
 from otel_mlmon.wire.columns import number_text
 from otel_mlmon.wire.semconv import FIELD_PREDICTION, score_field

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from otel_mlmon.values import FieldCells, FieldReference, PerformanceCounts, Reference, RowBlock, Texts
-from otel_mlmon.values.named import named
+from otel_mlmon.values.cells import named
 from otel_mlmon.values.profiles import SUMS
 from otel_mlmon.window.cells import Groups
 from otel_mlmon.window.grouping import concat, groupings, keys

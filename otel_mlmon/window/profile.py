@@ -61,7 +61,7 @@ def _field_table(model: str, reference: str, grouping: Grouping, name: str, coun
             "minimum": pa.array(counts.minimum),
             "maximum": pa.array(counts.maximum),
             "new": _map(counts.new),
-            "heavy": _map(counts.heavy),
+            "heavy": _map(counts.top_values),
         }
     )
 

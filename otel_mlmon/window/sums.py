@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts
 from otel_mlmon.values.profiles import SUMS, ValueCount, WindowSums
 from otel_mlmon.window.cells import COUNTS
-from otel_mlmon.window.forms import FORMS
+from otel_mlmon.window.formats import FORMATS
 from otel_mlmon.window.performance import performance_counts
 
 _TYPES = ("int", "float", "string", "bool", "array", "map")
@@ -54,7 +54,7 @@ def sum_profiles(
 
 
 def _profile(
-    lines: pa.Table, reference: FieldReference | None, new: Mapping[str, int], heavy: Mapping[str, int]
+    lines: pa.Table, reference: FieldReference | None, new: Mapping[str, int], top_values: Mapping[str, int]
 ) -> FieldProfile:
     counts = dict(zip(COUNTS, _matrix(lines["counts"], len(COUNTS)).sum(axis=0).tolist(), strict=True))
     bins = categories = None
@@ -75,11 +75,11 @@ def _profile(
         sum_squares=float(lines["squares"].to_numpy().sum()),
         minimum=float(np.fmin.reduce(minimum)) if len(minimum) else float("nan"),
         maximum=float(np.fmax.reduce(maximum)) if len(maximum) else float("nan"),
-        forms={name: counts[name] for name in FORMS if counts[name]},
+        formats={name: counts[name] for name in FORMATS if counts[name]},
         bins=bins,
         categories=categories,
         new=new,
-        heavy=heavy,
+        top_values=top_values,
     )
 
 

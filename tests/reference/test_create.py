@@ -76,7 +76,9 @@ def test_the_same_rows_as_reference_and_as_window_do_not_differ(classes: list[ob
             assert COUNT_METHODS["psi"](one, other).value == 0.0
             assert dict(profiles[name].types) == dict(expected.types), (name, segment)
         shares = {
-            value: profiles.heavy.get(value, 0) / n for profiles in [found[""][0][name]] for value in field.constants
+            value: profiles.top_values.get(value, 0) / n
+            for profiles in [found[""][0][name]]
+            for value in field.constants
         }
         assert shares == pytest.approx(dict(field.constants))
     performance = reference.performance

@@ -72,12 +72,12 @@ def _expected(values: list[Any], reference: FieldReference) -> FieldProfile:
         bins=np.array(bins) if numeric else None,
         categories=None if numeric else np.array([names.count(name) for name in reference.categories]),
         new={} if numeric else dict(Counter(n for n in names if n not in reference.categories)),
-        heavy=dict(heavy),
+        top_values=dict(heavy),
     )
 
 
 def _assert_same(found: FieldProfile, expected: FieldProfile) -> None:
-    for name in ("absent", "null", "nan", "infinite", "empty", "lost", "types", "new", "heavy"):
+    for name in ("absent", "null", "nan", "infinite", "empty", "lost", "types", "new", "top_values"):
         assert getattr(found, name) == getattr(expected, name), name
     for name in ("minimum", "maximum", "sum", "sum_squares"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9, nan_ok=True), name
@@ -155,7 +155,7 @@ def test_constants_are_counted_although_every_pane_is_full_of_more_frequent_valu
         times += [pane * 10 * SECOND] * len(values)
     store = Store(None)
     store.commit([predictions(rows, times=times)], 0)
-    heavy = _window(store, reference)[""].fields["x"].heavy
+    heavy = _window(store, reference)[""].fields["x"].top_values
     assert {n: heavy.get(n) for n in constants} == {n: 1 if n == '"n/a"' else 3 for n in constants}
     assert len(heavy) <= len(constants) + HEAVY
 
@@ -166,7 +166,7 @@ def test_values_that_are_no_constants_stay_bounded() -> None:
     fields = _window(store, _reference(FieldReference("t", "string", "categorical", EMPTY, categories=("t0",))))[
         ""
     ].fields
-    assert len(fields["x"].heavy) == len(fields["t"].heavy) == len(fields["t"].new) == HEAVY
+    assert len(fields["x"].top_values) == len(fields["t"].top_values) == len(fields["t"].new) == HEAVY
     assert fields["t"].categories is not None
     assert fields["t"].categories.tolist() == [1]
 

@@ -110,7 +110,7 @@ def test_a_late_row_redoes_its_pane_and_no_other() -> None:
     store.commit([predictions([{"x": 2.0}], ids=["late"], times=[5 * SECOND])], 0)
     windows.touch("m", np.array([5 * SECOND]))
     assert windows.close("m", EVER) == 1
-    assert _read(windows)[""].fields["x"].heavy == {"1": 30, "2": 1}
+    assert _read(windows)[""].fields["x"].top_values == {"1": 30, "2": 1}
 
 
 def test_an_open_pane_waits() -> None:
@@ -232,4 +232,4 @@ def test_the_constants_of_the_reference_are_counted_however_many_values_there_ar
     store.commit([predictions([{"x": float(i)} for i in range(200)] + [{"x": -1.0}], times=[0] * 201)], 0)
     windows = _windows(store, reference)
     windows.close("m", EVER)
-    assert _read(windows)[""].fields["x"].heavy["-1"] == 1
+    assert _read(windows)[""].fields["x"].top_values["-1"] == 1

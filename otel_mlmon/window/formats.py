@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from otel_mlmon.values import Texts
 
-NUMBER_FORMS: Final = ("whole", "negative", "beyond_int32", "beyond_int53")
+NUMBER_FORMATS: Final = ("whole", "negative", "beyond_int32", "beyond_int53")
 _ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?", re.ASCII)
 _OTHER_DATE: Final = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([T ,].*)?", re.ASCII)
 # UTF-8 that was read as Latin-1 or Windows-1252: the lead byte of a two-byte character, then a continuation byte.
@@ -38,17 +38,17 @@ _TEXT_TESTS: Final[dict[str, Callable[[str], bool]]] = {
     "mojibake": lambda text: bool(_MOJIBAKE.search(text)),
     "padded": lambda text: text != text.strip(),
 }
-FORMS: Final = (*NUMBER_FORMS, *_TEXT_TESTS)
+FORMATS: Final = (*NUMBER_FORMATS, *_TEXT_TESTS)
 
 
-def count_forms(
+def count_formats(
     of: npt.NDArray[np.int64],
     x: npt.NDArray[np.float64],
     texts: Texts,
     groups: npt.NDArray[np.int64],
     n_groups: int,
 ) -> npt.NDArray[np.int64]:
-    """Groups × FORMS. `x` are the finite numbers and `of` their groups; `texts` has a code per row, `groups` too."""
+    """Groups × FORMATS. `x` are the finite numbers and `of` their groups; `texts` has a code per row, `groups` too."""
     size = np.abs(x)
     masks = (x == np.floor(x), x < 0, size >= 2.0**31, size >= 2.0**53)
     columns = [np.bincount(of[mask], minlength=n_groups) for mask in masks]
