@@ -15,7 +15,7 @@ from otel_mlmon.rulefile import Group, RuleBase, format_duration, render
 from otel_mlmon.values import Alert, AlertState, Target, Verdict
 from otel_mlmon.values.alert_documents import alert_from_document, alert_to_document
 from otel_mlmon.values.alert_state import step
-from otel_mlmon.values.history import RevisionRow, VerdictRow
+from otel_mlmon.values.history import RevisionRow, TickRecord, VerdictRow
 from otel_mlmon.values.storage import TickStorage
 
 _log = logging.getLogger(__name__)
@@ -172,7 +172,8 @@ class AlertTable:
         active = {k: alert_to_document(a) for k, a in written.items() if a.state != AlertState()}
         mine = {k: a for k, a in known.items() if a.group in groups}
         idle = [k for k, a in mine.items() if k not in active and (a.state != AlertState() or k in gone)]
-        self._store.record_tick(active, idle, [_row(alert, time) for alert in fresh.values()], revisions)
+        verdicts = [_row(alert, time) for alert in fresh.values()]
+        self._store.record_tick(TickRecord(active, idle, verdicts, revisions))
         return [*_changes(known, now, time), *(_ended(known[k], time) for k in gone if known[k].phase == "firing")]
 
 

@@ -39,8 +39,7 @@ def count_condition(rows: RowBlock, selected: npt.NDArray[np.int64], condition: 
     with _sandbox(condition, table) as run:
         held, broke = run(
             "SELECT count(*) FILTER (WHERE held), count(*) FILTER (WHERE NOT held) FROM (SELECT "
-            f"({condition}\n)::BOOLEAN AS held "
-            "FROM predictions)"
+            f"({condition}\n)::BOOLEAN AS held FROM predictions)"
         )
     return int(held), int(broke)
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from otel_mlmon.store.database import Database, registered
-from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, VerdictRow
+from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, TickRecord, VerdictRow
 
 _HISTORY: Final = ("verdicts", "revisions", "estimates")
 # Columns of the estimates: texts, whole numbers, and those that are known later.
@@ -38,17 +38,11 @@ class Documents:
             ).fetchall()
         return {key: json.loads(body) for key, body in rows}
 
-    def record_tick(
-        self,
-        alerts: Mapping[str, Any],
-        gone: Sequence[str],
-        verdicts: Sequence[VerdictRow],
-        revisions: Sequence[RevisionRow],
-    ) -> None:
+    def record_tick(self, tick: TickRecord) -> None:
         with self._database.transaction() as cursor:
-            _put(cursor, "alert", alerts, gone)
-            _append(cursor, "verdicts", verdicts)
-            _append(cursor, "revisions", revisions)
+            _put(cursor, "alert", tick.alerts, tick.gone)
+            _append(cursor, "verdicts", tick.verdicts)
+            _append(cursor, "revisions", tick.revisions)
 
     def verdicts(self, alert: str, limit: int = 500) -> list[VerdictRow]:
         with self._database.reading() as cursor:

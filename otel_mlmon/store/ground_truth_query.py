@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +22,7 @@ from otel_mlmon.errors import ConfigError, EvaluationError
 from otel_mlmon.store.database import first_line, literal, quoted
 from otel_mlmon.store.drivers import Connection, Mysql, Postgres, Sqlite, driver
 
+_T = TypeVar("_T")
 _MEMORY: Final = "512MB"
 _SINCE: Final = "since"
 _LONGEST: Final = 300  # characters of an error
@@ -36,14 +37,15 @@ class _Stoppable:
         self._cancel: Callable[[], None] | None = None
         self._stopped = False
 
-    @contextmanager
-    def under_way(self, cancel: Callable[[], None]) -> Iterator[bool]:
-        """Run a query that `cancel` ends. Yields False when the query may not begin any more."""
+    def _hand_over(self, parts: Iterator[_T], take: Callable[[_T], None], cancel: Callable[[], None]) -> None:
+        """Run a query that `cancel` ends, unless it was stopped: hand over the result, part by part."""
         with self._lock:
-            begins = not self._stopped
-            self._cancel = cancel if begins else None
+            if self._stopped:
+                return
+            self._cancel = cancel
         try:
-            yield begins
+            for part in parts:
+                take(part)
         finally:
             with self._lock:
                 self._cancel = None
@@ -85,10 +87,7 @@ class GroundTruthQuery(_Stoppable):
         """Hand over the result in tables of up to about `rows` rows. `since`: ns. Raises EvaluationError."""
         connection = duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "threads": 1})
         try:
-            with self.under_way(connection.interrupt) as begins:
-                if begins:
-                    for table in self._tables(connection, since, rows):
-                        take(table)
+            self._hand_over(self._tables(connection, since, rows), take, connection.interrupt)
         except duckdb.Error as error:
             raise EvaluationError(first_line(error)) from error
         finally:
@@ -142,10 +141,7 @@ class DatabaseQuery(_Stoppable):
         except Exception as error:  # each driver has its own errors
             raise EvaluationError(_said(error, password)) from None  # the cause may hold the password
         try:
-            with self.under_way(partial(_cancel, connection)) as begins:
-                if begins:
-                    for columns in self._columns(connection, since, rows):
-                        take(columns)
+            self._hand_over(self._columns(connection, since, rows), take, partial(_cancel, connection))
         except connection.errors as error:
             raise EvaluationError(_said(error, password)) from None
         finally:

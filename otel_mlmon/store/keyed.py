@@ -144,8 +144,7 @@ class KeyedGroundTruth:
         fresh = f"SELECT key, time FROM {_OF_MODEL} AND seq = $seq AND text IS NOT NULL"
         cursor.execute(
             "INSERT INTO mlmon_state.waiting_ground_truth SELECT $model, $names, f.key, min(f.time), 0, 0, 0 "
-            f"FROM ({fresh}) f "
-            f"ANTI JOIN ({matched}) m ON f.key = m.key "
+            f"FROM ({fresh}) f ANTI JOIN ({matched}) m ON f.key = m.key "
             f"ANTI JOIN (SELECT key FROM {_WAITING} AND key IN (SELECT key FROM ({fresh}))) w ON f.key = w.key "
             "GROUP BY f.key",
             {**named, "seq": seq},

@@ -62,8 +62,7 @@ class Profiles:
             rows = cursor.execute(
                 "SELECT version, segment, field, kind, key, n FROM ("
                 "SELECT version, segment, field, kind, key, sum(value)::BIGINT AS n FROM "
-                f"({' UNION ALL '.join(parts)}) "
-                "GROUP BY ALL) QUALIFY row_number() OVER "
+                f"({' UNION ALL '.join(parts)}) GROUP BY ALL) QUALIFY row_number() OVER "
                 "(PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $limit "
                 "OR (kind = 'heavy' AND list_contains($always, key))",
                 {**parameters, "limit": limit, "always": list(always)},

@@ -92,8 +92,7 @@ def _event_query(table: str) -> str:
         "pairs AS (SELECT p.* EXCLUDE (_place), e.time AS _from, e.number AS _number, e.text AS _text, "
         "e.seq <= $since AND p._seq <= $since AS _counted, greatest(e.time, min(e.time) OVER later) AS _ended, "
         "min(e.time) OVER later AS _next, greatest(e.time, min(e.time) FILTER (e.seq <= $since) OVER later) AS "
-        "_ended_before, "
-        "min(e.time) FILTER (e.seq <= $since) OVER later AS _next_before FROM told e "
+        "_ended_before, min(e.time) FILTER (e.seq <= $since) OVER later AS _next_before FROM told e "
         f"JOIN (SELECT *, rowid AS _place FROM {table} WHERE _time >= $oldest AND _seq <= $upto) p "
         "ON p._id = e.prediction_id AND abs(e.time - p._time) <= $reach WINDOW later AS "
         "(PARTITION BY p._place ORDER BY e.seq, e.line ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)), "
@@ -101,8 +100,7 @@ def _event_query(table: str) -> str:
         "CASE WHEN _next IS NOT NULL THEN _ended END AS _until, "
         "CASE WHEN _next_before IS NOT NULL THEN _ended_before END AS _before FROM pairs WHERE _text IS NOT NULL) "
         "SELECT * EXCLUDE (_lines), unnest(_lines).sign AS _sign, unnest(_lines).at AS _known_at FROM (SELECT *, "
-        "list_filter(["
-        "{'sign': 1, 'at': CASE WHEN NOT _counted THEN _from END}, "
+        "list_filter([{'sign': 1, 'at': CASE WHEN NOT _counted THEN _from END}, "
         "{'sign': -1, 'at': CASE WHEN NOT _counted OR _until IS DISTINCT FROM _before THEN _until END}, "
         "{'sign': 1, 'at': CASE WHEN _counted AND _until IS DISTINCT FROM _before THEN _before END}"
         "], lambda line: line.at IS NOT NULL) AS _lines FROM lives)"
@@ -138,10 +136,7 @@ def _block(table: ModelTable, found: pa.Table, fields: Mapping[str, StoredField]
 
 def encoded(column: pa.ChunkedArray) -> Texts:
     """Dictionary-encode a string column."""
-    array = pc.dictionary_encode(column.cast(pa.string()))
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    array = pc.dictionary_encode(column.cast(pa.string())).combine_chunks()
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Texts(codes, array.dictionary.to_pylist())
 

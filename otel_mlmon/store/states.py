@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,7 @@ def cells(column: FieldColumn, stored: str, lost: npt.NDArray[np.bool_]) -> Cell
     other: dict[int, str] = {}
     if not fits:
         moved, values = np.flatnonzero(valid), pa.nulls(n, _ARROW.get(stored, pa.null()))
-        other.update((int(row), json_text(_scalar(column.values[row]))) for row in moved)
+        other.update((int(row), json_text(column.values[int(row)].as_py())) for row in moved)
     elif stored == "number":
         values, big = _as_double(values)
         other.update(big)
@@ -90,10 +90,6 @@ def canonical(text: str) -> str:
     except (ValueError, RecursionError):
         plain = json_text(text)
     return plain.encode(errors="replace").decode()  # half a surrogate pair is legal only in JSON
-
-
-def _scalar(value: pa.Scalar) -> Any:
-    return value.as_py()
 
 
 def _as_double(values: pa.Array) -> tuple[pa.Array, dict[int, str]]:
@@ -134,12 +130,9 @@ def strings(matrix: Bytes) -> pa.Array:
     return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(matrix)))
 
 
-def matrix(column: pa.Array, width: int) -> Bytes:
+def matrix(column: pa.ChunkedArray, width: int) -> Bytes:
     """Letters of a string column as rows × fields; shorter rows are filled with ABSENT."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.string())
-    array = array.cast(pa.string())
+    array = column.cast(pa.string()).combine_chunks()
     out = np.full((len(array), width), State.ABSENT, dtype=np.uint8)
     if not len(array) or not width:
         return out

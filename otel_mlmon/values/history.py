@@ -6,7 +6,8 @@ The order of the fields is the order of the store's columns. Times are ns since 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from otel_mlmon.values.verdicts import Status
 
@@ -44,6 +45,15 @@ class RevisionRow(NamedTuple):
     def coverage(self) -> float | None:
         """Share of the window's predictions with ground truth; None for an empty window."""
         return self.with_truth / self.predictions if self.predictions else None
+
+
+class TickRecord(NamedTuple):
+    """Lines of one tick: documents of alerts by id, ids of alerts that are `gone`, verdicts and revisions."""
+
+    alerts: Mapping[str, Any]
+    gone: Sequence[str]
+    verdicts: Sequence[VerdictRow]
+    revisions: Sequence[RevisionRow]
 
 
 class LastRevision(NamedTuple):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from otel_mlmon.values.batches import Batch, ChangeEvent
-    from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, VerdictRow
+    from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, TickRecord, VerdictRow
     from otel_mlmon.values.profiles import ValueCount, WindowSums
     from otel_mlmon.values.query import RowQuery, WindowQuery
     from otel_mlmon.values.rows import RowBlock
@@ -157,14 +157,8 @@ class DocumentStorage(Protocol):
 class TickStorage(DocumentStorage, Protocol):
     """Documents and history that the engine keeps across restarts."""
 
-    def record_tick(
-        self,
-        alerts: Mapping[str, Any],
-        gone: Sequence[str],
-        verdicts: Sequence[VerdictRow],
-        revisions: Sequence[RevisionRow],
-    ) -> None:
-        """Put alerts, delete those in `gone`, and append verdicts and revisions, in one transaction."""
+    def record_tick(self, tick: TickRecord) -> None:
+        """Put alerts, delete others, and append verdicts and revisions, in one transaction."""
 
     def last_revisions(self, alert: str) -> list[LastRevision]:
         """The last look at each of an alert's windows."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from otel_mlmon.values import FieldCells, Reference, RowBlock
 from otel_mlmon.window.broken import broken_rows
-from otel_mlmon.window.cells import FieldCounts, Maps, count_cells
+from otel_mlmon.window.cells import Maps, count_cells
 from otel_mlmon.window.grouping import Grouping, concat, groupings, keys, repeat
 
 
@@ -39,21 +39,15 @@ def profile_panes(
 
 
 def _profiles(rows: RowBlock, reference: Reference | None, reference_name: str, grouping: Grouping) -> list[pa.Table]:
+    """Return a line of each group for every field of the reference and of the rows."""
     expected = {} if reference is None else reference.fields
-    names = list(dict.fromkeys([*expected, *rows.fields]))
     n = len(grouping.panes)
-    seen: list[tuple[str, FieldCounts]] = []
-    for name in names:
-        cells: FieldCells = rows.fields.get(name) or FieldCells.all_absent(len(rows))
-        seen.append((name, count_cells(cells, expected.get(name), grouping.groups, n)))
-    return [_field_table(rows.model, reference_name, grouping, name, c) for name, c in seen]
-
-
-def _field_table(model: str, reference: str, grouping: Grouping, name: str, counts: FieldCounts) -> pa.Table:
-    return pa.table(
-        {
-            **_keys(model, reference, grouping),
-            "field": repeat(name, len(grouping.panes)),
+    tables = []
+    for name in dict.fromkeys([*expected, *rows.fields]):
+        cells = rows.fields.get(name) or FieldCells.all_absent(len(rows))
+        counts = count_cells(cells, expected.get(name), grouping.groups, n)
+        columns = {
+            "field": repeat(name, n),
             "counts": _lists(counts.counts),
             "bins": _lists(counts.bins),
             "total": pa.array(counts.total, pa.float64()),
@@ -63,7 +57,8 @@ def _field_table(model: str, reference: str, grouping: Grouping, name: str, coun
             "new": _map(counts.new),
             "heavy": _map(counts.top_values),
         }
-    )
+        tables.append(pa.table({**_keys(rows.model, reference_name, grouping), **columns}))
+    return tables
 
 
 def _totals(rows: RowBlock, reference: str, grouping: Grouping, broken: npt.NDArray[np.bool_]) -> pa.Table:
@@ -86,13 +81,9 @@ def _keys(model: str, reference: str, grouping: Grouping) -> dict[str, pa.Array]
     }
 
 
-def _offsets(matrix: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> pa.Array:
-    lines, width = matrix.shape
-    return pa.array(np.arange(lines + 1, dtype=np.int32) * width)
-
-
 def _lists(matrix: npt.NDArray[np.int64]) -> pa.Array:
-    return pa.ListArray.from_arrays(_offsets(matrix), pa.array(matrix.reshape(-1)))
+    lines, width = matrix.shape
+    return pa.ListArray.from_arrays(np.arange(lines + 1, dtype=np.int32) * width, pa.array(matrix.reshape(-1)))
 
 
 def _map(maps: Maps) -> pa.Array:

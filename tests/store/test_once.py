@@ -14,7 +14,7 @@ from batches import SECOND, ground_truth, predictions
 from otel_mlmon.errors import ConfigError, RejectedInput, StoreUnavailable
 from otel_mlmon.store import Store
 from otel_mlmon.values import Target
-from otel_mlmon.values.history import VerdictRow
+from otel_mlmon.values.history import TickRecord, VerdictRow
 from otel_mlmon.values.query import RowQuery, WindowQuery
 
 HOUR = 3600 * SECOND
@@ -281,8 +281,7 @@ def test_readers_see_whole_commits_while_others_commit(tmp_path: Path) -> None:
 
 def test_retention_forgets_old_verdicts_of_the_alerts_that_are_named() -> None:
     store = Store(None)
-    store.documents.record_tick(
-        {}, (), [VerdictRow(alert, end, "ok", 0.0, None, end) for alert in ("a", "b") for end in (1, 2, 3)], ()
-    )
+    verdicts = [VerdictRow(alert, end, "ok", 0.0, None, end) for alert in ("a", "b") for end in (1, 2, 3)]
+    store.documents.record_tick(TickRecord({}, (), verdicts, ()))
     store.documents.forget_history(["a"], 3)
     assert [[end for _, end, *_ in store.documents.verdicts(alert)] for alert in ("a", "b")] == [[3], [1, 2, 3]]
