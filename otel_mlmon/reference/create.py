@@ -114,7 +114,7 @@ def _measure(
 ) -> tuple[dict[str, dict[str, FieldProfile]], dict[str, tuple[int, PerformanceCounts]]]:
     """Measure profiles and performance by segment, with the code that measures windows."""
     version = rows.versions.labels[0]
-    fields, counted, performance = measure_pane(rows, {version: reference}, reference.name, segments, 1)
+    fields, counted, performance = measure_pane(rows, {version: reference}, segments, 1)
     profiles = sum_profiles(fields, single_values(fields), {version: reference.fields})
     return (
         {segment: named for (_, segment), named in profiles.items()},

@@ -19,7 +19,7 @@ _CATALOG = "mlmon_file"
 class Database:
     """One open file. Each thread takes its own cursor; one lock serialises transactions that write."""
 
-    def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
+    def __init__(self, path: Path | None, *, memory_limit: str, threads: int) -> None:
         """Open or create `path`; None keeps everything in memory. Raises ConfigError when it cannot be opened."""
         self.path = path
         try:
@@ -96,14 +96,11 @@ class Database:
             self._connection.close()
 
     def _migrate(self) -> None:
-        with contextlib.closing(self.cursor()) as cursor:
+        with self.reading() as cursor:
             cursor.execute("CREATE TABLE IF NOT EXISTS mlmon_migrations (name VARCHAR PRIMARY KEY)")
             done = {name for (name,) in cursor.execute("SELECT name FROM mlmon_migrations").fetchall()}
-        scripts = sorted(
-            (entry for entry in resources.files("otel_mlmon.store").joinpath("migrations").iterdir()),
-            key=lambda entry: entry.name,
-        )
-        for script in scripts:
+        scripts = resources.files("otel_mlmon.store").joinpath("migrations").iterdir()
+        for script in sorted(scripts, key=lambda entry: entry.name):
             if script.name.endswith(".sql") and script.name not in done:
                 with self.transaction() as cursor:
                     cursor.execute(script.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from otel_mlmon.store.catalog import Catalog, ModelTable
 from otel_mlmon.store.database import Database, insert
-from otel_mlmon.store.profiles import in_segments, known_by, window_parameters
+from otel_mlmon.store.profiles import IN_SEGMENTS, known_by, window_parameters
 from otel_mlmon.store.rows import read_events
 from otel_mlmon.values.profiles import SUMS, ClassCount, DroppedRows, RowSums, WindowSums
 from otel_mlmon.values.query import WindowQuery
@@ -96,7 +96,7 @@ def _window_sums(cursor: duckdb.DuckDBPyConnection, query: WindowQuery, starts: 
             {**parameters, **more},
         ).fetchall()
 
-    panes = f" AND reference = $reference AND {in_segments('segment', '$segments')}"
+    panes = f" AND reference = $reference AND {IN_SEGMENTS}"
     more: dict[str, Any] = {"reference": query.reference, "segments": list(query.segments)}
     totals = lines(
         "pane_totals", "version, segment", "sum(rows), sum(lost_rows), sum(broken_rows)", "pane", panes, **more

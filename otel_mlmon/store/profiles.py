@@ -8,10 +8,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from otel_mlmon.store.database import Database, insert
+from otel_mlmon.values import FREQUENT_VALUES
 from otel_mlmon.values.profiles import ValueCount
 from otel_mlmon.values.query import WindowQuery
 
 EVER: Final = 2**63 - 1  # later than any time, ns
+# SQL condition: the whole, or a segment of the keys in $segments.
+IN_SEGMENTS: Final = "(segment = '' OR list_contains($segments, split_part(segment, '=', 1)))"
 
 
 class Profiles:
@@ -50,7 +53,7 @@ class Profiles:
             ).to_arrow_table()
 
     def values(
-        self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
+        self, query: WindowQuery, always: Sequence[str], fields: Sequence[str] | None = None
     ) -> list[ValueCount]:
         where, parameters = _where(query, fields)
         parts = [
@@ -65,7 +68,7 @@ class Profiles:
                 f"({' UNION ALL '.join(parts)}) GROUP BY ALL) QUALIFY row_number() OVER "
                 "(PARTITION BY version, segment, field, kind ORDER BY n DESC, key) <= $limit "
                 "OR (kind = 'heavy' AND list_contains($always, key))",
-                {**parameters, "limit": limit, "always": list(always)},
+                {**parameters, "limit": FREQUENT_VALUES, "always": list(always)},
             ).fetchall()
         return [ValueCount._make(row) for row in rows]
 
@@ -82,10 +85,7 @@ class Profiles:
 
 
 def _where(query: WindowQuery, fields: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
-    where = (
-        "model = $model AND reference = $reference AND pane >= $start AND pane < $end "
-        f"AND {in_segments('segment', '$segments')}"
-    )
+    where = f"model = $model AND reference = $reference AND pane >= $start AND pane < $end AND {IN_SEGMENTS}"
     parameters = {**window_parameters(query), "segments": list(query.segments)}
     if fields is None:
         return where, parameters
@@ -100,8 +100,3 @@ def window_parameters(query: WindowQuery) -> dict[str, Any]:
 def known_by(query: WindowQuery) -> int:
     """The time by which ground truth must be known."""
     return EVER if query.known_by is None else query.known_by
-
-
-def in_segments(column: str, parameter: str = "?") -> str:
-    """SQL condition: the whole, or a segment of the keys in `parameter`."""
-    return f"({column} = '' OR list_contains({parameter}, split_part({column}, '=', 1)))"

@@ -15,6 +15,7 @@ from otel_mlmon.values.batches import (
 )
 from otel_mlmon.values.cells import Counts, FieldCells, Floats, Mask, State, Texts
 from otel_mlmon.values.profiles import FieldProfile, PerformanceCounts, WindowProfile
+from otel_mlmon.values.query import RowBlock
 from otel_mlmon.values.reference import (
     FREQUENT_VALUES,
     Effects,
@@ -23,5 +24,4 @@ from otel_mlmon.values.reference import (
     Reference,
     SegmentReference,
 )
-from otel_mlmon.values.rows import RowBlock
 from otel_mlmon.values.verdicts import STATUS_CODE, CheckResult, Status, Target, Verdict

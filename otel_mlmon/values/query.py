@@ -1,4 +1,4 @@
-"""Questions to the store and to the windows. Frozen.
+"""Questions to the store and to the windows, and stored rows as the answer. Frozen.
 
 Times are ns since the epoch; ranges are half-open. `known_by` limits the ground truth in the answer: None counts all of
 it, 0 none, any other time only the ground truth that became known before that time.
@@ -6,8 +6,14 @@ it, 0 none, any other time only the ground truth that became known before that t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from otel_mlmon.values.cells import Counts, FieldCells, Floats, Mask, Texts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +62,24 @@ class WindowQuery:
         180
         """
         return replace(self, start=start, end=start + self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Stored predictions of one model with their ground truth, columns of equal length. `ids` only on request."""
+
+    model: str
+    times: Counts
+    versions: Texts
+    lost: Mask
+    durations: Floats
+    fields: Mapping[str, FieldCells]
+    segments: Mapping[str, Texts]
+    truth_known: Mask
+    truth_times: Counts  # when it became known; 0 where it is not
+    truth_numbers: Floats
+    truth_texts: Texts
+    ids: pa.Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.times)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from otel_mlmon.values.batches import Batch, ChangeEvent
     from otel_mlmon.values.history import LastRevision, LedgerEntry, RevisionRow, TickRecord, VerdictRow
     from otel_mlmon.values.profiles import ValueCount, WindowSums
-    from otel_mlmon.values.query import RowQuery, WindowQuery
-    from otel_mlmon.values.rows import RowBlock
+    from otel_mlmon.values.query import RowBlock, RowQuery, WindowQuery
     from otel_mlmon.values.verdicts import Target
 
 
@@ -99,9 +98,9 @@ class ProfileStorage(Protocol):
         """Profiles of the window's panes, whole and by the query's segment keys; `fields` None: all fields."""
 
     def values(
-        self, query: WindowQuery, limit: int, always: Sequence[str] = (), fields: Sequence[str] | None = None
+        self, query: WindowQuery, always: Sequence[str], fields: Sequence[str] | None = None
     ) -> list[ValueCount]:
-        """The `limit` most frequent single values of each field (None: all fields), and top values in `always`."""
+        """The FREQUENT_VALUES most frequent values of each field (None: all fields), and top values in `always`."""
 
     def traffic(self, query: WindowQuery) -> pa.Table:
         """Predictions and known ground truths, pane by pane: version, pane, rows, truth."""

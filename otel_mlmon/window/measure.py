@@ -20,7 +20,7 @@ def measure(
 ) -> list[WindowProfile]:
     """Profile rows that all lie in [start, end), by version, whole and per segment value."""
     one_pane = replace(rows, times=rows.times - start)
-    fields, counted, performance = measure_pane(one_pane, references, "", segments, max(end - start, 1))
+    fields, counted, performance = measure_pane(one_pane, references, segments, max(end - start, 1))
     known = {v: {} if r is None else r.fields for v, r in references.items()}
     named = sum_profiles(fields, single_values(fields), known)
     return [
@@ -41,17 +41,13 @@ def measure(
 
 
 def measure_pane(
-    rows: RowBlock,
-    references: Mapping[str, Reference | None],
-    reference_name: str,
-    segments: Sequence[str],
-    pane_ns: int,
+    rows: RowBlock, references: Mapping[str, Reference | None], segments: Sequence[str], pane_ns: int
 ) -> tuple[pa.Table, dict[Key, tuple[int, int, int]], dict[Key, PerformanceCounts]]:
     """Return field profiles, (rows, lost, broken) and performance of rows that all lie in one pane."""
-    fields, totals = profile_panes(rows, references, reference_name, segments, pane_ns)
+    fields, totals = profile_panes(rows, references, "", segments, pane_ns)
     counted = sum_totals(totals)
     signs = np.ones(len(rows), dtype=np.int64)
-    sums, classes = outcome_tables(rows, signs, references, reference_name, segments, pane_ns)
+    sums, classes = outcome_tables(rows, signs, references, "", segments, pane_ns)
     return fields, counted, sum_outcomes(sums, classes, counted)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from otel_mlmon.values import FREQUENT_VALUES, FieldProfile, Reference, RowBlock, WindowProfile
+from otel_mlmon.values import FieldProfile, Reference, RowBlock, WindowProfile
 from otel_mlmon.values.query import RowQuery, WindowQuery
 from otel_mlmon.values.storage import Storage
 from otel_mlmon.window.performance import outcome_tables
@@ -194,7 +194,7 @@ class Windows:
             names = sorted(filter(query.selects, known))
         return sum_profiles(
             self._store.profiles.read(query, names),
-            self._store.profiles.values(query, FREQUENT_VALUES, sorted(constants), names),
+            self._store.profiles.values(query, sorted(constants), names),
             references,
         )
 

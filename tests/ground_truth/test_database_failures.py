@@ -85,7 +85,7 @@ def test_a_server_that_goes_away_in_the_middle_of_the_rows(fetch: Fetch, postgre
     _sell(postgres, 0, n)
     store = Store(None)
     fetcher = fetch(store, GroundTruthSource.model_validate(_source(postgres)))
-    through, stops = fetcher.made._store, [postgres.stop]
+    through, stops = fetcher.made.store, [postgres.stop]
 
     def once_stopped(decoded: Decoded) -> Any:
         receipt = through(decoded)
@@ -93,7 +93,7 @@ def test_a_server_that_goes_away_in_the_middle_of_the_rows(fetch: Fetch, postgre
             stops.pop()()
         return receipt
 
-    fetcher.made._store = once_stopped
+    fetcher.made.store = once_stopped
     (status,) = fetcher.run()
     assert (status["stored"], status["newest"]) == (10_000, 0)
     assert "terminat" in status["error"] or "closed" in status["error"] or "lost" in status["error"]
@@ -174,7 +174,7 @@ def test_a_table_that_grows_while_it_is_read(fetch: Fetch, postgres: Database) -
     store = Store(None)
     look_back = SOLD.replace("$since", "$since - interval '1 day'")
     fetcher = fetch(store, GroundTruthSource.model_validate(_source(postgres, look_back)))
-    through, n, grown = fetcher.made._store, 25_000, []
+    through, n, grown = fetcher.made.store, 25_000, []
     _sell(postgres, 0, n)
 
     def while_it_grows(decoded: Decoded) -> Any:
@@ -185,10 +185,10 @@ def test_a_table_that_grows_while_it_is_read(fetch: Fetch, postgres: Database) -
         )
         return through(decoded)
 
-    fetcher.made._store = while_it_grows
+    fetcher.made.store = while_it_grows
     (status,) = fetcher.run()
     assert (status["stored"], len(grown), status["error"]) == (n, 3, "")
-    fetcher.made._store = through
+    fetcher.made.store = through
     (status,) = fetcher.run()
     assert (status["stored"], status["rejected"], status["error"]) == (n + 1500, 0, "")
     assert store.query("SELECT count(*), count(DISTINCT prediction_id) FROM mlmon_state.ground_truth") == [
