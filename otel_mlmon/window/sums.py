@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts
+from otel_mlmon.values import FieldProfile, FieldReference, PerformanceCounts, WindowProfile
 from otel_mlmon.values.profiles import SUMS, ValueCount, WindowSums
+from otel_mlmon.values.query import WindowQuery
 from otel_mlmon.window.cells import COUNTS
 from otel_mlmon.window.formats import FORMATS
 from otel_mlmon.window.performance import performance_counts
 
 _TYPES = ("int", "float", "string", "bool", "array", "map")
 Key = tuple[str, str]  # version, segment
-
-
-class Counted(NamedTuple):
-    """A window without its fields."""
-
-    rows: int
-    lost: int
-    broken: int
-    performance: PerformanceCounts
 
 
 def sum_profiles(
@@ -122,22 +113,23 @@ def sum_outcomes(
     }
 
 
-def sum_windows(lines: WindowSums) -> dict[int, dict[Key, Counted]]:
-    """Windows by start, then by version and segment, from the store's lines."""
+def sum_windows(query: WindowQuery, lines: WindowSums) -> dict[int, list[WindowProfile]]:
+    """Return windows by start, without field profiles, from the store's lines."""
     away = {(start, version): n for start, version, n in lines.dropped}
     added = {(start, version, segment): values for start, version, segment, *values in lines.sums}
     confusion: dict[tuple[int, str, str], dict[tuple[str, str], int]] = {}
     for start, version, segment, truth, prediction, n in lines.classes:
         if n:
             confusion.setdefault((start, version, segment), {})[truth, prediction] = n
-    found: dict[int, dict[Key, Counted]] = {}
+    windows: dict[int, list[WindowProfile]] = {}
     none = [0.0] * len(SUMS)
     for start, version, segment, rows, lost, broken in sorted(lines.rows):
-        key = (start, version, segment)
+        key, end = (start, version, segment), start + query.width
+        lost += 0 if segment else away.get((start, version), 0)
         counts = performance_counts(rows, dict(zip(SUMS, added.get(key, none), strict=True)), confusion.get(key, {}))
-        more = 0 if segment else away.get((start, version), 0)
-        found.setdefault(start, {})[version, segment] = Counted(rows, lost + more, broken, counts)
-    return found
+        window = WindowProfile(query.model, version, segment, start, end, rows, lost, {}, counts, broken)
+        windows.setdefault(start, []).append(window)
+    return windows
 
 
 def _grouped(table: pa.Table, names: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], pa.Table]]:

@@ -153,7 +153,7 @@ class Windows:
 
     def window(self, query: WindowQuery) -> list[WindowProfile]:
         """Return the window as one profile per version, whole and per segment value."""
-        (windows,) = self.windows(query, [query.start]).values()
+        windows = self.windows(query, [query.start])[query.start]
         if not query.fields:
             return windows
         profiles = self._fields(query, {window.version for window in windows})
@@ -161,25 +161,8 @@ class Windows:
 
     def windows(self, query: WindowQuery, starts: Sequence[int]) -> dict[int, list[WindowProfile]]:
         """Return the window moved to each of `starts`, by start, without field profiles."""
-        sums = sum_windows(self._store.outcomes.window_sums(query, starts))
-        return {
-            start: [
-                WindowProfile(
-                    query.model,
-                    version,
-                    segment,
-                    start,
-                    start + query.width,
-                    rows=counted.rows,
-                    lost_rows=counted.lost,
-                    fields={},
-                    performance=counted.performance,
-                    broken_rows=counted.broken,
-                )
-                for (version, segment), counted in sums.get(start, {}).items()
-            ]
-            for start in starts
-        }
+        windows = sum_windows(query, self._store.outcomes.window_sums(query, starts))
+        return {start: windows.get(start, []) for start in starts}
 
     def _fields(self, query: WindowQuery, versions: Iterable[str]) -> dict[tuple[str, str], dict[str, FieldProfile]]:
         found = {version: self._reference_for(query.model, version, query.reference) for version in versions}
