@@ -41,8 +41,8 @@ class FirstSightings:
             return
         time = 0
         for kind, value, text in self._seen(batch):
-            sighting = (batch.model, kind, value)
-            if sighting in self._known or sighting in self._pending or self._full(batch.model, kind):
+            sighting, full = (batch.model, kind, value), self._counts.get((batch.model, kind), 0) >= MOST
+            if sighting in self._known or sighting in self._pending or full:
                 continue
             time = time or int(pc.min(batch.times).as_py())
             self._pending[sighting] = None
@@ -66,9 +66,6 @@ class FirstSightings:
             _log.warning("model %r has %d different values of %s: further ones are not noted", model, MOST, kind)
         if kind == "feature_set":
             self._last_features[model] = frozenset(json.loads(value))
-
-    def _full(self, model: str, kind: str) -> bool:
-        return self._counts.get((model, kind), 0) >= MOST
 
     def _seen(self, batch: PredictionBatch) -> Iterator[tuple[str, str, str]]:
         """Yield (kind, value, text) of every possible first sighting in a batch."""

@@ -22,6 +22,7 @@ from otel_mlmon.wire.semconv import FIELD_PREDICTION
 # expired: retention ended before the prediction came.
 RESULTS: Final = ("joined", "early", "correction", "taken_back", "duplicate", "wrong_type", "expired")
 WAITING: Final = "waiting"
+_LOOKED_FOR: Final = ("joined", "early", "correction", "taken_back", "wrong_type")
 _MARK: Final = "('true', 'false')"
 
 
@@ -32,7 +33,12 @@ class GroundTruthResults:
         self._database = database
         self._catalog = catalog
         with database.reading() as cursor:
-            self._models = set(_unsettled(cursor))  # with rows that are not counted yet
+            rows = cursor.execute(
+                "SELECT model FROM mlmon_state.ground_truth GROUP BY model HAVING max(seq) > coalesce((SELECT seq FROM "
+                "mlmon_state.ground_truth_settled s WHERE s.model = ground_truth.model), 0) "
+                "UNION SELECT DISTINCT model FROM mlmon_state.waiting_ground_truth"
+            ).fetchall()
+        self._models = {model for (model,) in rows}  # with rows that are not counted yet
 
     def touch(self, models: Iterable[str]) -> None:
         """Note that rows of these models were committed."""
@@ -84,16 +90,6 @@ def add_outcomes(cursor: duckdb.DuckDBPyConnection, model: str, outcomes: Mappin
             )
 
 
-def _unsettled(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """After a start: models with ground truth that is not counted yet."""
-    rows = cursor.execute(
-        "SELECT model FROM mlmon_state.ground_truth GROUP BY model HAVING max(seq) > coalesce((SELECT seq FROM "
-        "mlmon_state.ground_truth_settled s WHERE s.model = ground_truth.model), 0) "
-        "UNION SELECT DISTINCT model FROM mlmon_state.waiting_ground_truth"
-    ).fetchall()
-    return [model for (model,) in rows]
-
-
 def _look(
     cursor: duckdb.DuckDBPyConnection, model: str, table: str | None, fields: Mapping[str, StoredField], upto: int
 ) -> _Settled:
@@ -129,14 +125,15 @@ def _look(
         "AND given > 0"
     ).to_arrow_table()
     cursor.execute("DROP TABLE fresh_ground_truth")
-    outcomes = dict(zip(("joined", "early", "correction", "taken_back", "wrong_type"), map(_whole, found), strict=True))
+    outcomes = dict(
+        zip(("joined", "early", "correction", "taken_back", "wrong_type"), (int(n or 0) for n in found), strict=True)
+    )
     arrived = pa.table({"key": pa.array([], pa.string())})
     if table and since:
         arrived = cursor.sql(
-            f"SELECT key, sum({wrong})::BIGINT AS wrong FROM mlmon_state.waiting_ground_truth JOIN (SELECT _id, "
-            f"first({shown}) AS shown "
-            f"FROM {table} p WHERE _seq > $since AND _seq <= $upto GROUP BY _id) ON key = _id "
-            "WHERE model = $model AND names = '' GROUP BY key",
+            f"SELECT key, sum({wrong})::BIGINT AS wrong FROM mlmon_state.waiting_ground_truth JOIN "
+            f"(SELECT _id, first({shown}) AS shown FROM {table} p WHERE _seq > $since AND _seq <= $upto GROUP BY _id) "
+            "ON key = _id WHERE model = $model AND names = '' GROUP BY key",
             params=about,
         ).to_arrow_table()
         outcomes["joined"] += arrived.num_rows
@@ -198,7 +195,3 @@ def _comparison(prediction: StoredField | None) -> tuple[str, str]:
         "WHEN TRY_CAST(shown AS DOUBLE) IS NULL THEN numbers + bools ELSE 0 END"
     )
     return shown, f"CASE WHEN shown IS NULL THEN 0 ELSE {named} END"
-
-
-def _whole(value: int | None) -> int:
-    return int(value or 0)

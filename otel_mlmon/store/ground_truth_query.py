@@ -155,7 +155,8 @@ class DatabaseQuery(_Stoppable):
         for batch in batches:
             columns: dict[str, Sequence[Any]] = dict(zip(names, zip(*batch, strict=True), strict=True))
             if self._boolean in columns:
-                columns[self._boolean] = [_truth(value) for value in columns[self._boolean]]
+                given = columns[self._boolean]
+                columns[self._boolean] = [bool(v) if isinstance(v, int) and v in (0, 1) else v for v in given]
             yield columns
 
     def _connected(self, password: str | None) -> Connection:
@@ -182,10 +183,6 @@ class DatabaseQuery(_Stoppable):
 def _cancel(connection: Connection) -> None:
     with suppress(*connection.errors):  # the server is gone, and the query with it
         connection.cancel()
-
-
-def _truth(value: Any) -> Any:
-    return bool(value) if isinstance(value, int) and value in (0, 1) else value
 
 
 def _said(error: Exception, password: str | None) -> str:
