@@ -69,17 +69,19 @@ def estimate(rule: EstimateRule, view: ModelView) -> CheckResult:
         message=f"{metric} is expected to be {expected.value:.4g} ({expected.low:.4g} to {expected.high:.4g}) once the "
         f"truth of {expected.rows} predictions is known, in the reference {before:.4g}",
         finding="worse",
-        evidence=lambda: EstimateEvidence(
-            (
-                Line("predictions", reference_rows, expected.rows),
-                Line(metric, before, expected.value),
-                Line(f"{metric}, at least", None, expected.low),
-                Line(f"{metric}, at most", None, expected.high),
-                Line("threshold", None, limit),
-            )
-        ),
+        evidence=lambda: EstimateEvidence(_numbers(metric, before, reference_rows, expected, limit)),
     )
     return judged if judged.value is None else replace(judged, low=expected.low, high=expected.high)
+
+
+def _numbers(metric: str, before: float, reference_rows: int, expected: Estimate, limit: float) -> tuple[Line, ...]:
+    return (
+        Line("predictions", reference_rows, expected.rows),
+        Line(metric, before, expected.value),
+        Line(f"{metric}, at least", None, expected.low),
+        Line(f"{metric}, at most", None, expected.high),
+        Line("threshold", None, limit),
+    )
 
 
 def expected_of(reference: Reference, segment: str, metric: str, positive: str | None) -> tuple[float, int]:

@@ -54,12 +54,8 @@ def _numbers(expected: FieldProfile | None, profile: FieldProfile) -> tuple[Line
     if profile.numbers or (expected and expected.numbers):
         both = (expected, profile)
         rows.append(Line("mean", *(mean(p.sum, p.numbers) if p else None for p in both)))
-        rows.append(
-            Line(
-                "standard deviation",
-                *(standard_deviation(p.sum, p.sum_squares, p.numbers) if p else None for p in both),
-            )
-        )
+        deviations = (standard_deviation(p.sum, p.sum_squares, p.numbers) if p else None for p in both)
+        rows.append(Line("standard deviation", *deviations))
         rows.append(Line("minimum", expected.minimum if expected else None, profile.minimum))
         rows.append(Line("maximum", expected.maximum if expected else None, profile.maximum))
     return tuple(rows)

@@ -86,16 +86,15 @@ def _realised(rule: EstimateRule, view: ModelView) -> Estimate:
     return METRICS[rule.estimate].estimate(view.counts, rule.positive, CONFIDENCE)
 
 
+def _realised_known(kept: LedgerEntry) -> bool:
+    return bool(kept.scored) and kept.realised == kept.realised
+
+
 def _shown(entries: Sequence[LedgerEntry]) -> tuple[EstimatedWindow, ...]:
     """Return the newest estimates with their realised metric, for reports and metrics."""
     return tuple(
         EstimatedWindow(
-            start=kept.start,
-            end=kept.end,
-            estimate=kept.estimate,
-            low=kept.low,
-            high=kept.high,
-            realised=kept.realised if kept.scored and kept.realised == kept.realised else None,
+            kept.start, kept.end, kept.estimate, kept.low, kept.high, kept.realised if _realised_known(kept) else None
         )
         for kept in entries[-_SHOWN:]
     )
@@ -154,7 +153,7 @@ def trusted(entries: Sequence[LedgerEntry]) -> Trust:
     It is not trusted when its newest misses are too many for chance, or in a row to the same side; until it has hit a
     few times in a row again.
     """
-    scored = [e for e in entries if e.scored and e.realised == e.realised][-_LOOKED_AT:]
+    scored = [e for e in entries if _realised_known(e)][-_LOOKED_AT:]
     sides = [e.side() for e in scored]
     outside = sum(side != 0 for side in sides)
     newest_first = sides[::-1]

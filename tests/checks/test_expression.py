@@ -146,9 +146,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("expression", "message"), WRONG.items())
-def test_a_condition_that_makes_no_sense_is_an_error_with_the_reason_and_other_rules_go_on(
-    expression: str, message: str
-) -> None:
+def test_an_invalid_condition_is_an_error_with_a_reason_and_other_rules_go_on(expression: str, message: str) -> None:
     found = _judge("bedrooms <= rooms", expression, "rooms > 0")
     wrong = found["e1", ""]
     assert (wrong.result.status, wrong.result.reason) == ("error", "exception")

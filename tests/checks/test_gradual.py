@@ -202,7 +202,7 @@ def test_without_numbers_there_is_no_data(values: list[Any]) -> None:
     assert (found.result.status, found.result.reason, found.result.rows) == ("no_data", "no_values", 0)
 
 
-def test_a_reference_without_spread_a_field_that_it_does_not_know_and_few_rows_give_no_data() -> None:
+def test_no_spread_an_unknown_field_and_few_rows_give_no_data() -> None:
     constant = _reference(rows_of(Path("f"), pa.table({"x": pa.array([5.0] * 1000)}), Columns(), "m", ""))
     other = _reference(rows_of(Path("f"), pa.table({"y": np.arange(1000.0)}), Columns(), "m", ""))
     rows = _stream(11, 1)

@@ -164,7 +164,7 @@ def _judged(world: World, time: int) -> list:
 # ---- maturity and revisions
 
 
-def test_a_figure_is_provisional_until_hardly_more_is_to_come_and_each_revision_is_kept(tmp_path: Path) -> None:
+def test_a_value_is_provisional_until_ground_truth_is_complete_and_revisions_are_kept(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     world = World(
         "{alert: Error, performance: rmse, above: 20, min_ground_truth: 20, min_coverage: 10%}", path=tmp_path / "s.duckdb",

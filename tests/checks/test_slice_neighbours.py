@@ -45,7 +45,7 @@ def _alike() -> Trust:
     return Trust(alike=mean_design_effects(_losses(np.random.default_rng(1_000), 400)))
 
 
-def test_days_that_are_worse_by_chance_name_no_weather_once_it_is_known_that_hours_are_alike() -> None:
+def test_days_worse_by_chance_name_no_weather_once_design_effects_are_known() -> None:
     named = {"independent": 0, "alike": 0}
     for seed in range(100):
         rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def test_an_hour_of_all_days_is_found_as_if_its_rows_were_independent() -> None:
         assert (("hour", "= 8"),) in {part.conditions for part in _named(columns, losses, _alike())}
 
 
-def test_neighbours_are_those_of_the_time_and_not_of_the_order_in_which_rows_are_given() -> None:
+def test_neighbours_are_in_the_order_of_time_and_not_of_the_rows() -> None:
     rng = np.random.default_rng(0)
     columns, losses = _columns(rng), _losses(rng)
     losses *= np.where(columns["weather"].codes == 3, 6.0, 1.0)

@@ -134,7 +134,7 @@ def test_hours_that_are_quiet_every_week_are_usual() -> None:
 # ---- freshness ------------------------------------------------------------------------------------------------
 
 
-def test_predictions_are_fresh_as_long_as_they_come_and_older_with_each_window_without() -> None:
+def test_the_age_of_the_newest_prediction_grows_with_each_empty_window() -> None:
     verdicts = _verdicts("integrity: freshness, above: 1500s", _rows(2300), end=5000)
     assert [(v.result.status, v.result.value) for v in verdicts] == [
         ("ok", 0.0), ("ok", 0.0), ("ok", 700.0), ("breach", 1700.0), ("breach", 2700.0),

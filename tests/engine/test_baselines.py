@@ -69,7 +69,7 @@ def _level(seed: int, hours: int, *changes: tuple[int, float]) -> RowBlock:
     return _rows({"x": level + rng.normal(size=n)})
 
 
-def test_a_level_that_changed_is_drift_from_the_hours_before_at_first_and_normal_later() -> None:
+def test_a_changed_level_is_drift_from_the_hours_before_and_normal_later() -> None:
     rows, made = _level(1, 24, (12, 2.0)), _reference(_level(2, 20))
     trailing = _breaches(_verdicts(_rules("{trailing: 4h}"), rows, made))
     assert trailing[0] == 13, "the first hour after the change"
@@ -134,7 +134,7 @@ def _days(seed: int, days: int, *, shift_from: int | None = None) -> RowBlock:
     return _rows({"x": x + (1.0 * (hour >= shift_from) if shift_from is not None else 0.0)})
 
 
-def test_a_daily_cycle_is_drift_from_the_whole_day_but_not_from_the_same_hours_of_the_days_before() -> None:
+def test_a_daily_cycle_is_drift_from_the_whole_day_but_not_from_the_same_hours() -> None:
     rows, made = _days(7, 5), _reference(_days(8, 4))
     cycle = _verdicts(_rules("{same_time_last: day}", window="2h"), rows, made, start=4 * DAY)
     assert {v.result.status for v in cycle.values()} == {"ok"}
@@ -149,7 +149,7 @@ def test_a_shift_on_top_of_the_daily_cycle_is_found() -> None:
     assert _breaches(found) == [4 * 24 + hour for hour in (12, 14, 16, 18, 20, 22, 24)]
 
 
-def test_as_many_days_as_are_told_are_looked_back_at_and_those_that_are_not_there_are_left_out() -> None:
+def test_the_stated_number_of_days_is_read_and_missing_days_are_left_out() -> None:
     rows, made = _days(10, 4), _reference(_days(8, 4))
     for count, expected in ((1, [0, 1, 1, 1]), (2, [0, 1, 2, 2]), (9, [0, 1, 2, 3])):
         found = _verdicts(_rules(f"{{same_time_last: day, count: {count}}}", window="6h"), rows, made)
@@ -165,7 +165,7 @@ def _versions(seed: int, difference: float) -> RowBlock:
     return _rows({"x": 5 + moved + rng.normal(size=n), "y": rng.normal(size=n)}, versions=["v1", "v2"])
 
 
-def test_a_new_version_with_other_inputs_is_found_by_comparison_with_the_version_before() -> None:
+def test_a_new_version_with_other_inputs_drifts_from_the_version_before() -> None:
     # The stored reference, of another level, only lends its bins.
     made, rules = _reference(_level_xy(11)), _rules("{version: previous}")
     moved = {k: v for k, v in _verdicts(rules, _versions(12, 1.0), made).items() if k[1] == "v2"}
@@ -183,7 +183,7 @@ def _level_xy(seed: int) -> RowBlock:
     return _rows({"x": 4 + 2 * rng.normal(size=5000), "y": rng.normal(size=5000)})
 
 
-def test_an_only_version_has_no_version_before_and_a_version_of_long_ago_is_forgotten() -> None:
+def test_an_only_version_has_no_previous_one_and_an_old_version_is_forgotten() -> None:
     rows, made = _level(14, 3), _reference(_level(2, 20))
     found = _verdicts(_rules("{version: previous}"), rows, made)
     assert len(found) == 3
@@ -239,7 +239,7 @@ def test_performance_at_the_same_hours_is_that_of_all_these_days() -> None:
     assert f"in the reference {((1 + 1 + 9) / 3) ** 0.5:.4g}" in verdict.result.message
 
 
-def test_a_version_is_compared_with_one_that_was_there_before_and_not_with_a_later_one() -> None:
+def test_a_version_is_compared_with_an_earlier_version_and_not_with_a_later_one() -> None:
     rng, hours = np.random.default_rng(22), 20
     new = (np.arange(hours * ROWS) >= 10 * ROWS) & (np.arange(hours * ROWS) % 2 == 1)
     rows = _rows({"x": rng.normal(size=hours * ROWS) + new})

@@ -78,7 +78,7 @@ def test_estimates_are_kept_scored_and_believed_while_they_are_right(tmp_path: P
     assert metrics["mlmon.estimate.realised"] == scored[-1].realised
 
 
-def test_an_estimator_that_was_wrong_says_so_and_raises_no_alerts_until_it_is_right_again() -> None:
+def test_a_wrong_estimator_says_so_and_raises_no_alerts_until_it_is_right_again() -> None:
     rng = np.random.default_rng(2)
     world = World(RULE, reference=_reference())
     reasons = []

@@ -194,7 +194,7 @@ def test_classes_of_a_correction_move_from_one_cell_to_another() -> None:
     assert accuracy(whole.performance.confusion) == 1.0
 
 
-def test_a_history_that_comes_at_once_is_summed_and_what_comes_beyond_the_horizon_is_only_kept() -> None:
+def test_a_history_that_comes_at_once_is_summed_up_to_the_horizon() -> None:
     store = Store(None)
     windows = Windows(store, lambda *_: None, pane_ns=PANE, horizon_ns=10 * PANE)
     windows.plan("m", Plan({"training": ()}), "plan", 0)
