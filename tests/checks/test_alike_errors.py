@@ -24,7 +24,7 @@ REFERENCE_HOURS, HOURS = 100, 40
 
 
 def _prices(seed: int, *, common: float = 0.4, harder: float = 1.0) -> RowBlock:
-    """Prices of which the errors of one hour have something in common, and their size, too; the last hours may be harder."""
+    """Prices; errors of one hour are alike, in their size too. The last hours may be harder."""
     rng, hours = np.random.default_rng(seed), REFERENCE_HOURS + HOURS
     n = hours * ROWS
     shift, size = (np.repeat(common * share * rng.normal(size=hours), ROWS) for share in (1, 0.5))
@@ -45,9 +45,13 @@ def _answers(seed: int) -> RowBlock:
     truth = rng.random(n) < 0.5
     score = 1 / (1 + np.exp(-(skill * np.where(truth, 1, -1) + rng.normal(size=n) * 2)))
     table = pa.table(
-        {"town": rng.choice(["a", "b"], n), "yes": score, "predicted": np.where(score > 0.5, "yes", "no"),
-         "truth": np.where(truth, "yes", "no")}
-    )  # fmt: skip
+        {
+            "town": rng.choice(["a", "b"], n),
+            "yes": score,
+            "predicted": np.where(score > 0.5, "yes", "no"),
+            "truth": np.where(truth, "yes", "no"),
+        }
+    )
     columns = Columns(prediction="predicted", ground_truth="truth", segments=("town",), scores=(("yes", "yes"),))
     times = np.arange(n) * HOUR // ROWS
     return replace(rows_of(Path("answers"), table, columns, "m", "1"), times=times, truth_times=times)
@@ -69,7 +73,8 @@ def _forgotten(made: Reference) -> Reference:
 def _run(rules: str, made: Reference, rows: RowBlock, head: str = "") -> tuple[list[str], dict[tuple[str, str], Alert]]:
     """What fired, hour by hour; and the last verdicts by rule and segment."""
     lines = "".join(f"      - {line.strip()}\n" for line in rules.strip().splitlines())
-    text = f"groups:\n  - name: g\n    model: m\n    window: 1h\n    interval: 1h\n    segments: [town]\n{head}    rules:\n{lines}"
+    text = "groups:\n  - name: g\n    model: m\n    window: 1h\n    interval: 1h\n    segments: [town]\n"
+    text += f"{head}    rules:\n{lines}"
     fired: list[str] = []
     last: dict[tuple[str, str], Alert] = {}
     for tick in simulate(parse_text(text, Path("rules.yaml")).groups, rows, [made], pane_ns=HOUR):

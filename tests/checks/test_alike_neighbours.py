@@ -25,7 +25,7 @@ REFERENCE_HOURS, HOURS = 150, 60
 
 
 def _stream(seed: int, persistence: float, *, shift: float = 0.0) -> RowBlock:
-    """Requests of which those of one hour, and of hours that follow each other, have something in common; the last ones moved."""
+    """Requests; those of one hour and of neighbouring hours are alike, and the last ones moved."""
     rng, hours = np.random.default_rng(seed), REFERENCE_HOURS + HOURS
     common = np.zeros(hours)
     for i in range(1, hours):

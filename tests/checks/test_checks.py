@@ -26,17 +26,32 @@ from otel_mlmon.window import Plan, Windows
 
 WINDOW = 1000 * SECOND
 CHECKS = {
-    "missing": "integrity: missing", "type": "integrity: type", "range": "integrity: range",
-    "default_value": "integrity: default_value", "psi": "drift: psi",
-    "kolmogorov_smirnov": "drift: kolmogorov_smirnov", "jensen_shannon": "drift: jensen_shannon",
-    "chi_squared": "drift: chi_squared", "stuck": "integrity: stuck", "format": "integrity: format",
-    "hellinger": "drift: hellinger", "wasserstein": "drift: wasserstein", "g_test": "drift: g_test",
-    "anderson_darling": "drift: anderson_darling", "cramer_von_mises": "drift: cramer_von_mises",
-    "l_infinity": "drift: l_infinity", "mean_shift": "drift: mean_shift", "quantile_shift": "drift: quantile_shift",
-    "standard_deviation_shift": "drift: standard_deviation_shift", "cusum": "drift: cusum",
-    "schema": "integrity: schema", "weighted": "drift: weighted", "pca": "drift: reconstruction_error",
-    "duplicates": "integrity: duplicates", "expression": "{integrity: expression, expression: 'rooms > 0'}",
-}  # fmt: skip
+    "missing": "integrity: missing",
+    "type": "integrity: type",
+    "range": "integrity: range",
+    "default_value": "integrity: default_value",
+    "psi": "drift: psi",
+    "kolmogorov_smirnov": "drift: kolmogorov_smirnov",
+    "jensen_shannon": "drift: jensen_shannon",
+    "chi_squared": "drift: chi_squared",
+    "stuck": "integrity: stuck",
+    "format": "integrity: format",
+    "hellinger": "drift: hellinger",
+    "wasserstein": "drift: wasserstein",
+    "g_test": "drift: g_test",
+    "anderson_darling": "drift: anderson_darling",
+    "cramer_von_mises": "drift: cramer_von_mises",
+    "l_infinity": "drift: l_infinity",
+    "mean_shift": "drift: mean_shift",
+    "quantile_shift": "drift: quantile_shift",
+    "standard_deviation_shift": "drift: standard_deviation_shift",
+    "cusum": "drift: cusum",
+    "schema": "integrity: schema",
+    "weighted": "drift: weighted",
+    "pca": "drift: reconstruction_error",
+    "duplicates": "integrity: duplicates",
+    "expression": "{integrity: expression, expression: 'rooms > 0'}",
+}
 RULES = "\n".join(f"      - {{alert: {name}, {check.strip('{}')}}}" for name, check in CHECKS.items())
 
 

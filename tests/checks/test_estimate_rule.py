@@ -32,7 +32,8 @@ def _loans() -> Reference:
 
 
 def _rule(text: str) -> EstimateRule:
-    document = f"groups:\n  - name: g\n    model: m\n    window: 1h\n    interval: 1h\n    rules:\n      - {{alert: A, {text}}}\n"
+    head = "groups:\n  - name: g\n    model: m\n    window: 1h\n    interval: 1h\n    rules:\n"
+    document = f"{head}      - {{alert: A, {text}}}\n"
     (group,) = parse_text(document, Path("rules.yaml")).groups
     (rule,) = group.rules
     assert isinstance(rule, EstimateRule)

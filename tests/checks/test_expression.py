@@ -69,9 +69,10 @@ def test_a_condition_that_holds_everywhere_is_ok() -> None:
 def test_violations_up_to_the_limit_are_fine_and_critical_beyond_the_second() -> None:
     found = {}
     for name, limits in {
-        "below": {"above": "20%"}, "beyond": {"above": "5%", "confidence": "90%"},
+        "below": {"above": "20%"},
+        "beyond": {"above": "5%", "confidence": "90%"},
         "critical": {"above": "1%", "critical": "5%"},
-    }.items():  # fmt: skip
+    }.items():
         verdict = _one({"expression": "bedrooms <= rooms", **limits}, _rows(1000))
         found[name] = (verdict.result.status, verdict.result.level)
     assert found == {"below": ("ok", ""), "beyond": ("breach", ""), "critical": ("breach", "critical")}

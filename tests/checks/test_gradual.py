@@ -154,9 +154,14 @@ class _Run:
 
     def start(self) -> None:
         self.engine = Engine(
-            self.windows, lambda *_: REFERENCE, self.store.documents, self.windows.count_outside, count_condition,
-            aggregate=aggregate, ground_truth_horizon_ns=HOUR,
-        )  # fmt: skip
+            self.windows,
+            lambda *_: REFERENCE,
+            self.store.documents,
+            self.windows.count_outside,
+            count_condition,
+            aggregate=aggregate,
+            ground_truth_horizon_ns=HOUR,
+        )
 
     def tick(self, hour: int) -> Verdict:
         self.engine.tick([self.group], "m", hour * HOUR)

@@ -1,4 +1,4 @@
-"""Every metric of real models on real data is scikit-learn's on the same rows, at any state of the arrival of ground truth."""
+"""Every metric of real models on real data is scikit-learn's, at any state of the arrival of ground truth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _columns(frame: pd.DataFrame, names: list[str]) -> dict[str, FieldColumn]:
 
 
 def _judged(frame: pd.DataFrame, fields: dict[str, FieldColumn], rules: list[str], segment: str) -> Any:
-    """Send predictions over 30 days and their ground truth as late as `frame.delay` says; yields a tick's values, by rule and segment."""
+    """Send predictions over 30 days and their ground truth after `frame.delay`; yield values by rule and segment."""
     store = Store(None)
     windows = Windows(store, lambda *_: None, pane_ns=HOUR)
     windows.plan("m", Plan({"training": (segment,)}), "plan", 0)
@@ -49,9 +49,23 @@ def _judged(frame: pd.DataFrame, fields: dict[str, FieldColumn], rules: list[str
     nothing = pa.nulls(n, pa.string())
     ids = pa.array([f"id-{i}" for i in range(n)])
     store.commit(
-        [PredictionBatch("m", "1", ids, pa.array(frame["time"]), fields, {}, pa.nulls(n, pa.float64()), nothing, nothing,
-                         nothing, pa.array(np.zeros(n, np.int32)))], 0,
-    )  # fmt: skip
+        [
+            PredictionBatch(
+                "m",
+                "1",
+                ids,
+                pa.array(frame["time"]),
+                fields,
+                {},
+                pa.nulls(n, pa.float64()),
+                nothing,
+                nothing,
+                nothing,
+                pa.array(np.zeros(n, np.int32)),
+            )
+        ],
+        0,
+    )
     windows.touch("m", frame["time"].to_numpy())
     order = np.random.default_rng(1).permutation(n)
     for part in np.array_split(order, 7):
@@ -71,7 +85,8 @@ def _judged(frame: pd.DataFrame, fields: dict[str, FieldColumn], rules: list[str
     limits = "min_ground_truth: 1, min_coverage: 0%"
     text = "\n".join(f"      - {{alert: A{i}, {rule}, {limits}}}" for i, rule in enumerate(rules))
     (group,) = parse_text(
-        f"groups:\n  - name: g\n    model: m\n    interval: 1d\n    window: 90d\n    segments: [{segment}]\n    rules:\n{text}"
+        "groups:\n  - name: g\n    model: m\n    interval: 1d\n    window: 90d\n"
+        f"    segments: [{segment}]\n    rules:\n{text}"
     ).groups
     for day in TICKS:
         windows.close("m", day * DAY)
@@ -185,9 +200,10 @@ def test_classification_on_california_housing() -> None:
         for place, name in enumerate(classes):
             frame[f"score {name}"] = scores[:, place]
         fields = {
-            **_columns(frame, ["ocean"]), FIELD_PREDICTION: FieldColumn(pa.array(frame["prediction"].tolist())),
+            **_columns(frame, ["ocean"]),
+            FIELD_PREDICTION: FieldColumn(pa.array(frame["prediction"].tolist())),
             **{score_field(name): FieldColumn(pa.array(frame[f"score {name}"])) for name in classes},
-        }  # fmt: skip
+        }
         _compare(frame, fields, _of_classes(classes), "ocean")
 
 

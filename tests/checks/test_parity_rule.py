@@ -198,8 +198,9 @@ def test_a_shadow_comes_from_any_language() -> None:
     (batch,) = decode("logs", body, "json", received_ns=9).batches
     fields = batch.fields  # type: ignore[union-attr]
     assert {name: column.values.to_pylist() for name, column in fields.items()} == {
-        semconv.FIELD_PREDICTION: [1.5], semconv.FIELD_SHADOW: [2],
-    }  # fmt: skip
+        semconv.FIELD_PREDICTION: [1.5],
+        semconv.FIELD_SHADOW: [2],
+    }
 
 
 def _alert(check: str, method: str, field: str = "", **evidence: Any) -> Alert:

@@ -1,4 +1,4 @@
-"""Rules about outcomes on a real store: gaps between segments, error budgets, champion and challenger, maturity and revisions."""
+"""Rules about outcomes on a real store: disparities, error budgets, champion and challenger, revisions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ def _prices(
     truth = rng.normal(300, 80, n)
     return pd.DataFrame(
         {
-            "time": spread(n, start, end), "area": truth / 3 + rng.normal(0, 1, n), "town": rng.choice(["a", "b"], n),
-            "prediction": truth + rng.normal(0, sigma, n), "truth": truth, "delay": delay,
+            "time": spread(n, start, end),
+            "area": truth / 3 + rng.normal(0, 1, n),
+            "town": rng.choice(["a", "b"], n),
+            "prediction": truth + rng.normal(0, sigma, n),
+            "truth": truth,
+            "delay": delay,
         }
-    )  # fmt: skip
+    )
 
 
 def _reference(sigma: float = 10.0) -> object:
@@ -40,8 +44,14 @@ def _applicants(rng: np.random.Generator, n: int, recall: dict[str, float]) -> p
     predicted = np.where(truth, found, rng.random(n) < 0.1)
     names = np.array(["no", "yes"])
     return pd.DataFrame(
-        {"time": spread(n, 0, DAY), "town": town, "truth": names[truth.astype(int)], "prediction": names[predicted.astype(int)], "delay": 0}
-    )  # fmt: skip
+        {
+            "time": spread(n, 0, DAY),
+            "town": town,
+            "truth": names[truth.astype(int)],
+            "prediction": names[predicted.astype(int)],
+            "delay": 0,
+        }
+    )
 
 
 FAIR = "{alert: Unfair, fairness: recall, positive: 'yes', above: 10%, segments: [town]}"
@@ -130,8 +140,10 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_predictions() ->
     rng = np.random.default_rng(4)
     world = World(
         "{alert: Challenger, performance: mae, worse_than_reference: 2%, min_coverage: 0%}",
-        head="    reference: {version: champion}\n", reference=_reference(), window="1d",  # type: ignore[arg-type]
-    )  # fmt: skip
+        head="    reference: {version: champion}\n",
+        reference=_reference(),
+        window="1d",  # type: ignore[arg-type]
+    )
     frame = world.send(_prices(rng, 1500, 0, DAY), "champion")
     error = frame["prediction"] - frame["truth"]
     world.predict(frame.assign(prediction=frame["truth"] + error * 1.05), "challenger")
@@ -147,8 +159,9 @@ def test_a_challenger_without_common_predictions_is_compared_as_another_sample()
     rng = np.random.default_rng(5)
     world = World(
         "{alert: Challenger, performance: mae, worse_than_reference: 2%, min_coverage: 0%}",
-        head="    reference: {version: champion}\n", reference=_reference(),  # type: ignore[arg-type]
-    )  # fmt: skip
+        head="    reference: {version: champion}\n",
+        reference=_reference(),  # type: ignore[arg-type]
+    )
     world.send(_prices(rng, 1500, 0, DAY), "champion")
     world.send(_prices(rng, 1500, 0, DAY, sigma=10.5), "challenger")
     found = {a.target.version: a.verdict for a in _judged(world, DAY + HOUR)}
@@ -164,11 +177,12 @@ def _judged(world: World, time: int) -> list:
 # ---- maturity and revisions
 
 
-def test_a_value_is_provisional_until_ground_truth_is_complete_and_revisions_are_kept(tmp_path: Path) -> None:
+def test_a_value_is_provisional_until_ground_truth_is_complete(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     world = World(
-        "{alert: Error, performance: rmse, above: 20, min_ground_truth: 20, min_coverage: 10%}", path=tmp_path / "s.duckdb",
-    )  # fmt: skip
+        "{alert: Error, performance: rmse, above: 20, min_ground_truth: 20, min_coverage: 10%}",
+        path=tmp_path / "s.duckdb",
+    )
     stages, coverages = [], []
     for day in range(40):
         n = 200

@@ -1,4 +1,4 @@
-"""Rows as columns of labels: ranges of the reference, categories as they are, and what is missing or of another type."""
+"""Rows as columns of labels: ranges of the reference, categories, missing values and other types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ KNOWN = reference(HOUSES, estimators=False)
 
 
 def _columns(columns: dict[str, Any], **options: Any) -> dict[str, Codes]:
-    block = rows({"predicted": np.ones(len(next(iter(columns.values())))), **columns, "price": np.ones(len(next(iter(columns.values()))))})  # fmt: skip
+    block = rows(
+        {
+            "predicted": np.ones(len(next(iter(columns.values())))),
+            **columns,
+            "price": np.ones(len(next(iter(columns.values())))),
+        }
+    )
     return slice_columns(block, all_of(block), options.pop("reference", KNOWN), **options)
 
 

@@ -49,7 +49,7 @@ def test_three_towns_that_are_off_by_a_third_are_named_and_nothing_else(known: R
 
 
 def test_three_of_many_neighbourhoods_are_named_though_the_whole_hardly_changed() -> None:
-    """Prices have fallen by 23 % there (predictions are 30 % too high), of which the model knows nothing; 200 labels each."""
+    """Prices have fallen by 23 % there, so predictions are 30 % too high; 200 ground truths each."""
 
     def market(seed: int, n: int, *fallen: str) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
@@ -109,8 +109,10 @@ def test_features_that_the_rule_leaves_out_name_nothing(known: Reference) -> Non
     columns = _off(houses(np.random.default_rng(1)), *BAD)
     found = slices(_rule(features=["*", "!town", "!l*itude"]), case(rows(columns), known))
     assert not {name for part in (found.evidence.slices if found.evidence else ()) for name, _ in part.conditions} & {
-        "town", "latitude", "longitude",
-    }  # fmt: skip
+        "town",
+        "latitude",
+        "longitude",
+    }
 
 
 def test_forty_of_a_hundred_truths_missing_by_chance_change_nothing_but_the_rows(known: Reference) -> None:

@@ -1,4 +1,4 @@
-"""The stream of predictions: how many, how fresh, how fast, how often the same; and what each says when nothing comes."""
+"""The stream of predictions: volume, freshness, latency, duplicates; and each of them when nothing comes."""
 
 from __future__ import annotations
 
@@ -137,8 +137,12 @@ def test_hours_that_are_quiet_every_week_are_usual() -> None:
 def test_the_age_of_the_newest_prediction_grows_with_each_empty_window() -> None:
     verdicts = _verdicts("integrity: freshness, above: 1500s", _rows(2300), end=5000)
     assert [(v.result.status, v.result.value) for v in verdicts] == [
-        ("ok", 0.0), ("ok", 0.0), ("ok", 700.0), ("breach", 1700.0), ("breach", 2700.0),
-    ]  # fmt: skip
+        ("ok", 0.0),
+        ("ok", 0.0),
+        ("ok", 700.0),
+        ("breach", 1700.0),
+        ("breach", 2700.0),
+    ]
     assert verdicts[-1].result.finding == "stale"
     assert verdicts[-1].result.message == "the newest prediction is 45m old, allowed are 25m"
 
@@ -255,9 +259,12 @@ def test_cells_are_alike_only_if_type_and_value_are(cells: FieldCells, again: in
 def test_thousands_of_values_of_another_type_are_told_apart() -> None:
     n = 3000
     numbers = FieldCells(
-        np.full(n, ord("o"), np.uint8), None, Texts(np.full(n, -1, np.int32), []),
-        np.arange(n), [str(i // 2) for i in range(n)],
-    )  # fmt: skip
+        np.full(n, ord("o"), np.uint8),
+        None,
+        Texts(np.full(n, -1, np.int32), []),
+        np.arange(n),
+        [str(i // 2) for i in range(n)],
+    )
     rows = _rows(n)
     (verdict,) = _verdicts("integrity: duplicates", replace(rows, fields={"town": numbers}), window=n)
     assert verdict.result.value == 0.5

@@ -1,4 +1,4 @@
-"""What is normal, when it is other predictions: the time before, the same hours of the days before, another version or segment."""
+"""References from other predictions: the time before, the same hours of earlier days, another version or segment."""
 
 from __future__ import annotations
 

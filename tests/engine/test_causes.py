@@ -44,7 +44,7 @@ def _alert(
     state: AlertState | None = None,
     **verdict: Any,
 ) -> Alert:
-    """A firing alert about the hours from one to another; its id says what it is about. `verdict` overrides parts of its verdict."""
+    """A firing alert about a range of hours; its id names its subject. `verdict` overrides parts of its verdict."""
     start, end = (hour * HOUR for hour in hours)
     target = Target("m", version, segment, field)
     result = CheckResult("breach", "beyond_threshold", value=0.2, threshold=0.1, rows=1000)

@@ -1,4 +1,4 @@
-"""Estimates in the engine: made before the ground truth, kept, scored when it is final, and believed as long as they are right."""
+"""Estimates in the engine: made before the ground truth, kept, scored when it is final, trusted while right."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ def _houses(rng: np.random.Generator, n: int, start: int, *, old: float = 0.3, f
     area = rng.normal(100, 20, n)
     return pd.DataFrame(
         {
-            "time": spread(n, start, start + DAY), "area": area, "age": np.where(aged, rng.uniform(50, 90, n), rng.uniform(0, 40, n)),
-            "prediction": 3 * area, "truth": 3 * area + factor * rng.normal(0, np.where(aged, 30, 10)), "delay": 3 * DAY,
+            "time": spread(n, start, start + DAY),
+            "area": area,
+            "age": np.where(aged, rng.uniform(50, 90, n), rng.uniform(0, 40, n)),
+            "prediction": 3 * area,
+            "truth": 3 * area + factor * rng.normal(0, np.where(aged, 30, 10)),
+            "delay": 3 * DAY,
         }
-    )  # fmt: skip
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Ground truth that comes four weeks late, and of which two in five never come: at random, or where the error is large."""
+"""Ground truth that comes four weeks late; two in five never come: at random, or where the error is large."""
 
 from __future__ import annotations
 

@@ -14,14 +14,16 @@ OK, BREACH, NONE, ERROR = "ok", "breach", "no_data", "error"
 
 TABLE = {
     "without `for` a breach fires at once and ends at once": (
-        {}, [(0, OK, "inactive"), (1, BREACH, "firing"), (2, OK, "inactive")],
+        {},
+        [(0, OK, "inactive"), (1, BREACH, "firing"), (2, OK, "inactive")],
     ),
     "`for` asks for a breach that lasts": (
         {"for_ns": 5 * MINUTE},
         [(0, BREACH, "pending"), (4, BREACH, "pending"), (5, BREACH, "firing"), (6, OK, "inactive")],
     ),
     "an interruption starts `for` anew": (
-        {"for_ns": 5 * MINUTE}, [(0, BREACH, "pending"), (3, OK, "inactive"), (4, BREACH, "pending"), (8, BREACH, "pending")],
+        {"for_ns": 5 * MINUTE},
+        [(0, BREACH, "pending"), (3, OK, "inactive"), (4, BREACH, "pending"), (8, BREACH, "pending")],
     ),
     "keep_firing_for bridges a lull": (
         {"keep_firing_for_ns": 3 * MINUTE},
@@ -29,14 +31,21 @@ TABLE = {
     ),
     "no data keeps what is": (
         {"for_ns": 5 * MINUTE},
-        [(0, NONE, "inactive"), (1, BREACH, "pending"), (3, NONE, "pending"), (6, BREACH, "firing"), (99, NONE, "firing")],
+        [
+            (0, NONE, "inactive"),
+            (1, BREACH, "pending"),
+            (3, NONE, "pending"),
+            (6, BREACH, "firing"),
+            (99, NONE, "firing"),
+        ],
     ),
     "no data may be an alert": ({"on_no_data": "alert"}, [(0, NONE, "firing"), (1, OK, "inactive")]),
     "no data may end an alert": ({"on_no_data": "resolve"}, [(0, BREACH, "firing"), (1, NONE, "inactive")]),
     "an error says nothing about the model": (
-        {"on_no_data": "alert"}, [(0, ERROR, "inactive"), (1, BREACH, "firing"), (2, ERROR, "firing")],
+        {"on_no_data": "alert"},
+        [(0, ERROR, "inactive"), (1, BREACH, "firing"), (2, ERROR, "firing")],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["", "restarted each time"])

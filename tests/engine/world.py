@@ -23,7 +23,9 @@ _META = ("time", "delay", "truth", "prediction", "id")
 
 
 class World:
-    """A store, its windows and an engine with one group of rules. Frames have columns `time`, `prediction`, features, and may have
+    """A store, its windows and an engine with one group of rules.
+
+    Frames have columns `time`, `prediction`, features, and may have
     `id`, `truth`, `delay` (ns) and `score <class>`.
     """
 
@@ -40,7 +42,8 @@ class World:
         horizon: int = 60 * DAY,
     ) -> None:
         text = "".join(f"      - {line.strip()}\n" for line in rules.strip().splitlines())
-        body = f"groups:\n  - name: g\n    model: m\n    interval: {interval}\n    window: {window}\n{head}    rules:\n{text}"
+        body = f"groups:\n  - name: g\n    model: m\n    interval: {interval}\n    window: {window}\n"
+        body += f"{head}    rules:\n{text}"
         self.group = parse_text(body).groups[0]
         self.reference, self.path, self.pane, self.horizon = reference, path, pane, horizon
         self.sent = 0
@@ -51,9 +54,14 @@ class World:
         self.store = Store(self.path)
         self.windows = Windows(self.store, lambda *_: self.reference, pane_ns=self.pane)
         self.engine = Engine(
-            self.windows, lambda *_: self.reference, self.store.documents, lambda *_: 0, count_condition, aggregate=aggregate,
+            self.windows,
+            lambda *_: self.reference,
+            self.store.documents,
+            lambda *_: 0,
+            count_condition,
+            aggregate=aggregate,
             ground_truth_horizon_ns=self.horizon,
-        )  # fmt: skip
+        )
         keys = tuple(sorted({key for rule in self.group.rules for key in rule.segments}))
         self.windows.plan("m", Plan({"training": keys}), "plan", 0)
 
@@ -75,9 +83,18 @@ class World:
             fields[score_field(name.removeprefix("score "))] = FieldColumn(pa.array(frame[name].tolist()))
         none = pa.nulls(n, pa.string())
         batch = PredictionBatch(
-            "m", version, pa.array(frame["id"].tolist(), pa.string()), pa.array(frame["time"].to_numpy(np.int64)), fields,
-            {}, pa.nulls(n, pa.float64()), none, none, none, pa.array(np.zeros(n, np.int32)),
-        )  # fmt: skip
+            "m",
+            version,
+            pa.array(frame["id"].tolist(), pa.string()),
+            pa.array(frame["time"].to_numpy(np.int64)),
+            fields,
+            {},
+            pa.nulls(n, pa.float64()),
+            none,
+            none,
+            none,
+            pa.array(np.zeros(n, np.int32)),
+        )
         self.store.commit([batch], 0)
         self.windows.touch("m", frame["time"].to_numpy(np.int64))
         return frame
