@@ -22,9 +22,13 @@ from otel_mlmon.values.explanation_documents import explanation_from_json
 @click.argument("alert", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The raw answer; the same as --format json.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "brief", "json"]), default="text", show_default=True,
+    "--format",
+    "form",
+    type=click.Choice(["text", "brief", "json"]),
+    default="text",
+    show_default=True,
     help="brief: a few lines without markup, for chat and tickets.",
-)  # fmt: skip
+)
 @processor_option
 def explain(alert: str | None, processor: str, as_json: bool, form: str) -> None:
     """Show why ALERT fires: its value, slices, drifted features, changes before, examples, and the rule's history.

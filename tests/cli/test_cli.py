@@ -66,17 +66,39 @@ ERRORS = {
         "there is no directory",
     ),
     "a timestamp that is none": (
-        ("replay", "{csv}", "--model", "m", "--timestamp-column", "b", "--prediction-column", "a", "--endpoint", "{nobody}"),
+        (
+            "replay",
+            "{csv}",
+            "--model",
+            "m",
+            "--timestamp-column",
+            "b",
+            "--prediction-column",
+            "a",
+            "--endpoint",
+            "{nobody}",
+        ),
         "column 'b' is no timestamp: found 'x'",
     ),
     "a delay without a unit": (
-        ("replay", "{csv}", "--model", "m", "--timestamp-column", "a", "--prediction-column", "a", "--ground-truth-delay", "7"),
+        (
+            "replay",
+            "{csv}",
+            "--model",
+            "m",
+            "--timestamp-column",
+            "a",
+            "--prediction-column",
+            "a",
+            "--ground-truth-delay",
+            "7",
+        ),
         "--ground-truth-delay",
     ),
     "no processor": (("status", "--processor", "{nobody}"), "no processor answers at"),
     "a configuration that is not there": (("serve", "--config", "{out}"), "cannot be read"),
     "rules that are not there": (("serve", "--rules", "{out}", "--store", "{store}"), "no such file"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("arguments", "says"), ERRORS.values(), ids=ERRORS)
@@ -84,9 +106,11 @@ def test_an_error_is_one_clear_message(tmp_path: Path, arguments: tuple[str, ...
     (tmp_path / "t.csv").write_text("a,b\n1,x\n")
     (port,) = free_ports(1)
     names = {
-        "csv": str(tmp_path / "t.csv"), "out": str(tmp_path / "out.yaml"), "store": str(tmp_path / "s.duckdb"),
+        "csv": str(tmp_path / "t.csv"),
+        "out": str(tmp_path / "out.yaml"),
+        "store": str(tmp_path / "s.duckdb"),
         "nobody": f"http://127.0.0.1:{port}",
-    }  # fmt: skip
+    }
     done = _run(*(argument.format(**names) for argument in arguments))
     assert done.returncode == 1
     assert says in done.stderr

@@ -142,9 +142,12 @@ def test_grafana_does_not_unload_its_own_plugins() -> None:
 def test_the_collector_accepts_its_configuration(tmp_path: Path) -> None:
     environment = {k: v for k, v in SERVICES["collector"]["environment"].items() if k != "QUEUE_DIR"}
     _run(
-        require_peer("otelcol"), "validate", f"--config={ROOT / 'deploy' / 'collector.yaml'}",
-        **environment, QUEUE_DIR=str(tmp_path),
-    )  # fmt: skip
+        require_peer("otelcol"),
+        "validate",
+        f"--config={ROOT / 'deploy' / 'collector.yaml'}",
+        **environment,
+        QUEUE_DIR=str(tmp_path),
+    )
 
 
 def test_prometheus_accepts_its_configuration() -> None:

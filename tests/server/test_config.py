@@ -31,10 +31,12 @@ def test_a_full_file_says_everything(tmp_path: Path) -> None:
         "rules": ["rules"],
         "references": ["/etc/references"],
         "export": {
-            "alertmanager": ["http://a"], "webhooks": ["http://b"], "resend": "2m",
+            "alertmanager": ["http://a"],
+            "webhooks": ["http://b"],
+            "resend": "2m",
             "otlp": {"endpoint": "http://c", "interval": "1m"},
         },
-    }  # fmt: skip
+    }
     path = tmp_path / "mlmon.yaml"
     path.write_text(yaml.safe_dump(body))
     found = load_config(path)

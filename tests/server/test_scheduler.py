@@ -58,9 +58,16 @@ class Processor:
 
         self.engine.tick = noted  # type: ignore[method-assign, assignment]
         self.scheduler = Scheduler(
-            store, self.windows, self.engine, self.clocks, list, Counters(), self.changed.extend,
-            lateness_ns=10 * SECOND, horizon_ns=10 * MINUTE,
-        )  # fmt: skip
+            store,
+            self.windows,
+            self.engine,
+            self.clocks,
+            list,
+            Counters(),
+            self.changed.extend,
+            lateness_ns=10 * SECOND,
+            horizon_ns=10 * MINUTE,
+        )
         self.scheduler.load(parse_text(rules).groups)
 
     def send(

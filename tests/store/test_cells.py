@@ -65,9 +65,13 @@ def test_a_value_in_a_numeric_field_keeps_its_kind(value: object, expected: tupl
 
 
 _SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.sampled_from([2**53, 2**53 + 1, -(2**63), 2**63, 2**70]), st.floats(),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([2**53, 2**53 + 1, -(2**63), 2**63, 2**70]),
+    st.floats(),
     st.text(),
-)  # fmt: skip
+)
 _VALUES = st.one_of(
     st.just(ABSENT),
     _SCALARS,

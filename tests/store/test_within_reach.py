@@ -1,4 +1,4 @@
-"""Sums with a horizon, against a plain list: what is counted once is found again when it is corrected, however late that is."""
+"""Sums with a horizon, against a plain list: a correction replaces the value before, however late it comes."""
 
 from __future__ import annotations
 
