@@ -108,7 +108,8 @@ def write_artefact(reference: Reference, path: Path) -> None:
 def read_artefact(path: Path) -> Reference:
     """Read the YAML file. Raises BadReference."""
     try:
-        document = yaml.load(path.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - either is safe
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = yaml.load(path.read_text("utf-8"), Loader=loader)  # noqa: S506 - either is safe
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadReference(f"{path}: cannot be read: {error}") from error
     return from_document(document, str(path))

@@ -67,6 +67,13 @@ def _named(value: Any) -> Any:
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
+
+
+def _lasts(default: str, description: str) -> Any:
+    """Return a field of type `Duration`; its default is spelled as in the file."""
+    return Field(default, description=description)
+
+
 Address = Annotated[str, BeforeValidator(_address)]
 
 
@@ -80,8 +87,8 @@ class StoreConfig(_Section):
     path: Path | None = Field(Path("mlmon.duckdb"), description="The DuckDB file; null keeps everything in memory.")
     memory_limit: str = Field("1GB", description="DuckDB's own limit.")
     threads: int = Field(2, ge=1, description="DuckDB's threads.")
-    retention: Duration = Field("90d", description="How long rows and profiles are kept, by event time.")  # type: ignore[assignment]
-    dedup_margin: Duration = Field("1h", description="How far apart in time two records of one id may be.")  # type: ignore[assignment]
+    retention: Duration = _lasts("90d", "How long rows and profiles are kept, by event time.")
+    dedup_margin: Duration = _lasts("1h", "How far apart in time two records of one id may be.")
 
 
 class ReceiveConfig(_Section):
@@ -98,14 +105,10 @@ class ReceiveConfig(_Section):
 class WindowConfig(_Section):
     """Panes and windows of event time."""
 
-    pane: Duration = Field("1m", description="The smallest stretch of time that is counted on its own.")  # type: ignore[assignment]
-    lateness: Duration = Field("1m", description="How long after its end a pane waits for late rows.")  # type: ignore[assignment]
-    ahead: Duration = Field(
-        "5m", description="How far in the future an event may be; beyond, its clock counts as wrong."
-    )  # type: ignore[assignment]
-    ground_truth_horizon: Duration = Field(
-        "60d", description="How far back ground truth is joined and windows are judged by it."
-    )  # type: ignore[assignment]
+    pane: Duration = _lasts("1m", "The smallest stretch of time that is counted on its own.")
+    lateness: Duration = _lasts("1m", "How long after its end a pane waits for late rows.")
+    ahead: Duration = _lasts("5m", "How far in the future an event may be; beyond, its clock counts as wrong.")
+    ground_truth_horizon: Duration = _lasts("60d", "How far back ground truth is joined and windows are judged by it.")
 
 
 class WebConfig(_Section):
@@ -119,7 +122,7 @@ class OtlpConfig(_Section):
     """The OTLP endpoint that metrics are pushed to."""
 
     endpoint: str = Field(description="Full URL, e.g. http://localhost:9090/api/v1/otlp/v1/metrics.")
-    interval: Duration = Field("15s", description="How often metrics are pushed.")  # type: ignore[assignment]
+    interval: Duration = _lasts("15s", "How often metrics are pushed.")
 
 
 class ExportConfig(_Section):
@@ -128,7 +131,7 @@ class ExportConfig(_Section):
     alertmanager: tuple[str, ...] = Field((), description="Base URLs of Alertmanagers (API v2).")
     webhooks: tuple[str, ...] = Field((), description="URLs that get a JSON POST for each change.")
     otlp: OtlpConfig | None = None
-    resend: Duration = Field("1m", description="How often firing alerts are sent to Alertmanager again.")  # type: ignore[assignment]
+    resend: Duration = _lasts("1m", "How often firing alerts are sent to Alertmanager again.")
 
 
 class Attached(_Section):
@@ -153,7 +156,7 @@ class GroundTruthSource(_Section):
     )
     password_env: str = Field("", description="Environment variable with the database's password.")
     password_file: Path | None = Field(None, description="File with the database's password.")
-    every: Duration = Field("5m", description="How long to wait after a run.")  # type: ignore[assignment]
+    every: Duration = _lasts("5m", "How long to wait after a run.")
     attach: tuple[Attached, ...] = Field((), description="DuckDB files that the query may read.")
     id: str = Field("prediction_id", description="Column of the prediction ids.")
     value: str = Field("ground_truth", description="Column of the ground truth.")

@@ -157,10 +157,11 @@ def _further(evidence: Evidence | None) -> dict[str, str]:
 def _numbers(lines: Sequence[Line]) -> list[tuple[str, str, str]]:
     """Return name, reference and window; counts have their share of the rows, since the two differ in size."""
     totals = next((line for line in lines if line.name == "rows"), Line("rows", None, None))
-    return [
-        (line.name, *(_with_share(line[side], None if line is totals else totals[side]) for side in (1, 2)))  # type: ignore[misc]
-        for line in lines
-    ]
+
+    def cell(line: Line, side: int) -> str:
+        return _with_share(line[side], None if line is totals else totals[side])
+
+    return [(line.name, cell(line, 1), cell(line, 2)) for line in lines]
 
 
 def _with_share(value: Any, total: Any) -> str:
