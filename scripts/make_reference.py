@@ -105,7 +105,7 @@ def _command(command: click.Command, parent: click.Context | None, name: str) ->
             else " ".join(paragraph.split())
         )
     records = [(p, p.get_help_record(context)) for p in command.get_params(context) if isinstance(p, click.Option)]
-    shown = [(option, *record) for option, record in records if record and "help" not in option.opts[0]]
+    shown = [(option, *record) for option, record in records if record and "--help" not in option.opts]
     for option, names, _ in shown:
         _required(option.help, f"{context.command_path} {names}")
     if shown:
