@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -40,6 +41,14 @@ STATE_OF: Final[Mapping[ValueType, State]] = {
     "string": State.STRING,
     "bool": State.BOOL,
 }
+
+
+@cache
+def _states_of(types: tuple[ValueType, ...]) -> Mask:
+    """Return for each of the 256 letters whether it is a state of one of these types: faster than np.isin on panes."""
+    table = np.zeros(256, dtype=bool)
+    table[[STATE_OF[type_] for type_ in types]] = True
+    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +148,7 @@ class FieldCells:
 
     def of_type(self, *types: ValueType) -> Mask:
         """Cells in the stored column with a value of one of these types, NaN included."""
-        mask: Mask = np.isin(self.states, [STATE_OF[type_] for type_ in types])
-        return mask
+        return _states_of(types)[self.states]
 
     def is_number(self) -> Mask:
         """Cells with a number, NaN, infinities and numbers that the stored column cannot hold included."""
